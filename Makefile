@@ -2,7 +2,7 @@
 
 PREFIX  ?= /usr/local
 DESTDIR ?=
-# Where the built programs are.
+# Folder of the built programs.
 PROGRAMS ?= target/release
 # One profile everywhere: llama.cpp takes minutes to compile.
 CARGO_BUILD = cargo build --release --workspace --locked

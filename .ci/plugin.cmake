@@ -1,8 +1,8 @@
-# Included by llama.cpp's project (CMAKE_PROJECT_INCLUDE): makes a backend of it a file that beastd can load by itself.
+# Included by llama.cpp's project (CMAKE_PROJECT_INCLUDE): builds a backend as a file that beastd can load on its own.
 #
-# As llama.cpp builds it, a backend asks for libggml-base.so. beastd has ggml within and exports it, and two of them in
-# one process would not know each other, so the backend is linked without. It carries the name of the sources that it
-# was built from: beastd loads no other (beastd/build/plugins.rs computes the same name).
+# llama.cpp links a backend with libggml-base.so. beastd contains ggml and exports it, and two copies in one process
+# would not share their state, so the backend is linked without one. It contains the name of the sources that it was
+# built from, and beastd loads no other (beastd/build/plugins.rs computes the same name).
 if(DEFINED BEAST_PLUGIN_INCLUDED)
   return()
 endif()

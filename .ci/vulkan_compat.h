@@ -1,5 +1,5 @@
-// What llama.cpp's Vulkan backend asks of vulkan.hpp and Debian 12's version lacks: settings of the validation layer, which
-// drivers without that layer skip.
+// Declarations that llama.cpp's Vulkan backend expects in vulkan.hpp and Debian 12's version lacks: settings of the
+// validation layer, which drivers ignore without that layer.
 #pragma once
 #include <cstdint>
 #include <vector>

@@ -1,8 +1,8 @@
 //! The life of a request, whatever protocol its client speaks: wait for the model, admit, reduce, submit, relay,
 //! cancel.
 //!
-//! The front ends build on this: each turns its input into a [`Generate`], implements [`Peer`], and writes the events
-//! that come back. Knows no sockets and no tokens.
+//! A front end turns its input into a [`Generate`], implements [`Peer`], and writes the events that come back. Knows
+//! no sockets and no tokens.
 
 use std::io;
 use std::sync::Arc;
@@ -27,18 +27,18 @@ use crate::shared::{Phase, Shared};
 use crate::shown::{Shown, Thought};
 use crate::worker::{Ticket, shutting_down};
 
-/// Events sent in one call when the client is behind.
+/// Most events per call when the client has fallen behind.
 const MAX_EVENTS: usize = 64;
 
-/// The client, as this room sees it.
+/// The client of a request.
 pub trait Peer: Send {
-    /// Sends events. Waits while the client does not read; computation goes on into a bounded channel.
+    /// Sends events. Waits while the client does not read; the engine continues into a bounded channel.
     ///
     /// # Errors
     /// When the client cannot be reached.
     fn send(&mut self, events: &[Event]) -> impl Future<Output = io::Result<()>> + Send;
 
-    /// The request has passed all checks; the next event shows whether the queue has room.
+    /// Called when the request has passed all checks; the next event shows whether the queue has room.
     fn accepted(&mut self) -> impl Future<Output = io::Result<()>> + Send {
         std::future::ready(Ok(()))
     }
@@ -53,10 +53,10 @@ pub enum Stopped {
     /// The client cannot be reached.
     #[error("{0}")]
     Io(#[from] io::Error),
-    /// The request failed; the client has not been told yet.
+    /// The request failed; the client has not been told.
     #[error("{0}")]
     Refused(WireError),
-    /// The client cancelled; it has been told.
+    /// The client cancelled, and has been told that the request ended.
     #[error("the client cancelled")]
     Cancelled,
     /// The client disconnected.
@@ -79,11 +79,10 @@ pub async fn answer<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: Genera
     }
 }
 
-/// Counts a request that shutdown and the idle timer wait for, until dropped.
+/// Counts a request until dropped; shutdown and the idle timer wait for it.
 pub struct Counted(Arc<Shared>);
 
 impl Counted {
-    /// Counts one more request.
     pub fn new(shared: &Arc<Shared>) -> Self {
         shared.answering.send_modify(|n| *n += 1);
         Self(Arc::clone(shared))
@@ -127,7 +126,7 @@ async fn answer_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: Gene
     let (id, events) = shared.worker.submit(admitted, ticket).map_err(Stopped::Refused)?;
     tracing::info!(request = id.0, n_prompt, "accepted");
     peer.accepted().await?;
-    // It belongs to the model, which may be unloaded while the client still reads.
+    // `ready` belongs to the model, which may be unloaded while the client still reads.
     drop(ready);
     if let Some(thought) = relay(shared, peer, id, events, &mut shown).await? {
         tracing::info!(request = id.0, "the limit of thoughts is reached");
@@ -191,7 +190,7 @@ async fn keep_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, fitted: KeepTem
         return Err(refused(ErrorCode::Invalid, text));
     }
     let (ready, _lease) = wait_until_ready(shared, peer).await?;
-    // Off the sockets' thread: it waits for the disk.
+    // Off the sockets' thread, because it waits for the disk.
     let saving = tokio::task::spawn_blocking(move || {
         let temperatures = ready.temperatures.as_ref().ok_or("the model's file cannot be identified")?;
         temperatures.keep(&fitted).map_err(|error| error.to_string())
@@ -204,7 +203,7 @@ async fn keep_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, fitted: KeepTem
     Ok(peer.send(&[Event::Status(Box::new(shared.status()))]).await?)
 }
 
-/// Closes thoughts that are as long as they may be, and has the answer follow: as one that goes on behind them.
+/// Closes thoughts that have reached their limit, then resumes the answer after them as a new request.
 async fn speak<P: Peer>(
     shared: &Arc<Shared>,
     peer: &mut P,
@@ -218,7 +217,7 @@ async fn speak<P: Peer>(
     let tokens: Vec<i32> = tokens.into_iter().map(|token| token.0).collect();
     thought.resume.text += &thought.closing;
     thought.resume.tokens.extend(&tokens);
-    // Without deltas the mark would be a part of the answer.
+    // With no deltas at all, the client would show the closing tag as part of the answer.
     let (deltas, logprobs) = (vec![Delta::Text(String::new())], Vec::new());
     let mark = Event::Piece { text: thought.closing, tokens, sampled_at_us: now_us(), deltas, logprobs };
     peer.send(&[mark]).await?;
@@ -297,8 +296,8 @@ pub async fn wait_until_ready<P: Peer>(shared: &Arc<Shared>, peer: &mut P) -> Re
     }
 }
 
-/// Off the sockets' thread, because a model's chat template may take any time. Small requests do not wait for large
-/// ones; a grammar or schema has to be compiled and counts as large.
+/// Admits a request off the sockets' thread, because a model's chat template may take any time. Small requests do not
+/// wait for large ones; a grammar or schema has to be compiled and counts as large.
 async fn admit(
     shared: &Shared,
     ready: &Arc<Ready>,
@@ -311,7 +310,7 @@ async fn admit(
     admit_beside(&ready.admission, permits, request).await
 }
 
-/// Answers a long input part by part and reports progress. Returns the final call, not yet submitted.
+/// Answers a long input part by part and reports progress. Returns the final request, which has not been submitted.
 async fn reduce<P: Peer>(
     shared: &Shared,
     peer: &mut P,
@@ -335,7 +334,7 @@ async fn reduce<P: Peer>(
                 batch.clear();
             }
             outcome = &mut reducing => {
-                // Pending events come before the outcome.
+                // Sends pending events before the outcome.
                 while let Ok(event) = said.try_recv() {
                     peer.send(&[event]).await?;
                 }
@@ -346,8 +345,8 @@ async fn reduce<P: Peer>(
     }
 }
 
-/// Passes the worker's events on, and the peer's cancel back. Returning early drops `events`, which frees the slot; so
-/// it does with thoughts that have reached their limit.
+/// Passes the worker's events to the peer, and the peer's cancel to the worker. Returning early, as at the limit for
+/// thoughts, drops `events`, which frees the slot.
 async fn relay<P: Peer>(
     shared: &Shared,
     peer: &mut P,
@@ -361,7 +360,7 @@ async fn relay<P: Peer>(
     tokio::pin!(watching);
     loop {
         tokio::select! {
-            // Events first: writing also detects a closed client.
+            // Polls events first: writing them also detects a disconnected client.
             biased;
             n = events.recv_many(&mut batch, MAX_EVENTS) => {
                 if n == 0 {
@@ -390,8 +389,8 @@ async fn relay<P: Peer>(
             }
             never = &mut watching => match never {},
             stopped = peer.departure(), if !is_cancelled => {
-                // Also for a client that disconnected: a closed channel is noticed between steps, a cancel interrupts
-                // one.
+                // Needed for a disconnected client too: the worker notices a closed channel only between steps, and a
+                // cancel interrupts the current one.
                 shared.worker.cancel(id).await;
                 match stopped {
                     Stopped::Cancelled => is_cancelled = true,

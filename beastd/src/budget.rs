@@ -1,21 +1,22 @@
-//! A memory limit for incoming requests, shared by all clients: beyond it, large requests wait before they are read.
+//! A memory limit for incoming requests, shared by all clients: when it is reached, large requests wait before they
+//! are read.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Total in bytes: eight of the largest frames.
+/// Total bytes: eight frames of the largest size.
 const ROOM: usize = 256 << 20;
 /// Requests up to this size never wait; nearly all are smaller.
 pub const FREE: usize = 64 * 1024;
-/// One permit, in bytes.
+/// Bytes per permit.
 const UNIT: usize = 1024;
 
-/// The remaining budget.
+/// What is left of the memory.
 #[derive(Debug, Clone)]
 pub struct Budget(Arc<Semaphore>);
 
-/// A share of the budget, until dropped.
+/// A share of the memory, held until dropped.
 #[derive(Debug)]
 pub struct Room(#[expect(dead_code, reason = "held")] OwnedSemaphorePermit);
 
@@ -26,13 +27,13 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// Waits for this many bytes, at most [`ROOM`]. First come, first served.
+    /// Waits for this many bytes, at most [`ROOM`], in order of arrival.
     pub async fn take(&self, n_bytes: usize) -> Room {
         let permit = Arc::clone(&self.0).acquire_many_owned(units(n_bytes)).await;
         Room(permit.expect("the semaphore is never closed"))
     }
 
-    /// The same, without waiting.
+    /// Takes them without waiting; `None` if there are too few.
     pub fn try_take(&self, n_bytes: usize) -> Option<Room> {
         Arc::clone(&self.0).try_acquire_many_owned(units(n_bytes)).ok().map(Room)
     }

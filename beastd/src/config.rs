@@ -29,7 +29,7 @@ const DEFAULTS: &str = include_str!("config.default.toml");
 const PROFILES: [(&str, &str); 2] =
     [("beast", "n_ctx = 4096\nn_batch = 1024"), ("baseline", "n_ctx = 2048\nn_batch = 512")];
 
-/// Variables of the client and the tests, which are not daemon settings.
+/// Variables of the client and the tests, which are no daemon settings.
 const OTHER_VARIABLES: [&str; 17] = [
     "BEAST_COLOR",
     "BEAST_FAULTS",
@@ -49,7 +49,7 @@ const OTHER_VARIABLES: [&str; 17] = [
     "BEAST_TOOL_CASES",
     "BEAST_TOOL_FIRST",
 ];
-/// Prefixes of such variables.
+/// Prefixes of more such variables.
 const OTHER_PREFIXES: [&str; 2] = ["BEAST_TEST_", "BEAST_COMPLETE"];
 
 /// The effective settings. `config.default.toml` documents each.
@@ -175,7 +175,6 @@ pub fn load(overrides: &Overrides) -> Result<Loaded, ConfigError> {
     Ok(Loaded { config, warnings, values })
 }
 
-/// `BEAST_*` variables of this process.
 pub fn process_env() -> BTreeMap<String, String> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -187,7 +186,7 @@ fn env_name(key: &str) -> String {
     format!("BEAST_{}", key.to_ascii_uppercase().replace('.', "_"))
 }
 
-/// The settings of a file; those in a table as `TABLE.KEY`.
+/// The settings of a file; a setting in a table becomes `TABLE.KEY`.
 fn flat(table: Table, is_table: impl Fn(&str) -> bool) -> Vec<(String, Value)> {
     let mut settings = Vec::new();
     for (key, value) in table {
@@ -398,12 +397,11 @@ impl Config {
         if self.speculation == "off" { 0 } else { self.n_draft.min(self.n_batch.saturating_sub(2)) }
     }
 
-    /// Number of compute threads.
     pub fn n_threads(&self) -> usize {
         if self.n_threads > 0 { self.n_threads } else { cores::worth_a_thread() }
     }
 
-    /// These settings, with those of `fresh` that can change at run time.
+    /// These settings, except that those which SIGHUP can apply come from `fresh`.
     pub fn with_live_settings_of(&self, fresh: &Config) -> Config {
         let mut next = self.clone();
         for copy in KEYS.iter().filter_map(|key| key.live) {

@@ -2,12 +2,12 @@ use expect_test::{Expect, expect};
 
 use super::*;
 
-/// A folder for a test, and overrides that name a file in it with this text.
+/// A temporary folder with a configuration file of this text, and overrides that name it.
 fn with_file(text: &str) -> (tempfile::TempDir, Overrides) {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("config.toml");
     std::fs::write(&file, text).expect("writable");
-    // Places are pinned, so that nothing depends on who runs the test.
+    // Fixed paths, so that results do not depend on the user who runs the test.
     let env = [("BEAST_SOCKET", "/run/b.sock"), ("BEAST_LOG_DIR", "/log")];
     let env = env.map(|(name, value)| (name.to_owned(), value.to_owned()));
     (folder, Overrides { file: Some(file), env: env.into(), flags: Vec::new() })
@@ -165,7 +165,7 @@ fn any_text_is_a_configuration_or_an_error_of_one_line() {
     });
 }
 
-/// What no setting of this kind takes, as TOML.
+/// Invalid values for this setting, as TOML.
 fn wrong(key: &str, default: &Value) -> Vec<&'static str> {
     let mut wrong = vec!["[]", "[1, 2]", "1.5", "nan", "2026-11-26", "{ a = 1 }"];
     wrong.extend(match default {
@@ -199,7 +199,7 @@ fn wrong(key: &str, default: &Value) -> Vec<&'static str> {
     wrong
 }
 
-/// One that is refused names the setting; nothing ends in a panic.
+/// Each refusal names the setting, and none is a panic.
 #[test]
 fn each_setting_refuses_what_it_cannot_use_wherever_it_stands() {
     let (folder, overrides) = with_file("");
@@ -214,7 +214,7 @@ fn each_setting_refuses_what_it_cannot_use_wherever_it_stands() {
         for text in wrong(key, default) {
             std::fs::write(&file, format!("{key} = {text}\n")).expect("writable");
             refused(&overrides, text);
-            // Elsewhere everything is text.
+            // The environment and flags pass strings only.
             let Ok(Value::String(word)) =
                 format!("v = {text}").parse::<Table>().map(|mut table| table.remove("v").expect("v"))
             else {
@@ -225,7 +225,7 @@ fn each_setting_refuses_what_it_cannot_use_wherever_it_stands() {
             by_env.env.insert(env_name(key), word.clone());
             let mut by_flag = overrides.clone();
             by_flag.flags.push(("--set".into(), key.clone(), word));
-            // `http.socket` and `socket` are only wrong together.
+            // `http.socket` is invalid only because it equals `socket`.
             refused(&by_env, text);
             refused(&by_flag, text);
         }
@@ -250,7 +250,7 @@ fn the_table_holds_each_setting_with_a_default_that_it_takes() {
     }
 }
 
-/// What `docs/configuration.md` says of each setting.
+/// Generates the list in `docs/configuration.md` and compares.
 #[test]
 fn the_reference_is_the_table() {
     let mut text = String::new();

@@ -13,29 +13,28 @@ use crate::budget::{Budget, FREE, Room};
 /// Bytes per read; a request with a document takes several.
 const READ_LEN: usize = 64 * 1024;
 
-/// A client's socket.
 pub struct Connection {
     stream: UnixStream,
     incoming: FrameBuffer,
     stall_timeout: Duration,
     budget: Budget,
-    /// Budget for the current or last frame.
+    /// The share of the memory budget for the current or last frame.
     room: Option<Room>,
 }
 
 impl Connection {
-    /// A connection whose client may stop reading for `stall_timeout`.
+    /// Fails when the client stops reading for `stall_timeout`.
     pub fn new(stream: UnixStream, stall_timeout: Duration, budget: Budget) -> Self {
         Self { stream, incoming: FrameBuffer::default(), stall_timeout, budget, room: None }
     }
 
-    /// The last request is answered; releases its memory budget.
+    /// Releases the memory budget of the last request, once it is answered.
     pub fn release(&mut self) {
         self.room = None;
     }
 
-    /// The next frame; `None` when the client has closed. Can be cancelled and called again without losing a byte. A
-    /// large frame waits for budget before it is read.
+    /// The next frame; `None` when the client has closed. May be cancelled and called again without losing a byte. A
+    /// large frame waits for memory budget before it is read.
     ///
     /// # Errors
     /// Socket errors; `InvalidData` for a frame over the limit; `UnexpectedEof` for a partial frame.
@@ -95,10 +94,10 @@ impl Connection {
         self.write(&bytes).await
     }
 
-    /// Stops sending and reads until the client closes, so that the last words arrive: closing a socket with unread
-    /// bytes discards what was sent.
+    /// Stops sending and reads until the client closes, so that the last events arrive: closing a socket with unread
+    /// bytes would discard them.
     pub async fn close(mut self, within: Duration) {
-        // The client may be gone.
+        // Fails if the client has disconnected.
         let _ = self.stream.shutdown().await;
         let mut rest = vec![0; READ_LEN];
         let drain = async { while self.stream.read(&mut rest).await.is_ok_and(|n| n > 0) {} };

@@ -9,23 +9,23 @@ pub fn worth_a_thread() -> usize {
     fast_cores().unwrap_or_else(num_cpus::get_physical).clamp(1, allowed)
 }
 
-/// Fast physical cores; `None` on a machine with one kind of core, or when that is unknown.
+/// Fast physical cores; `None` if the machine has only one kind of core, or this is unknown.
 #[cfg(target_os = "linux")]
 fn fast_cores() -> Option<usize> {
     let cpus = "/sys/devices/system/cpu";
     let read = |path: String| std::fs::read_to_string(path).ok();
-    // Intel hybrids list each kind.
+    // Intel hybrids list the CPUs of each kind.
     let fast = match read("/sys/devices/cpu_core/cpus".into()) {
         Some(list) => numbers(&list)?,
         None => {
-            // Arm has a capacity per core; the largest is 1024.
+            // Arm reports a capacity per core, of at most 1024.
             let all = numbers(&read(format!("{cpus}/present"))?)?;
             let capacity = |cpu: &usize| read(format!("{cpus}/cpu{cpu}/cpu_capacity"))?.trim().parse::<u32>().ok();
             let capacities: Vec<_> = all.iter().map(capacity).collect::<Option<_>>()?;
             fastest(&all, &capacities)?
         }
     };
-    // Each core once: by its first sibling thread.
+    // Counts each physical core once, by its first hardware thread.
     let is_first = |cpu: &&usize| {
         let siblings = read(format!("{cpus}/cpu{cpu}/topology/thread_siblings_list"));
         siblings.and_then(|list| numbers(&list)).is_none_or(|list| list.first() == Some(*cpu))
@@ -33,7 +33,7 @@ fn fast_cores() -> Option<usize> {
     Some(fast.iter().filter(is_first).count())
 }
 
-/// macOS numbers core kinds from the fastest.
+/// macOS numbers core types from the fastest.
 #[cfg(target_os = "macos")]
 fn fast_cores() -> Option<usize> {
     let output =
@@ -46,7 +46,7 @@ fn fast_cores() -> Option<usize> {
     None
 }
 
-/// Parses a list such as `0-3,8`.
+/// Parses a CPU list such as `0-3,8`.
 #[cfg(any(target_os = "linux", test))]
 fn numbers(list: &str) -> Option<Vec<usize>> {
     let mut numbers = Vec::new();
@@ -57,8 +57,8 @@ fn numbers(list: &str) -> Option<Vec<usize>> {
     Some(numbers)
 }
 
-/// The cores with the largest capacity; `None` when all are equal. Nearly equal capacities count as one kind: some
-/// chips have one core slightly faster than the rest.
+/// The cores with the largest capacity; `None` when all are equal. Nearly equal capacities count as equal: on some
+/// chips, one core is slightly faster than the rest.
 #[cfg(any(target_os = "linux", test))]
 fn fastest(cpus: &[usize], capacities: &[u32]) -> Option<Vec<usize>> {
     let max = *capacities.iter().max()?;

@@ -1,31 +1,30 @@
-//! Where an answer is as long as it was wanted: at the end of its first line, or of its first block of code. Cuts
-//! events; knows no tokens and no model.
+//! Ends an answer at the extent that the client wants: its first line, or its first block of code. Cuts events; knows
+//! no tokens and no model.
 
 use beast_protocol::{Delta, Event, Extent};
 
-/// Looks for the end of one answer.
+/// Finds the end of one answer.
 #[derive(Debug)]
 pub struct Until {
     extent: Extent,
-    /// The line that has begun.
+    /// The current line so far.
     line: String,
-    /// Whether anything but blanks has come.
+    /// Whether anything but whitespace has arrived.
     has_text: bool,
-    /// The mark of the open block: character, length, indentation.
+    /// The fence of the open block: character, length, indentation.
     fence: Option<(char, usize, usize)>,
     is_over: bool,
 }
 
-/// How much deeper than its opening a fence may be indented and still close, as in CommonMark.
+/// A closing fence may be indented this much more than the opening one, as in CommonMark.
 const MAX_INDENT: usize = 3;
 
 impl Until {
-    /// Nothing of the answer is there yet.
     pub fn new(extent: Extent) -> Self {
         Self { extent, line: String::new(), has_text: false, fence: None, is_over: false }
     }
 
-    /// Cuts what is behind the end out of these events; true when the end is among them.
+    /// Removes everything after the end from these events; true when the end is among them.
     pub fn cut(&mut self, events: &mut Vec<Event>) -> bool {
         if self.extent == Extent::Whole {
             return false;
@@ -53,7 +52,7 @@ impl Until {
         self.is_over && !was_over
     }
 
-    /// Reads what the client has already.
+    /// Takes the text of a resumed answer, which the client already has.
     pub fn skip(&mut self, text: &str) {
         self.cut_text(&mut text.to_owned());
     }
@@ -89,7 +88,7 @@ impl Until {
         }
     }
 
-    /// Whether this line closes the open block.
+    /// Whether this line closes the open block. Opens one if none is open.
     fn closes(&mut self, line: &str) -> bool {
         let body = line.trim_start();
         let indent = line.len() - body.len();
@@ -101,17 +100,17 @@ impl Until {
     }
 }
 
-/// The block that a line opens, perhaps in an item of a list.
+/// The fence of a block that this line opens, perhaps as a list item.
 fn fence(body: &str) -> Option<(char, usize)> {
     let body = item(body);
     let mark = body.chars().next().filter(|c| matches!(c, '`' | '~'))?;
     let info = body.trim_start_matches(mark);
     let len = body.len() - info.len();
-    // Backticks behind backticks are code within a line.
+    // A backtick in the info string means inline code.
     (len >= 3 && !(mark == '`' && info.contains('`'))).then_some((mark, len))
 }
 
-/// A line without the mark of a list's item.
+/// The line without a list marker.
 fn item(body: &str) -> &str {
     let digits = body.trim_start_matches(|c: char| c.is_ascii_digit());
     let rest =

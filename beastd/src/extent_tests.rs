@@ -6,7 +6,7 @@ fn piece(text: &str) -> Event {
     Event::Piece { text: text.into(), tokens: vec![1], sampled_at_us: 0, deltas: Vec::new(), logprobs: Vec::new() }
 }
 
-/// What comes of an answer, and whether its end was found; however it is cut into pieces.
+/// The cut answer and whether its end was found, which must not depend on how it is cut into pieces.
 fn cut(extent: Extent, answer: &str, len: usize) -> (String, bool) {
     let mut until = Until::new(extent);
     let chars: Vec<char> = answer.chars().collect();

@@ -1,6 +1,6 @@
 //! Identifies the model in a file within milliseconds, without reading gigabytes.
 //!
-//! May know: files. Never knows: the contents of a model file, or what a fingerprint is used for.
+//! May know: files. Never knows: the contents of a model file, or what fingerprints are for.
 
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -11,10 +11,10 @@ use sha2::{Digest, Sha256};
 
 /// Bytes read at the beginning and at the end.
 const EDGE: u64 = 1024 * 1024;
-/// Bytes of each block in between, and their number.
+/// Bytes per block in between; the number of blocks follows.
 const BLOCK: u64 = 16 * 1024;
 const N_BLOCKS: u64 = 64;
-/// Up to this length the whole file is read: the blocks would overlap.
+/// Files up to this length are read as a whole, because the blocks would overlap.
 const WHOLE: u64 = 2 * EDGE + N_BLOCKS * BLOCK;
 
 /// SHA-256 over the file's length, its first MiB, its last MiB and 64 blocks of 16 KiB spread evenly in between; for
@@ -27,7 +27,7 @@ const WHOLE: u64 = 2 * EDGE + N_BLOCKS * BLOCK;
 /// against deliberate collisions.
 ///
 /// # Errors
-/// When the path is not a regular file, cannot be read, or shrinks meanwhile.
+/// When the path is not a regular file, cannot be read, or shrinks while being read.
 pub fn fingerprint(path: &Path) -> io::Result<[u8; 32]> {
     let file = file::open(path)?;
     let len = file.metadata()?.len();
@@ -41,12 +41,12 @@ pub fn fingerprint(path: &Path) -> io::Result<[u8; 32]> {
     Ok(hasher.finalize().into())
 }
 
-/// The offset and bytes of each piece read from a file of `len` bytes, in order.
+/// Offset and length of each piece to read from a file of `len` bytes, in order.
 fn pieces(len: u64) -> Vec<(u64, u64)> {
     if len <= WHOLE {
         return vec![(0, len)];
     }
-    // The first block follows the first MiB, the last one ends where the last MiB begins.
+    // The first block follows the first MiB; the last one ends where the last MiB begins.
     let span = len - 2 * EDGE - BLOCK;
     let block = |n: u64| {
         let at = u128::from(span) * u128::from(n) / u128::from(N_BLOCKS - 1);
@@ -67,7 +67,7 @@ mod tests {
 
     use super::*;
 
-    /// A file in which no two blocks are equal, longer than what is read as a whole.
+    /// Too long to be read as a whole. No two blocks of `content` are equal.
     const LONG: u64 = 5 * EDGE + 4321;
 
     fn content(len: u64) -> Vec<u8> {
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn what_lies_between_the_blocks_is_not_seen() {
-        // Said in the documentation; when this fails, more is detected than it says.
+        // The doc comment states this limit; if this test fails, the comment promises too little.
         let content = content(LONG);
         assert_eq!(print_of(&changed_at(&content, EDGE + BLOCK + 1)), print_of(&content));
     }
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn gigabytes_are_not_read() {
-        // All hole: to read it would take seconds, and the machine's page cache.
+        // A sparse file: reading all of it would take seconds and fill the page cache.
         let file = tempfile::NamedTempFile::new().expect("there is room");
         file.as_file().set_len(8 << 30).expect("a hole needs no room");
         let print = fingerprint(file.path()).expect("readable");
@@ -178,7 +178,7 @@ mod tests {
         assert_eq!(hex(&[]), "");
     }
 
-    /// Kept prefixes are found by it after an update of beastd: the recipe must not change by accident.
+    /// Cached prefixes must be found after an update of beastd, so the algorithm must not change by accident.
     #[test]
     fn the_recipe_stays() {
         assert_eq!(hex(&print_of(&content(300))), "58e1a80f492f0646300797813f138561d076cae55b4d8c905f29423afb9e0b47");

@@ -2,7 +2,7 @@
 //!
 //! Every operation of the engine ends in a barrier. A thread that shares its core with a busy program is paused for
 //! milliseconds at a time while all others wait: with one of two cores taken, two threads decoded up to forty times
-//! slower than on an idle machine, and much slower than one thread alone. So a busy core is left alone, except for
+//! slower than on an idle machine, and much slower than one thread alone. So busy cores get no thread, only
 //! best-effort helpers that never block the single thread (`engine/kernels/crew.rs`).
 
 /// CPU time of all other processes at one moment.
@@ -10,12 +10,12 @@
 pub struct Sample {
     /// On the monotonic clock, in microseconds.
     pub at_us: u64,
-    /// CPU time used by others since boot, over all cores, in microseconds.
+    /// CPU time used by other processes since boot, over all cores, in microseconds.
     pub others_us: u64,
 }
 
 impl Sample {
-    /// Average number of cores used by others since an earlier sample.
+    /// Average number of cores that other processes have used since an earlier sample.
     pub fn others_since(self, before: Self) -> f64 {
         let elapsed_us = self.at_us.saturating_sub(before.at_us).max(1);
         self.others_us.saturating_sub(before.others_us) as f64 / elapsed_us as f64
@@ -24,29 +24,29 @@ impl Sample {
 
 /// Interval between samples while computing, in microseconds: the kernel counts in hundredths of a second.
 pub const PERIOD_US: u64 = 100_000;
-/// Use by others up to which a core counts as free: housekeeping, a client that prints.
+/// A core counts as free up to this use by other processes: housekeeping, a client that prints.
 const TOLERATED_CORES: f64 = 0.3;
-/// More threads must have been possible for this long, in microseconds, and for at least two samples in a row, before
-/// the number grows.
+/// More threads must have been possible for this long, in microseconds, and in at least two samples in a row, before
+/// their number grows.
 const CALM_US: u64 = 500_000;
 
-/// After an idle period shorter than this, in microseconds, a sample still describes the present; after a longer one it
-/// says too little about its end.
+/// After an idle period of up to this length, in microseconds, a sample still describes the present; after a longer
+/// one it says too little about the end of the period.
 const SHORT_REST_US: u64 = 5_000_000;
 
-/// Counts of runnable threads after an idle period.
+/// How often to count runnable threads after an idle period.
 const N_LOOKS: usize = 4;
 
-/// Chooses the number of threads from samples; has no clock.
+/// Chooses the number of threads from samples. Has no clock.
 #[derive(Debug)]
 pub struct Governor {
     n_cores: usize,
     n_max: usize,
     n_now: usize,
     last: Option<Sample>,
-    /// Since when more threads would have been possible, as far as samples tell.
+    /// Since when, according to the samples, more threads would have been possible.
     calm_since_us: Option<u64>,
-    /// Whether nothing was computed since the last sample.
+    /// Whether the engine was idle between the last sample and now.
     has_rested: bool,
 }
 
@@ -61,8 +61,8 @@ impl Governor {
         self.n_max > 1 && self.last.is_none_or(|last| now_us >= last.at_us + PERIOD_US)
     }
 
-    /// Takes a sample; returns the number of threads if it changes. `n_runnable` counts the threads of others that run
-    /// or wait for a core, a moment later each time.
+    /// Takes a sample; returns the number of threads if it changes. `n_runnable` counts other processes' threads that
+    /// run or wait for a core, a moment later with each call.
     pub fn observe(&mut self, sample: Sample, n_runnable: impl FnMut() -> u64) -> Option<usize> {
         let last = self.last.replace(sample)?;
         let has_rested = std::mem::take(&mut self.has_rested);
@@ -72,15 +72,17 @@ impl Governor {
         }
         let mut n_wanted = self.n_wanted(sample.others_since(last));
         if has_rested && n_wanted < self.n_max {
-            // `make && beastctl …`: who was busy in the idle period may have ended with it. The least of some looks,
-            // as the client and our own threads may still be running at the first.
+            // `make && beastctl …`: the program that was busy during the idle period may have ended with it. The
+            // minimum of several counts is used, because the client and our own threads may still be running at the
+            // first.
             let n_left = std::iter::repeat_with(n_runnable).take(N_LOOKS).min().unwrap_or(0);
             n_wanted = n_wanted.max(self.n_wanted(n_left as f64));
         }
-        // Down at once, up only after a calm period: one thread too many costs far more than one too few.
+        // Fewer threads at once, more only after a calm period: one thread too many costs far more than one too few.
         if n_wanted > self.n_now {
             let since_us = *self.calm_since_us.get_or_insert(last.at_us);
-            // A long step may have started under contention and ended without; an idle period gives no such doubt.
+            // A long step may have started under contention and ended without it, so its sample is doubtful; an idle
+            // period's is not.
             let is_first_look = since_us == last.at_us && !has_rested;
             if is_first_look || sample.at_us < since_us + CALM_US {
                 return None;
@@ -94,25 +96,24 @@ impl Governor {
         Some(n_wanted)
     }
 
-    /// Threads to compute with while others use so many cores.
+    /// Threads to use when other processes use this many cores.
     fn n_wanted(&self, others: f64) -> usize {
         let n_free = (self.n_cores as f64 - others + TOLERATED_CORES).floor().max(1.0) as usize;
         n_free.min(self.n_max)
     }
 
-    /// Idle until the next sample.
+    /// Marks the engine as idle until the next sample.
     pub fn rest(&mut self) {
         self.has_rested = true;
         self.calm_since_us = None;
     }
 
-    /// The current number of threads.
     pub fn n_threads(&self) -> usize {
         self.n_now
     }
 }
 
-/// Samples the machine; `None` where that is not possible, which means all threads, always.
+/// Samples the machine; `None` where that is not possible, which always means all threads.
 #[cfg(target_os = "linux")]
 pub fn sample(now_us: u64) -> Option<Sample> {
     let all = busy_ticks(&std::fs::read_to_string("/proc/stat").ok()?)?;
@@ -121,29 +122,29 @@ pub fn sample(now_us: u64) -> Option<Sample> {
     Some(Sample { at_us: now_us, others_us: all.saturating_sub(own) * us_per_tick })
 }
 
-/// Threads of others that run or wait for a core, a millisecond from now.
+/// Number of other processes' threads that run or wait for a core, a millisecond from now.
 #[cfg(target_os = "linux")]
 pub fn n_runnable() -> u64 {
     std::thread::sleep(std::time::Duration::from_millis(1));
     let stat = std::fs::read_to_string("/proc/stat").ok();
-    // The reader itself runs.
+    // Subtracts the reading thread itself.
     stat.and_then(|stat| runnable(&stat)).map_or(u64::MAX, |n| n.saturating_sub(1))
 }
 
-/// There are no samples either.
+/// Never called, because there are no samples either.
 #[cfg(not(target_os = "linux"))]
 pub fn n_runnable() -> u64 {
     u64::MAX
 }
 
-/// macOS computes on the GPU, and its CPU load has no simple file.
+/// macOS computes on the GPU, and has no simple file with its CPU load.
 #[cfg(not(target_os = "linux"))]
 pub fn sample(_now_us: u64) -> Option<Sample> {
     None
 }
 
-/// Ticks of all cores in `/proc/stat`: user, system, interrupts and stolen. Niced programs do not count: the kernel
-/// lets them wait for us.
+/// Ticks of all cores in `/proc/stat`: user, system, interrupts and stolen. Niced processes do not count, because the
+/// kernel makes them wait for us.
 #[cfg(target_os = "linux")]
 fn busy_ticks(stat: &str) -> Option<u64> {
     let fields: Vec<u64> =
@@ -152,13 +153,13 @@ fn busy_ticks(stat: &str) -> Option<u64> {
     Some(user + system + irq + softirq + steal)
 }
 
-/// Threads of all programs in `/proc/stat` that run or wait for a core, the reader's own among them.
+/// Threads in `/proc/stat` that run or wait for a core, including the reading thread.
 #[cfg(target_os = "linux")]
 fn runnable(stat: &str) -> Option<u64> {
     stat.lines().find_map(|line| line.strip_prefix("procs_running "))?.trim().parse().ok()
 }
 
-/// Ticks of this process in `/proc/self/stat`: fields 14 and 15. The name in field 2 may contain anything, even
+/// Ticks of this process in `/proc/self/stat`: fields 14 and 15. The name in field 2 may contain any character, even
 /// parentheses.
 #[cfg(target_os = "linux")]
 fn own_ticks(stat: &str) -> Option<u64> {
@@ -173,7 +174,8 @@ fn own_ticks(stat: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// Feeds looks a period apart, each with the cores that others use; shows the threads after each.
+    /// Feeds samples one period apart, each with the number of cores that other processes use; returns the threads
+    /// after each.
     fn check(n_max: usize, n_cores: usize, others: &[f64]) -> Vec<usize> {
         let mut governor = Governor::new(n_max, n_cores);
         let mut sample = Sample { at_us: 1, others_us: 1000 };
@@ -237,7 +239,7 @@ mod tests {
         assert_eq!(at(2 * second + 3 * PERIOD_US, second + PERIOD_US, true), None, "too short to tell");
         let long = 60 * second;
         assert_eq!(at(long, 2 * second, true), None);
-        // A step may take long, just because others are busy.
+        // A step may take long just because of contention.
         assert_eq!(at(long + 10 * second, 10 * second, false), None, "there is only one thread already");
         assert_eq!(governor.n_threads(), 1);
         assert!(!governor.is_due(long + 10 * second + PERIOD_US - 1));

@@ -1,16 +1,16 @@
-//! Tells the current step that new requests have arrived. Atomics only: the step checks after each of the model's
-//! operations.
+//! Tells the current step that new requests have arrived. Uses only atomics, because the step checks after each of
+//! the model's operations.
 
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
 
-/// Arrivals since the worker last looked into its inbox.
+/// Arrivals since the worker last read its inbox.
 #[derive(Debug)]
 pub struct Interrupt {
     /// Tokens of the shortest prompt among them.
     shortest: AtomicUsize,
 }
 
-/// No arrivals.
+/// No request has arrived.
 const NOBODY: usize = usize::MAX;
 
 impl Default for Interrupt {
@@ -20,28 +20,28 @@ impl Default for Interrupt {
 }
 
 impl Interrupt {
-    /// A request with a prompt of `n_tokens` is in the inbox.
+    /// Announces a request with a prompt of `n_tokens`.
     ///
-    /// Callers put it into the inbox first, then call this; the worker calls `clear` first, then drains the inbox. So a
-    /// request that it did not find there is announced after the clearing, to the next step. The fences keep both in
-    /// this order.
+    /// Callers put the request into the inbox before calling this, and the worker calls `clear` before draining the
+    /// inbox. So if the worker misses a request in the inbox, its announcement comes after `clear` and reaches the
+    /// next step. The fences keep both pairs in this order.
     pub fn announce(&self, n_tokens: usize) {
         fence(Ordering::SeqCst);
         self.shortest.fetch_min(n_tokens, Ordering::Relaxed);
     }
 
-    /// A command is in the inbox that should not wait for the end of any prompt.
+    /// Announces a command that should not wait for any prefill.
     pub fn announce_end(&self) {
         self.announce(0);
     }
 
-    /// The inbox is about to be read.
+    /// Forgets all arrivals; call before draining the inbox.
     pub fn clear(&self) {
         self.shortest.store(NOBODY, Ordering::Relaxed);
         fence(Ordering::SeqCst);
     }
 
-    /// Whether a request has arrived whose prompt is shorter than this.
+    /// Whether a request with a prompt shorter than this has arrived.
     pub fn is_shorter_than(&self, n_tokens: usize) -> bool {
         self.shortest.load(Ordering::Relaxed) < n_tokens
     }

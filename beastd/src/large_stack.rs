@@ -7,17 +7,17 @@ use std::thread;
 
 use tokio::sync::oneshot;
 
-/// Other threads have 2 MiB. Memory is committed only as it is used.
+/// Ordinary threads have 2 MiB. Memory is committed only when used.
 const SIZE: usize = 256 << 20;
 const PANICKED: &str = "its thread panicked";
-/// With a limited address space.
+/// The error when the address space is limited.
 pub const NO_MEMORY: &str = "not enough memory for a thread with a 256 MiB stack";
 
 thread_local! {
     static IS_LARGE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs a task on such a thread, possibly this one, and waits.
+/// Runs a task on a thread with a large stack, the current one if it has such a stack, and waits.
 ///
 /// # Errors
 /// When the thread cannot start, or the task panics.
@@ -31,13 +31,14 @@ pub fn run<T: Send>(task: impl FnOnce() -> T + Send) -> Result<T, String> {
     })
 }
 
-/// The same for callers that must not block, such as the sockets' thread. The task completes even if abandoned.
+/// The same for callers that must not block, such as the sockets' thread. The task completes even if the future is
+/// dropped.
 ///
 /// # Errors
 /// As [`run`].
 pub async fn beside<T: Send + 'static>(task: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
     let (tell, told) = oneshot::channel();
-    // The receiver may be gone.
+    // Fails if the future was dropped.
     let thread = builder().spawn(move || drop(tell.send(on_large(task))));
     thread.map_err(|error| not_started(&error))?;
     told.await.unwrap_or_else(|_| Err(PANICKED.into()))
@@ -57,7 +58,7 @@ fn guarded<T>(task: impl FnOnce() -> T) -> Result<T, String> {
 }
 
 fn not_started(error: &io::Error) -> String {
-    // The system's error when the stack cannot be mapped.
+    // `WouldBlock` is the system's error when the stack cannot be mapped.
     match error.kind() {
         ErrorKind::WouldBlock | ErrorKind::OutOfMemory => NO_MEMORY.into(),
         _ => format!("cannot start a thread: {error}"),

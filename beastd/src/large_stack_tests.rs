@@ -1,6 +1,6 @@
 use super::*;
 
-/// Some 100 MiB of stack.
+/// Recurses through about 100 MiB of stack.
 fn deep(n: u32) -> u64 {
     let block = std::hint::black_box([u64::from(n); 64]);
     if n == 0 { 0 } else { deep(n - 1) + block[(n % 64) as usize] - u64::from(n) }

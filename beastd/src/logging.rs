@@ -16,16 +16,17 @@ use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 use crate::config::Config;
 use files::LogFiles;
 
-/// Most lines that may wait for the disk. Their space is allocated at once: the crate's default takes four megabytes.
+/// Most lines that may wait for the disk. The queue is allocated at once: at the crate's default size it takes four
+/// megabytes.
 const MAX_LINES: usize = 8192;
 
-/// Keeps the log open; drop it last, so that the last lines are written.
+/// Keeps the log open. Drop it last, so that the last lines are written.
 pub struct Logging {
     _guard: Option<WorkerGuard>,
     filter: reload::Handle<EnvFilter, Registry>,
 }
 
-/// Starts logging. A log that cannot be written never stops the daemon; stderr has to do.
+/// Starts logging. Failing to write the log never stops the daemon; stderr must do.
 pub fn start(config: &Config, foreground: bool) -> Logging {
     let (filter, filter_handle) = reload::Layer::new(env_filter(&config.log));
     let (file, guard, problem) = match config.log_dir().map(|folder| LogFiles::open(folder, config.log_files)) {
@@ -51,7 +52,6 @@ pub fn start(config: &Config, foreground: bool) -> Logging {
 }
 
 impl Logging {
-    /// Changes the log filter.
     pub fn set_filter(&self, filter: &str) {
         // Fails only when the subscriber is gone.
         let _ = self.filter.reload(env_filter(filter));
@@ -73,16 +73,16 @@ fn env_filter(filter: &str) -> EnvFilter {
     EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"))
 }
 
-/// Only captures llama.cpp's complaints for [`take_engine_error`]: for a process without a log.
+/// Captures only llama.cpp's errors, for [`take_engine_error`]: for processes without a log.
 pub fn listen_to_engine() {
     // Only tests start logging twice in one process; the first one stays.
     let _ = tracing::subscriber::set_global_default(Registry::default().with(LastEngineError));
 }
 
-/// llama.cpp's last complaint: its functions only report failure, the reason is in its log.
+/// llama.cpp's last error: its functions only report failure and log the reason.
 static LAST_ENGINE_ERROR: Mutex<Option<String>> = Mutex::new(None);
 
-/// Takes the reason for the last failure in llama.cpp.
+/// Takes the logged reason for the last failure in llama.cpp.
 pub fn take_engine_error() -> Option<String> {
     LAST_ENGINE_ERROR.lock().ok()?.take()
 }
@@ -101,7 +101,7 @@ impl<S: Subscriber> Layer<S> for LastEngineError {
             }
         });
         if let (Some(message), Ok(mut last)) = (message, LAST_ENGINE_ERROR.lock())
-            // The first complaint names the cause; later ones only report failure.
+            // The first error names the cause; later ones only report failure.
             && last.is_none()
         {
             *last = Some(message);

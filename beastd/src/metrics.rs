@@ -1,4 +1,4 @@
-//! Counters that the worker publishes after each step, for all to read.
+//! Counters that the worker publishes after each step.
 
 use crate::watchdog::Watchdog;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -6,22 +6,18 @@ use std::sync::{Mutex, PoisonError};
 
 use beast_protocol::{Timings, Usage};
 
-/// Since process start, or as of the last step.
+/// Totals count from the start of the process; other values are those of the last step.
 #[derive(Debug, Default)]
 pub struct Metrics {
-    /// The current step.
+    /// Watches the current step.
     pub watchdog: Watchdog,
-    /// Compute threads; 0 before the first sample of the machine.
+    /// Compute threads; 0 before the machine was first sampled.
     pub n_threads: AtomicUsize,
-    /// Running sequences.
     pub n_running: AtomicUsize,
-    /// Waiting sequences.
     pub n_waiting: AtomicUsize,
-    /// KV cells in use.
     pub n_cells_used: AtomicUsize,
-    /// Cached prefixes.
     pub n_prefixes: AtomicUsize,
-    /// Their tokens.
+    /// Tokens of the cached prefixes.
     pub n_prefix_tokens: AtomicUsize,
     /// Prefix cache hits.
     pub n_prefix_hits: AtomicU64,
@@ -39,17 +35,14 @@ pub struct Metrics {
     pub n_prompt_tokens: AtomicU64,
     /// Tokens generated.
     pub n_generated_tokens: AtomicU64,
-    /// Draft tokens.
     pub n_drafted: AtomicU64,
     /// Draft tokens accepted.
     pub n_accepted: AtomicU64,
     /// Connections refused or ended by a protocol violation.
     pub n_refused: AtomicU64,
-    /// Sequences preempted.
     pub n_preempted: AtomicU64,
     /// Time spent in engine steps, in microseconds.
     pub busy_us: AtomicU64,
-    /// Engine steps.
     pub n_steps: AtomicU64,
     /// Rows of all steps.
     pub n_rows: AtomicU64,
@@ -57,16 +50,14 @@ pub struct Metrics {
     pub n_verified: AtomicU64,
     /// Longest sequence so far in tokens, prompt and answer.
     pub n_longest: AtomicU64,
-    /// Totals of finished answers.
     pub answers: AnswerTotals,
-    /// Totals at the last scrape, for rates.
+    /// The totals at the last scrape, to compute rates from.
     pub seen: Mutex<AnswerSums>,
 }
 
 /// A snapshot of [`AnswerTotals`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct AnswerSums {
-    /// Prompt tokens computed.
     pub n_prompt: u64,
     /// See [`AnswerTotals::prefill_us`].
     pub prefill_us: u64,
@@ -81,13 +72,11 @@ pub struct AnswerSums {
 pub struct AnswerTotals {
     /// Prompt tokens from the cache.
     pub n_cached: AtomicU64,
-    /// Prompt tokens computed.
     pub n_prompt: AtomicU64,
     /// Engine time of prefill steps, in microseconds.
     pub prefill_us: AtomicU64,
-    /// Generated tokens.
     pub n_generated: AtomicU64,
-    /// Generated tokens after the first of each answer, which belongs to the prefill.
+    /// Generated tokens except the first of each answer, which belongs to the prefill.
     pub n_decoded: AtomicU64,
     /// Time from first to last token, in microseconds.
     pub decode_us: AtomicU64,
@@ -108,7 +97,7 @@ impl AnswerTotals {
 }
 
 impl Metrics {
-    /// Resets what belongs to an unloaded model.
+    /// Resets everything that belongs to a model, when it is unloaded.
     pub fn forget_model(&self) {
         let gauges = [
             &self.n_threads,
@@ -121,14 +110,14 @@ impl Metrics {
         gauges.into_iter().for_each(|gauge| gauge.store(0, Relaxed));
     }
 
-    /// Counts a step with this many rows, of which so many had drafts.
+    /// Counts a step with `n_rows` rows, `n_verified` of them with drafts.
     pub fn stepped(&self, n_rows: usize, n_verified: usize) {
         Self::add(&self.n_steps, 1);
         Self::add(&self.n_rows, n_rows as u64);
         Self::add(&self.n_verified, n_verified as u64);
     }
 
-    /// What was added since the last call.
+    /// Increments since the last call.
     pub fn since_last_look(&self) -> AnswerSums {
         let AnswerTotals { n_prompt, prefill_us, n_decoded, decode_us, .. } = &self.answers;
         let [n_prompt, prefill_us, n_decoded, decode_us] =
@@ -150,7 +139,6 @@ impl Metrics {
         self.n_longest.fetch_max(u64::from(usage.n_prompt) + u64::from(usage.n_generated), Relaxed);
     }
 
-    /// Adds to a counter.
     pub fn add(counter: &AtomicU64, n: u64) {
         counter.fetch_add(n, Relaxed);
     }

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use crate::fingerprint::hex;
 use crate::sampling::SamplingDefaults;
 
-/// How long to wait for another process that unpacks, and how often to look.
+/// How long to wait for another process that is unpacking, and how often to check.
 const PATIENCE: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -29,12 +29,11 @@ const CUB_DRAFT: Builtin = Builtin { name: "cub-draft.gguf", bytes: include_byte
 /// In the format of `sha256sum`.
 const SHA256SUMS: &str = include_str!("../../models/cub/SHA256SUMS");
 
-/// The model file to load.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Located {
-    /// Its path; a configured file need not exist.
+    /// A configured file need not exist.
     pub path: PathBuf,
-    /// Whether it is the built-in model for lack of another.
+    /// Whether it is the built-in model, used for lack of another.
     pub is_builtin: bool,
 }
 
@@ -49,7 +48,7 @@ pub enum ModelError {
     Paths(#[from] paths::PathError),
 }
 
-/// The disk is full, or a folder cannot be created or written.
+/// The advice: the disk is full, or a folder cannot be created or written.
 fn way_out(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
@@ -70,8 +69,8 @@ pub fn locate(setting: &str) -> Result<Located, ModelError> {
     }
 }
 
-/// Finds the draft model for the setting `draft`; none when there is none or it would not pay. `is_cheap` says whether
-/// verifying several tokens costs the model hardly more than one, as on a GPU.
+/// Finds the draft model for the setting `draft`; `None` if there is none or it would not pay off. `is_cheap` says
+/// whether verifying several tokens costs the main model hardly more than one, as on a GPU.
 ///
 /// # Errors
 /// See [`ModelError`].
@@ -93,7 +92,7 @@ pub fn builtin_notice() -> String {
         .into()
 }
 
-/// Sampling defaults: from the file's metadata, else the recommendation for its family, else ours.
+/// Sampling defaults: from the file's metadata, else recommended for the model's family, else ours.
 pub fn sampling_defaults(name: &str, meta: impl Fn(&str) -> Option<String>) -> SamplingDefaults {
     // LFM2: <https://huggingface.co/LiquidAI/LFM2-2.6B>, "Generation parameters".
     let family = if name.to_ascii_lowercase().contains("lfm2") {
@@ -118,8 +117,8 @@ pub fn sampling_defaults(name: &str, meta: impl Fn(&str) -> Option<String>) -> S
     }
 }
 
-/// Unpacks a built-in file into the cache folder or, if that is not writable, beside the default socket. That folder is
-/// private and on most machines in memory. Returns the cache folder's error if both fail.
+/// Unpacks a built-in file into the cache folder or, if that is not writable, beside the default socket: that folder
+/// is private, and on most machines in memory. If both fail, returns the error for the cache folder.
 fn unpack(file: &Builtin) -> Result<PathBuf, ModelError> {
     let cache = paths::cache_dir().map_err(ModelError::from).and_then(|cache| unpack_into(file, &cache));
     cache.or_else(|error| {
@@ -130,7 +129,8 @@ fn unpack(file: &Builtin) -> Result<PathBuf, ModelError> {
     })
 }
 
-/// Another user may have created it; then its files cannot be trusted.
+/// The folder of the default socket. `None` if another user may have created it, because then its files cannot be
+/// trusted.
 fn runtime_folder() -> Option<PathBuf> {
     let socket = paths::socket_path().ok()?;
     let folder = socket.parent()?.to_owned();
@@ -140,7 +140,7 @@ fn runtime_folder() -> Option<PathBuf> {
 }
 
 /// Unpacks a built-in file into the cache folder unless it is there and intact. Two daemons may do this at once: each
-/// writes its own file and renames it, so that no one ever sees a partial model.
+/// writes its own file and renames it, so that no process ever sees a partial model.
 fn unpack_into(file: &Builtin, cache: &Path) -> Result<PathBuf, ModelError> {
     let path = cache.join(file.name);
     if is_whole(file, &path) {
@@ -148,7 +148,7 @@ fn unpack_into(file: &Builtin, cache: &Path) -> Result<PathBuf, ModelError> {
     }
     let failed = |source| ModelError::Unpack { path: path.clone(), source };
     fs::create_dir_all(cache).map_err(failed)?;
-    // One process unpacks for all that start at the same time.
+    // Of processes that start at the same time, one unpacks and the others wait.
     let _lock = locked(cache);
     if !is_whole(file, &path) {
         write(file, &path).map_err(failed)?;
@@ -161,8 +161,8 @@ fn is_whole(file: &Builtin, path: &Path) -> bool {
     sha256_of(path, file.bytes.len() as u64).is_ok_and(|hash| hash == expected_hash(file))
 }
 
-/// Locks a folder. `None` when that is impossible or takes longer than any unpacking: two processes may unpack at once
-/// safely.
+/// Locks a folder. `None` if that is impossible or takes longer than any unpacking, since two processes may safely
+/// unpack at once.
 fn locked(folder: &Path) -> Option<File> {
     let folder = file::open_folder(folder).ok()?;
     let began = Instant::now();
@@ -184,7 +184,7 @@ fn expected_hash(file: &Builtin) -> &'static str {
     line.expect("SHA256SUMS names the built-in models").trim()
 }
 
-/// The hash of a file of this length; a file of a different length is not read.
+/// The hash of a file of this length. A file of another length is not read.
 fn sha256_of(path: &Path, len: u64) -> io::Result<String> {
     let file = file::open(path)?;
     if file.metadata()?.len() != len {

@@ -1,7 +1,7 @@
 //! The prefix cache: states at the exact end of a prefix, each in a slot of its own, to be copied into a running slot.
 //!
-//! Copied, never rewound: a hybrid model cannot go back to the middle of a sequence, but copying a whole one takes
-//! microseconds.
+//! States are copied, never rewound: a hybrid model cannot return to the middle of a sequence, but copying a whole
+//! state takes microseconds.
 
 use crate::batch::{SlotId, Token};
 
@@ -18,9 +18,9 @@ struct Entry {
     is_saved: bool,
 }
 
-/// All cached prefixes. The least useful is evicted first: age counts in evictions, and every hit lets a prefix outlive
-/// [`WORTH_OF_A_USE`] of them, so that a prompt in occasional use survives any number of one-time inputs, and goes once
-/// it is no longer used.
+/// All cached prefixes. The least useful one is evicted first: age counts in evictions, and every hit lets a prefix
+/// survive [`WORTH_OF_A_USE`] more of them. So a prompt in occasional use survives any number of one-time inputs, and
+/// is evicted once it is no longer used.
 #[derive(Debug)]
 pub struct PrefixCache {
     entries: Vec<Entry>,
@@ -30,23 +30,20 @@ pub struct PrefixCache {
     n_tokens_saved: u64,
 }
 
-/// Evictions that a prefix outlives per hit, and the most hits that count.
+/// Evictions that a prefix survives per hit, and the most hits that count.
 const WORTH_OF_A_USE: u64 = 16;
 const MAX_USES: u64 = 8;
 
 /// Shorter prefixes are not worth a slot.
 pub const MIN_TOKENS: usize = 16;
 
-/// Statistics of the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PrefixStats {
-    /// Prefixes kept.
     pub n_entries: usize,
-    /// Their tokens, i.e. KV cells.
+    /// Their tokens, which is their number of KV cells.
     pub n_tokens: usize,
     /// Cache hits.
     pub n_hits: u64,
-    /// Prompt tokens saved by the prefix cache.
     pub n_tokens_saved: u64,
 }
 
@@ -89,7 +86,7 @@ impl PrefixCache {
         self.free.pop()
     }
 
-    /// Returns an unused slot.
+    /// Returns a slot that was taken but not used.
     pub fn give_place_back(&mut self, place: SlotId) {
         self.free.push(place);
     }
@@ -113,18 +110,17 @@ impl PrefixCache {
         }
     }
 
-    /// Evicts the least useful prefix, but not the one in `spare`; returns its slot.
+    /// Evicts the least useful prefix, except the one in `spare`; returns its slot.
     pub fn evict(&mut self, spare: Option<SlotId>) -> Option<SlotId> {
         let candidates = self.entries.iter().enumerate().filter(|(_, entry)| Some(entry.place) != spare);
         let (n, _) = candidates.min_by_key(|(_, entry)| entry.priority)?;
-        // In order, so that the older of two with equal priority goes.
+        // Keeps the order, so that the older of two with equal priority is evicted first.
         let entry = self.entries.remove(n);
         self.n_evicted += 1;
         self.free.push(entry.place);
         Some(entry.place)
     }
 
-    /// Statistics of the cache.
     pub fn stats(&self) -> PrefixStats {
         PrefixStats {
             n_entries: self.entries.len(),
@@ -134,7 +130,7 @@ impl PrefixCache {
         }
     }
 
-    /// Occupied slots and their numbers of tokens.
+    /// The occupied slots, each with its number of tokens.
     pub fn held(&self) -> impl Iterator<Item = (SlotId, usize)> {
         self.entries.iter().map(|entry| (entry.place, entry.tokens.len()))
     }

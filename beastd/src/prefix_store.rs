@@ -1,13 +1,14 @@
 //! Cached prefixes on disk, so that a restart does not compute them again.
 //!
-//! May know: tokens, files, their owners and modes. Never knows: what stands in a state, how it is made, the scheduler.
+//! May know: tokens, files, their owners and modes. Never knows: the contents of a state, how it is made, the
+//! scheduler.
 //!
 //! A file holds one prefix, all numbers little-endian: magic (8 bytes), format version (4), SHA-256 of the key (32),
-//! number of tokens (8), number of state bytes (8), the tokens (4 each), the state, SHA-256 of all that. Its name is
-//! the hash of key and tokens, so a mismatch is found without reading the state.
+//! number of tokens (8), number of state bytes (8), the tokens (4 each), the state, SHA-256 of everything before. Its
+//! name is the hash of key and tokens, so a mismatch is found without reading the state.
 //!
-//! The files hold users' text as tokens, so no one else may read them. No one else may write them either, because the
-//! engine trusts a state; the checksum only guards against accidents.
+//! The files hold users' text as tokens, so they must not be readable by other users. They must not be writable by
+//! them either, because the engine trusts a state; the checksum only guards against accidents.
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Read, Write};
@@ -25,18 +26,17 @@ use crate::batch::Token;
 use crate::engine::{SavedState, Seal};
 use crate::fingerprint::hex;
 
-/// What a state belongs to: a state of a different model, cache type or engine build must never be loaded.
+/// What a state depends on: a state of a different model, cache type or engine build must never be loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreKey {
     /// Fingerprint of the model file, see [`crate::fingerprint::fingerprint`].
     pub model: [u8; 32],
-    /// The engine and all its settings that affect a state.
+    /// The engine, and all its settings that affect a state.
     pub engine: String,
     /// Number type of the KV cache.
     pub kv_type: String,
 }
 
-/// Statistics of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct StoreStats {
     /// Prefixes on disk.
@@ -47,10 +47,11 @@ pub struct StoreStats {
     pub n_restored: u64,
 }
 
-/// A folder of prefixes. The least recently used one is removed first.
+/// A folder of prefixes, of which the least recently used one is removed first.
 ///
-/// Several daemons may share a folder. Each knows what was there when it opened the folder and what it has written;
-/// files that another one removed count as missing. The size limit holds for what each of them knows.
+/// Several daemons may share a folder. Each one knows the files that existed when it opened the folder, and those
+/// that it has written; files that another one removed count as missing. Each enforces the size limit for the files
+/// that it knows.
 #[derive(Debug)]
 pub struct PrefixStore {
     folder: PathBuf,
@@ -77,15 +78,15 @@ const MAGIC: [u8; 8] = *b"beastpfx";
 const VERSION: u32 = 1;
 /// The bytes before the tokens.
 const HEAD_LEN: usize = 60;
-/// Offsets of the numbers of tokens and state bytes in the header.
+/// Offsets of the token count and the state's length in the header.
 const COUNTS_AT: usize = 44;
 const TOKEN_LEN: u64 = 4;
 const CHECKSUM_LEN: u64 = size_of::<Seal>() as u64;
 
 const SUFFIX: &str = ".prefix";
-/// Name of a file that is being written.
+/// Suffix of the name while a file is being written.
 const PART_SUFFIX: &str = whole::PART_SUFFIX;
-/// Retries when another daemon, just starting, mistook our file for a leftover.
+/// Retries when another daemon, which is just starting, mistook our file for a leftover.
 const MAX_BEGINNINGS: usize = 8;
 
 /// Why a file is removed instead of used.
@@ -108,13 +109,13 @@ enum Unusable {
 impl PrefixStore {
     /// Opens a folder, creating it if needed, and lists its prefixes without reading their states.
     ///
-    /// Unusable files are removed: damaged ones, those of another key or format version, links, and partial files of a
-    /// killed daemon. So are the least recently used ones above `max_bytes`. Folders and files with other names are
-    /// left alone.
+    /// Removes unusable files: damaged ones, those of another key or format version, links, and partial files of a
+    /// killed daemon. Also removes the least recently used ones above `max_bytes`. Folders and files with other names
+    /// are left alone.
     ///
     /// # Errors
-    /// When the folder cannot be created or read, belongs to another user, is open to others and cannot be restricted,
-    /// or when surplus files cannot be removed.
+    /// When the folder cannot be created or read, belongs to another user, is open to others and cannot be
+    /// restricted, or when surplus files cannot be removed.
     pub fn open(folder: &Path, key: StoreKey, max_bytes: u64) -> io::Result<Self> {
         prepare_folder(folder)?;
         let mut store = Self {
@@ -149,7 +150,7 @@ impl PrefixStore {
         let path = self.path(tokens);
         match self.load(&path, tokens) {
             Ok((state, n_bytes)) => {
-                // Another daemon may have written it again.
+                // Another daemon may have rewritten it.
                 entry.n_bytes = n_bytes;
                 self.entries.push(entry);
                 self.n_restored += 1;
@@ -182,7 +183,7 @@ impl PrefixStore {
         if tokens.is_empty() || n_bytes > self.max_bytes || self.contains(tokens) {
             return Ok(());
         }
-        // Again: the cache may have been emptied under a running daemon.
+        // Repeated here, because the cache may have been deleted under a running daemon.
         prepare_folder(&self.folder)?;
         self.evict_to(self.max_bytes - n_bytes)?;
 
@@ -211,13 +212,13 @@ impl PrefixStore {
         self.folder.join(file_name(&self.key, &encode_tokens(tokens)))
     }
 
-    /// Lists the folder with times of last use, and removes unusable files.
+    /// Lists the folder, with times of last use, and removes unusable files.
     fn look_around(&self) -> io::Result<Vec<(SystemTime, Entry)>> {
         let mut found = Vec::new();
         for item in fs::read_dir(&self.folder)? {
             let item = item?;
             let (name, path) = (item.file_name(), item.path());
-            // No type: it is already gone.
+            // A file without a type has just been removed.
             let (Some(name), Ok(kind)) = (name.to_str(), item.file_type()) else { continue };
             if kind.is_dir() {
                 continue;
@@ -235,7 +236,7 @@ impl PrefixStore {
         Ok(found)
     }
 
-    /// Reads all of a file but the state.
+    /// Reads a file except for its state.
     fn look_at(&self, path: &Path, name: &str) -> Result<(SystemTime, Entry), Unusable> {
         let (mut file, n_bytes) = self.open_file(path)?;
         let mut head = [0; HEAD_LEN];
@@ -268,7 +269,7 @@ impl PrefixStore {
         usize::try_from(n_tokens).map_err(|_| Unusable::TooLarge)
     }
 
-    /// Reads the state, verifies everything, and records the use in the file; returns the file's length too.
+    /// Reads the state, verifies everything, and records the use in the file; also returns the file's length.
     fn load(&mut self, path: &Path, tokens: &[Token]) -> Result<(SavedState, u64), Unusable> {
         let (mut file, n_bytes) = self.open_file(path)?;
         let n_around = file_len(tokens.len() as u64, 0).ok_or(Unusable::TooLarge)?;
@@ -289,7 +290,7 @@ impl PrefixStore {
         Ok((state, n_bytes))
     }
 
-    /// Opens a private regular file for reading; returns its length too, which is bounded.
+    /// Opens a private regular file for reading; also returns its length, which is within limits.
     fn open_file(&self, path: &Path) -> Result<(File, u64), Unusable> {
         let file = open_no_link(path)?;
         let metadata = file.metadata()?;
@@ -305,7 +306,7 @@ impl PrefixStore {
         Ok((file, metadata.len()))
     }
 
-    /// Removes the least recently used ones down to `max_bytes`.
+    /// Removes the least recently used files down to `max_bytes`.
     fn evict_to(&mut self, max_bytes: u64) -> io::Result<()> {
         let mut n_bytes = self.n_bytes();
         while n_bytes > max_bytes {
@@ -318,27 +319,27 @@ impl PrefixStore {
         Ok(())
     }
 
-    /// An empty file of mode 0600 that is removed unless it gets its final name; locked, so that another daemon sees
-    /// that it is being written.
+    /// Creates an empty file of mode 0600 that is removed unless it gets its final name. It is locked, so that
+    /// another daemon sees that it is being written.
     fn begin_file(&self, path: &Path) -> io::Result<WholeFile> {
         for _ in 0..MAX_BEGINNINGS {
             let part = WholeFile::create(path, PRIVATE)?;
-            // On a file system without locks this protection is missing.
+            // File systems without locks lack this protection.
             let _ = part.file().lock();
             if part.file().metadata()?.nlink() > 0 {
                 return Ok(part);
             }
-            // It was removed between creation and lock.
+            // Another daemon removed it between creation and lock.
         }
         Err(io::Error::other("files vanish from the prefix cache folder while they are written"))
     }
 
-    /// Gives the file a time later than all others, even if the clock was set back or is coarse: the next daemon reads
-    /// the order of use from these times.
+    /// Gives the file a later time than all others, even if the clock was set back or is coarse: the next daemon
+    /// reads the order of use from these times.
     fn note_use(&mut self, file: &File) {
         let later = self.newest.checked_add(Duration::from_micros(1)).unwrap_or(self.newest);
         self.newest = SystemTime::now().max(later);
-        // This daemon knows the order anyway.
+        // On failure only the next daemon lacks the order; this one keeps it in memory.
         let _ = file.set_modified(self.newest);
     }
 }
@@ -346,14 +347,14 @@ impl PrefixStore {
 fn hash_of_key(key: &StoreKey) -> Hash {
     let mut hasher = Sha256::new_with_prefix(key.model);
     for text in [&key.engine, &key.kv_type] {
-        // With lengths, so that no two keys encode alike.
+        // Lengths are included, so that no two keys encode alike.
         hasher.update((text.len() as u64).to_le_bytes());
         hasher.update(text);
     }
     hasher.finalize().into()
 }
 
-/// Everything before the state.
+/// Encodes everything before the state.
 fn encode_head(key: &Hash, tokens: &[Token], n_state: u64) -> Vec<u8> {
     let mut head = Vec::with_capacity(HEAD_LEN + tokens.len() * TOKEN_LEN as usize);
     head.extend(MAGIC);
@@ -369,12 +370,12 @@ fn encode_tokens(tokens: &[Token]) -> Vec<u8> {
     tokens.iter().flat_map(|token| token.0.to_le_bytes()).collect()
 }
 
-/// Length of a file with this many tokens and state bytes, unless it overflows.
+/// Length of a file with this many tokens and state bytes; `None` on overflow.
 fn file_len(n_tokens: u64, n_state: u64) -> Option<u64> {
     n_tokens.checked_mul(TOKEN_LEN)?.checked_add(n_state)?.checked_add(HEAD_LEN as u64 + CHECKSUM_LEN)
 }
 
-/// `tokens` are those of the file, encoded.
+/// The name of a file; `tokens` are encoded as in the file.
 fn file_name(key: &Hash, tokens: &[u8]) -> String {
     hex(&Sha256::new_with_prefix(key).chain_update(tokens).finalize()) + SUFFIX
 }
@@ -390,7 +391,7 @@ fn open_no_link(path: &Path) -> io::Result<File> {
     Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
 }
 
-/// Removes a file, or the link itself; fine if it is already gone.
+/// Removes a file, or a link itself; succeeds if it is already gone.
 fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -398,7 +399,7 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes an unusable file. If that fails, it does no harm: it is not in the index.
+/// Removes an unusable file. A failure does no harm, because the file is not in the index.
 fn discard(path: &Path, why: &Unusable) {
     match why {
         Unusable::Io(error) if error.kind() == io::ErrorKind::NotFound => return,
@@ -416,7 +417,7 @@ fn remove_leftover(path: &Path) {
     if file.as_ref().is_ok_and(|file| matches!(lock::take(file), Err(NotLocked::Held))) {
         return;
     }
-    // Still locked by us: its writer waits for the lock, sees that the file is gone, and makes another.
+    // We still hold the lock: a writer that waits for it sees that the file is gone, and creates another.
     if let Err(error) = remove(path) {
         tracing::warn!(path = %path.display(), %error, "cannot remove a leftover file");
     }
@@ -429,7 +430,7 @@ fn us() -> u32 {
 /// Ensures that the folder exists, belongs to us, and is private.
 fn prepare_folder(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    // Checks and restricts what was opened: the name may point elsewhere by then.
+    // Checks and restricts the opened folder, since its path may lead elsewhere by then.
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let (opened, is_link) = match rustix::fs::open(folder, flags | OFlags::NOFOLLOW, Mode::empty()) {
         // The folder itself may be a link, for example to a larger disk.
@@ -448,7 +449,7 @@ fn prepare_folder(folder: &Path) -> io::Result<()> {
     if metadata.mode() & 0o077 == 0 {
         return Ok(());
     }
-    // The target of a link may be open on purpose.
+    // The target of a link may have its mode on purpose.
     if is_link {
         return refuse("is open to other users; chmod 700 it");
     }

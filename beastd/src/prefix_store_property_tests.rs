@@ -1,4 +1,4 @@
-//! The store against a simple list.
+//! Compares the store with a simple list.
 
 use proptest::prelude::*;
 
@@ -24,7 +24,7 @@ fn op() -> impl Strategy<Value = Op> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Against a list in order of use. Prefixes are the first n numbers; up to four of them fit.
+    /// The list is in order of use. Prefixes are the first n numbers, and up to four of them fit.
     #[test]
     fn it_does_what_a_simple_list_does(ops in proptest::collection::vec(op(), 1..60)) {
         const BOUND: u64 = 2500;

@@ -15,7 +15,7 @@ pub(super) fn tokens(numbers: impl IntoIterator<Item = i32>) -> Vec<Token> {
     numbers.into_iter().map(Token).collect()
 }
 
-/// A state of 500 bytes that belongs to these tokens alone.
+/// A state of 500 bytes that differs for different tokens.
 pub(super) fn state(tokens: &[Token]) -> SavedState {
     let sum: i32 = tokens.iter().map(|token| token.0 * 31 + 7).sum();
     saved(&std::array::from_fn::<u8, 500, _>(|n| (n as i32 * 13 + sum) as u8))
@@ -41,7 +41,7 @@ fn check_read(store: &mut PrefixStore, tokens: &[Token]) {
     assert!(store.read(tokens).is_some_and(|read| read == state(tokens)), "{tokens:?}");
 }
 
-/// Names in a folder, in order.
+/// Sorted names in a folder.
 pub(super) fn names(folder: &Path) -> Vec<String> {
     let name = |item: io::Result<fs::DirEntry>| item.expect("readable").file_name().into_string().expect("ASCII");
     let mut names: Vec<_> = fs::read_dir(folder).expect("readable").map(name).collect();
@@ -63,7 +63,7 @@ fn overwrite(path: &Path, at: u64, bytes: &[u8]) {
     file.write_all_at(bytes, at).expect("there is room");
 }
 
-/// A folder with one prefix, and its file.
+/// A folder with one stored prefix, and the path of its file.
 fn one(tokens: &[Token]) -> (TempDir, PathBuf) {
     let folder = folder();
     let mut store = open(folder.path(), ROOM);
@@ -72,8 +72,8 @@ fn one(tokens: &[Token]) -> (TempDir, PathBuf) {
     (folder, path)
 }
 
-/// Spoils the file of a prefix. Neither a daemon that runs already nor one that starts then may return it, or leave it;
-/// the latter is to remove it before anybody asks if it is `seen_at_open`.
+/// Damages the file of a prefix. Neither a running daemon nor one that starts afterwards may return or keep it; the
+/// latter must remove it when opening the folder if the damage is `seen_at_open`.
 fn check_refused(what: impl Debug, seen_at_open: bool, spoil: impl Fn(&Path)) {
     let prefix = tokens(10..17);
     for is_running in [true, false] {
@@ -156,7 +156,7 @@ fn a_file_that_is_cut_or_continued_is_removed() {
 
 #[test]
 fn absurd_numbers_are_refused_before_anything_is_allocated() {
-    // The last two fit the length modulo 2^64.
+    // The last two yield the right length modulo 2^64.
     let absurd = [(u64::MAX, 0), (0, u64::MAX), (u64::MAX, u64::MAX), (0, 528), (8, 500)];
     for (n_tokens, n_state) in absurd.into_iter().chain([(1 << 62 | 7, 500), (1 << 63 | 7, 500)]) {
         check_refused(format!("{n_tokens} tokens, {n_state} bytes"), true, |path| {
@@ -164,7 +164,7 @@ fn absurd_numbers_are_refused_before_anything_is_allocated() {
             overwrite(path, 52, &u64::to_le_bytes(n_state));
         });
     }
-    // A hole of a terabyte costs nothing to make; it must cost nothing to refuse, also when the head says so.
+    // A sparse file of a terabyte is cheap to make, and must be cheap to refuse, even with a matching header.
     check_refused("a hole", true, |path| {
         overwrite(path, 52, &u64::to_le_bytes((1 << 40) - 60 - 7 * 4 - 32));
         File::options().write(true).open(path).expect("ours").set_len(1 << 40).expect("a hole needs no room");
@@ -181,7 +181,7 @@ fn what_belongs_to_another_key_or_version_is_removed() {
         let (folder, path) = one(&tokens(0..9));
         let mut store = PrefixStore::open(folder.path(), other.clone(), ROOM).expect("ours");
         assert_eq!((store.stats().n_entries, path.exists()), (0, false));
-        // Nor is it taken under the name that it would have.
+        // It is refused even under the file name that our key would give it.
         write(&mut store, &tokens(10..17));
         let foreign = fs::read(store.path(&tokens(10..17))).expect("readable");
         check_refused(&other, true, |path| write_raw(path, &foreign));
@@ -210,7 +210,7 @@ fn the_bound_holds_and_the_least_recently_used_goes_first() {
     assert_eq!(held(&store), [0, 2, 3]);
     assert_eq!(store.stats().n_bytes, 3 * each);
 
-    // The order outlives a restart, and a smaller bound holds at once.
+    // The order survives a restart, and a smaller limit is enforced at once.
     let mut store = open(folder.path(), 2 * each);
     assert_eq!(held(&store), [0, 3]);
     assert_eq!(names(folder.path()).len(), 2);
@@ -219,7 +219,7 @@ fn the_bound_holds_and_the_least_recently_used_goes_first() {
     write(&mut store, &prefix(4));
     assert_eq!(held(&store), [0, 4]);
 
-    // What can never fit costs nobody its place.
+    // A prefix that can never fit evicts nothing.
     store.write(&prefix(5), &saved(&vec![0; 2 * each as usize])).expect("nothing is done");
     assert_eq!(held(&store), [0, 4]);
     store.write(&prefix(5), &saved(&vec![0; (2 * each - 60 - 8 - 32) as usize])).expect("just fits");
@@ -270,7 +270,7 @@ fn what_is_not_ours_is_left_alone() {
 #[test]
 fn links_are_removed_and_never_followed() {
     let prefix = tokens(10..17);
-    // Good to read, but for the way that leads there.
+    // A valid file; only the link to it is wrong.
     let (_elsewhere, target) = one(&prefix);
     let before = fs::read(&target).expect("readable");
     let spoil = |path: &Path| {
@@ -278,7 +278,7 @@ fn links_are_removed_and_never_followed() {
         symlink(&target, path).expect("there is room");
     };
     check_refused("a link", true, spoil);
-    // What is written takes the link's place and does not go through it.
+    // Writing replaces the link and does not follow it.
     let (folder, _) = one(&tokens(0..9));
     let mut store = open(folder.path(), ROOM);
     symlink(&target, store.path(&prefix)).expect("there is room");
@@ -294,7 +294,7 @@ fn what_others_may_have_written_is_removed() {
     for mode in [0o660, 0o602, 0o604] {
         check_refused(mode, true, |path| fs::set_permissions(path, Permissions::from_mode(mode)).expect("ours"));
     }
-    // Only root can make such a file.
+    // Only root can change the owner.
     let (_folder, path) = one(&tokens(0..9));
     if chown(&path, Some(us() + 1), None).is_ok() {
         check_refused("another owner", true, |path| chown(path, Some(us() + 1), None).expect("as before"));
@@ -304,7 +304,7 @@ fn what_others_may_have_written_is_removed() {
 #[test]
 fn what_is_no_file_is_removed_without_waiting() {
     check_refused("a socket", true, |path| {
-        // The names of our files are too long for a bind.
+        // The store's file names are too long for a socket's path.
         let short = path.with_file_name("s");
         std::os::unix::net::UnixListener::bind(&short).expect("there is room");
         fs::rename(short, path).expect("same disk");
@@ -322,7 +322,7 @@ fn nobody_else_may_look() {
     fs::set_permissions(&folder, Permissions::from_mode(0o755)).expect("ours");
     check_read(&mut open(&folder, ROOM), &tokens(0..9));
     assert_eq!(mode(&folder), 0o700);
-    // While the daemon runs, too.
+    // The mode is also restored while the daemon runs.
     fs::set_permissions(&folder, Permissions::from_mode(0o777)).expect("ours");
     write(&mut store, &tokens(0..10));
     assert_eq!(mode(&folder), 0o700);
@@ -345,9 +345,9 @@ fn a_folder_behind_a_link_is_used_but_not_restricted() {
 #[test]
 fn a_folder_of_another_user_is_refused() {
     let (folder, other) = (folder(), if us() == 0 { 1 } else { 0 });
-    // Root can give one away, everybody else looks at one of root's.
+    // Root can give a folder away; other users look at one of root's.
     let theirs = chown(folder.path(), Some(other), None).map_or(Path::new("/"), |()| folder.path());
-    // A container may have one user alone, to whom all belongs.
+    // In a container with a single user, everything belongs to that user.
     if fs::metadata(theirs).expect("it is there").uid() == us() {
         return;
     }
@@ -363,7 +363,7 @@ fn an_unusable_folder_is_an_error() {
     write_raw(&file, b"");
     assert!(PrefixStore::open(&file, key("a"), ROOM).is_err());
     assert!(PrefixStore::open(&file.join("below"), key("a"), ROOM).is_err());
-    // Root may write everywhere.
+    // Modes do not restrict root.
     if us() != 0 {
         let (folder, _) = one(&tokens(0..9));
         let mut store = open(folder.path(), ROOM);
@@ -381,7 +381,7 @@ fn a_write_that_fails_leaves_nothing_and_the_store_works_on() {
     let prefix = tokens(0..10);
     let (folder, _) = one(&tokens(0..9));
     let mut store = open(folder.path(), ROOM);
-    // What is in the way fails the last of all steps, when the whole file is written.
+    // A folder with the final name makes the very last step fail, after the whole file was written.
     let path = store.path(&prefix);
     fs::create_dir(&path).expect("there is room");
     store.write(&prefix, &saved(b"state")).expect_err("its name is taken");
@@ -401,7 +401,7 @@ fn what_was_removed_meanwhile_counts_as_not_there() {
     assert_eq!(store.read(&tokens(0..9)), None);
     assert_eq!(store.find(&tokens(0..20), 0), None);
     write(&mut store, &tokens(0..9));
-    // Also the whole folder, and what is to give way.
+    // The whole folder may be gone too, with the file to be evicted.
     fs::remove_dir_all(folder.path()).expect("it is there");
     store.max_bytes = 700;
     write(&mut store, &tokens(0..10));
@@ -429,7 +429,7 @@ fn many_daemons_in_one_folder_never_read_anything_wrong() {
     let folder = folder();
     let live = || {
         for (round, n) in (0..40).flat_map(|round| (0..8).map(move |n| (round, n))) {
-            // Little room, so that they remove each other's files, and some are always just starting.
+            // The limit is small, so that the daemons remove each other's files while some of them are starting.
             let mut store = open(folder.path(), 2500);
             let prefix = tokens([round % 3, n]);
             write(&mut store, &prefix);

@@ -1,116 +1,115 @@
-//! Answers that go round in circles: a period of tokens, repeated until nothing else can be expected.
+//! Detects answers that loop: a period of tokens, repeated until nothing else can be expected.
 //!
-//! Once it looks like a circle the text is held back, so that a reader sees two copies and not twenty; should it go on
-//! in another way, it was none.
+//! As soon as a loop is suspected the text is held back, so that the client sees two copies and not twenty. If the
+//! answer continues differently, the text is sent after all.
 //!
-//! Every token is compared with the one a period before it, for the few periods that the last tokens suggest: constant
-//! time per token, so that this is always on. What repeats in the prompt may repeat in the answer, such as a log that
-//! is corrected. Knows tokens alone; never knows text, models or clients.
+//! Every token is compared with the token one period before it, for the few periods that the last tokens suggest.
+//! That takes constant time per token, so detection is always on. Text that repeats in the prompt may repeat in the
+//! answer, such as a log to be corrected. Knows only tokens; never knows text, models or clients.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::batch::Token;
 
-/// So many tokens that occur again suggest a period. Fewer would follow every article.
+/// This many tokens that occur again suggest a period. Fewer would suggest one at every article.
 const GRAM: usize = 4;
-/// Periods that are followed at once.
+/// Most periods to follow at a time.
 const MAX_RUNS: usize = 8;
-/// What a token that differs costs, in tokens that agree. With it only periods of more than this survive a difference
-/// in each of them.
+/// Cost of a token that differs, in tokens that agree: only periods longer than this survive one difference in every
+/// copy.
 const COST: f32 = 12.0;
-/// No run of agreeing tokens pays for more differences than these, so that a run ends soon behind its last agreement.
+/// Most credit that agreeing tokens can earn, so that a run ends soon after its last agreement.
 const MAX_CREDIT: f32 = 40.0;
-/// What a counter that goes on costs, as a share of the period: less, because nearly all loops of lists count.
+/// Cost of a counter that advances, as a share of the period. Lower, because nearly all looping lists are numbered.
 const COUNTER_COST: f32 = 0.4;
-/// Tokens that have to agree at least: three lines or so.
+/// Fewest tokens that must agree: about three lines.
 const MIN_TOKENS: usize = 128;
-/// The same for periods of a few tokens: rulers, zeros and "yes" are asked for now and then.
+/// The same for periods of a few tokens, since rulers, zeros and "yes" are sometimes what the user wants.
 const MIN_TOKENS_SHORT: usize = 192;
-/// Periods up to this are short ones.
+/// Longest short period.
 const SHORT: usize = 4;
-/// The same where something differs: a table whose cells are nearly all alike is no loop.
+/// The same where some tokens differ: a table whose cells are nearly all alike is no loop.
 const MIN_TOKENS_VARIED: usize = 384;
-/// The same where a counter goes on.
+/// The same where a counter advances.
 const MIN_TOKENS_COUNTED: usize = 512;
-/// Shortest period whose counting is a circle: "word 1, word 2" may be what was asked for.
+/// Shortest period that can loop with a counter: "word 1, word 2" may be what the user wants.
 const COUNTED_PERIOD: usize = 10;
-/// Copies behind the first one: a sentence twice is emphasis, a verse three times is a song.
+/// Fewest copies after the first one: repeating a sentence once is emphasis, repeating a verse twice is a song.
 const COPIES: usize = 3;
 /// The same for periods longer than a verse.
 const COPIES_LONG: usize = 2;
-/// Periods from this are long ones.
+/// Shortest long period.
 const LONG: usize = 64;
-/// The same where something differs.
+/// The same where some tokens differ.
 const COPIES_VARIED: usize = 5;
-/// The same where a counter goes on.
+/// The same where a counter advances.
 const COPIES_COUNTED: usize = 24;
 
-/// Such a share of the tokens that make a circle makes a suspicion.
+/// A loop is suspected at this fraction of the tokens and copies that prove one: a quarter.
 const SUSPICION: usize = 4;
 
-/// What the last token means.
+/// The verdict after a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// The answer gets on.
+    /// The answer advances.
     Fine,
-    /// It may become a circle: nobody should read on before that is known.
+    /// A loop is suspected: hold the text back until that is certain.
     Suspect,
-    /// It is one.
+    /// The answer loops.
     Circle {
         /// Tokens of one copy.
         period: usize,
     },
 }
 
-/// What a token is to the eye.
+/// The kind of a token's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Letters.
     Word,
-    /// Digits, or a part of them.
+    /// Digits.
     Number,
-    /// Punctuation, blanks.
+    /// Punctuation and whitespace.
     Other,
 }
 
-/// Watches one answer.
+/// Watches one answer for loops.
 #[derive(Debug)]
 pub struct Repetition {
     prompt: Box<[Token]>,
     answer: Vec<Token>,
-    /// Where each gram ended last.
+    /// Where each sequence of [`GRAM`] tokens last ended.
     ends: HashMap<[Token; GRAM], usize>,
     runs: Vec<Run>,
 }
 
-/// Tokens that agree with those a period before them.
+/// A run of tokens that agree with those one period before them.
 #[derive(Debug)]
 struct Run {
     period: usize,
     credit: f32,
-    /// Tokens that agreed since something differed.
+    /// Tokens that have agreed since the last difference.
     n_exact: usize,
-    /// Since something other than a number differed.
+    /// Tokens that have agreed since the last difference that was not a number.
     n_counted: usize,
-    /// Words among the latter: numbers in columns have much in common, and no words.
+    /// Words among `n_counted`: columns of numbers have much in common, but no words.
     n_words: usize,
-    /// In all.
+    /// Tokens that have agreed in total.
     n_agreed: usize,
-    /// Words among those.
+    /// Words among `n_agreed`.
     n_agreed_words: usize,
-    /// What stood where nothing agreed. Only what comes again is no progress.
+    /// The tokens that differed. The answer advances unless these repeat too.
     varied: Vec<Token>,
-    /// Copies of it in the prompt, once that was looked up.
+    /// Copies of the period in the prompt, once they have been counted.
     n_in_prompt: Option<usize>,
 }
 
 impl Repetition {
-    /// Nothing of the answer to `prompt` is there yet.
     pub fn new(prompt: &[Token]) -> Self {
         Self { prompt: prompt.into(), answer: Vec::new(), ends: HashMap::new(), runs: Vec::new() }
     }
 
-    /// Takes the next token of the answer. `kind` is asked only where something repeats.
+    /// Takes the next token of the answer. `kind` is called only for tokens that may repeat.
     pub fn push(&mut self, token: Token, kind: impl Fn(Token) -> Kind) -> Verdict {
         let at = self.answer.len();
         self.answer.push(token);
@@ -132,12 +131,12 @@ impl Repetition {
         verdict
     }
 
-    /// Follows the period that the last tokens suggest.
+    /// Starts to follow the period that the last tokens suggest.
     fn suggest(&mut self, at: usize) {
         let Some(gram) = self.answer.last_chunk::<GRAM>() else { return };
         let Some(before) = self.ends.insert(*gram, at) else { return };
         let period = at - before;
-        // One that follows a shorter period follows all of its multiples.
+        // A multiple of a period that is already followed adds nothing.
         if self.runs.iter().any(|run| period.is_multiple_of(run.period)) {
             return;
         }
@@ -183,7 +182,7 @@ impl Run {
         }
     }
 
-    /// Whether it has this part, a half or a third, of what makes a circle.
+    /// Whether the run reaches `1 / part` of what proves a loop.
     fn reaches(&mut self, part: usize, answer: &[Token], prompt: &[Token], kind: impl Fn(Token) -> Kind) -> bool {
         let (least, copies) = match self.period {
             ..=SHORT => (MIN_TOKENS_SHORT, COPIES),
@@ -193,7 +192,7 @@ impl Run {
         let mut is_beyond = |n: usize, least: usize, copies: usize| {
             let needed = (least / part).max(copies.div_ceil(part) * self.period);
             n >= needed && {
-                // Looked up once, and only for what would be a circle otherwise.
+                // Counted once, and only when the run would otherwise prove a loop.
                 let copy = &answer[answer.len() - self.period..];
                 let n_in_prompt = *self.n_in_prompt.get_or_insert_with(|| n_copies(copy, prompt, &kind));
                 n >= needed + n_in_prompt * self.period
@@ -209,17 +208,17 @@ impl Run {
     }
 }
 
-/// Whether the same words come in turn: new ones each time are a list of something.
+/// Whether the differing tokens repeat. New ones each time make a list, not a loop.
 fn is_cycling(varied: &[Token]) -> bool {
     let distinct: HashSet<Token> = varied.iter().copied().collect();
     !varied.is_empty() && distinct.len() * 2 <= varied.len()
 }
 
-/// How often these tokens stand in the prompt one behind another or apart, whatever their numbers are.
+/// How often these tokens occur in the prompt, adjacent or not, with any numbers in place of theirs.
 fn n_copies(copy: &[Token], prompt: &[Token], kind: impl Fn(Token) -> Kind) -> usize {
     let is_counter = |token: Token| kind(token) == Kind::Number;
     let is_same = |a: Token, b: Token| a == b || is_counter(a) && is_counter(b);
-    // A copy may begin anywhere in its period: the first token that is no number will do, wherever it stands there.
+    // A copy may begin anywhere in its period, so rotate it to start with its first token that is not a number.
     let Some(first) = copy.iter().position(|token| !is_counter(*token)) else { return 0 };
     let copy: Vec<Token> = copy[first..].iter().chain(&copy[..first]).copied().collect();
     let (mut n, mut at) = (0, 0);

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Words, digits and everything else as tokens.
+/// Words, digits and all other characters as tokens.
 fn tokens(text: &str) -> Vec<Token> {
     let mut words = Vec::new();
     let mut rest = text;
@@ -10,7 +10,7 @@ fn tokens(text: &str) -> Vec<Token> {
         let is_word = |text: &str| text.starts_with(char::is_alphabetic);
         let n = match first {
             c if c.is_ascii_digit() => 1,
-            // As tokenizers do: the blank before a word is a part of it.
+            // As in tokenizers, the blank before a word belongs to it.
             ' ' if is_word(&rest[1..]) => 1 + rest[1..].find(|c: char| !c.is_alphabetic()).unwrap_or(rest.len() - 1),
             c if c.is_alphabetic() => rest.find(|c: char| !c.is_alphabetic()).unwrap_or(rest.len()),
             c => c.len_utf8(),
@@ -21,7 +21,7 @@ fn tokens(text: &str) -> Vec<Token> {
     words.into_iter().map(token).collect()
 }
 
-/// The same for the same word, and so that one sees what it is.
+/// The token of a word: a hash that also encodes its kind.
 fn token(word: &str) -> Token {
     let hash = word.bytes().fold(17u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
     let hash = i32::try_from(hash % (1 << 28)).expect("it is small enough");
@@ -37,12 +37,12 @@ fn kind(token: Token) -> Kind {
     [Kind::Number, Kind::Word, Kind::Other][usize::try_from(token.0 % 3).expect("it is small")]
 }
 
-/// An answer that has become a circle.
+/// A detected loop.
 #[derive(Debug, PartialEq, Eq)]
 struct Found {
-    /// Tokens until that was known.
+    /// Tokens until it was detected.
     n: usize,
-    /// Those that were shown.
+    /// Tokens that were shown.
     n_shown: usize,
     period: usize,
 }
@@ -155,12 +155,12 @@ fn what_repeats_in_the_prompt_may_repeat_in_the_answer() {
     let log: String = (0..60).map(line).collect();
     assert!(circle("", &log).is_some());
     assert_eq!(circle(&log, &log), None);
-    // But not for ever.
+    // But not without limit.
     assert!(circle(&log, &log.repeat(3)).is_some());
 }
 
 proptest! {
-    /// Whatever repeats exactly is found, whatever came before it.
+    /// Any exact repetition is detected, whatever precedes it.
     #[test]
     fn any_period_is_found(
         before in prop::collection::vec(0..500i32, 0..200),
@@ -171,7 +171,7 @@ proptest! {
         prop_assert!(of(&[], answer.map(Token)).is_some());
     }
 
-    /// Words in no order are no circle.
+    /// Random words are no loop.
     #[test]
     fn any_text_without_order_is_none(answer in prop::collection::vec(0..40i32, 0..3000)) {
         prop_assert_eq!(of(&[], answer.into_iter().map(Token)), None);

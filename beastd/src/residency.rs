@@ -1,8 +1,7 @@
-//! Keeps the model in memory or not: loads it on request, unloads it when idle, switches it when unused.
+//! Decides when the model is in memory: loads it on request, unloads it when idle, switches it when unused.
 //!
-//! Runs on the sockets' thread, as sessions do: nothing changes between two awaits. So the state is set here together
-//! with each decision, and the worker's inbox keeps the order. Only users of the model may leave meanwhile, on the
-//! worker's thread.
+//! Runs on the sockets' thread, as sessions do, so nothing changes between two awaits: each decision sets the state at
+//! once, and the worker's inbox keeps the order. Only the number of users may fall meanwhile, on the worker's thread.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -17,8 +16,8 @@ use crate::loader::LoadState;
 use crate::shared::{Phase, Shared};
 use crate::worker::shutting_down;
 
-/// A daemon that has answered nothing yet was started by a client about to ask. HTTP clients do not start it, so the
-/// first HTTP request ends this.
+/// Grace period of a daemon that has answered nothing yet: the client that started it is about to ask. HTTP clients
+/// start no daemon, so the first HTTP request ends the period.
 const FIRST_REQUEST: Duration = Duration::from_secs(10);
 
 /// Loads the configured model if it was unloaded; returns at once.
@@ -34,20 +33,19 @@ pub fn wake(shared: &Arc<Shared>) {
     }
 }
 
-/// Requested changes.
+/// A requested change of the model.
 pub enum Change {
-    /// Load this model instead of the current one, which first finishes its requests; without a name, load the
+    /// Loads this model in place of the current one, which first finishes its requests; without a name, loads the
     /// configured one.
     Load(Option<String>),
-    /// Unload the model as soon as no request uses it.
+    /// Unloads the model as soon as no request uses it.
     Unload,
 }
 
-/// The client that waits for a change; closed when it is gone.
+/// The channel to the client that requested a change; closed when the client is gone.
 type Asker = oneshot::Sender<Result<(), WireError>>;
 
-/// Starts a change. When the receiver is dropped, waiting for running requests is abandoned, but a change that has
-/// begun continues.
+/// Starts a change. Dropping the receiver abandons the wait for running requests, but not a change that has begun.
 pub fn change(shared: &Arc<Shared>, change: Change) -> oneshot::Receiver<Result<(), WireError>> {
     let (mut asker, outcome) = oneshot::channel();
     let shared = Arc::clone(shared);
@@ -56,14 +54,14 @@ pub fn change(shared: &Arc<Shared>, change: Change) -> oneshot::Receiver<Result<
             Change::Load(model) => load(&shared, model, &mut asker).await,
             Change::Unload => unload(&shared, &mut asker).await,
         };
-        // The client may be gone.
+        // Fails if the client is gone.
         let _ = asker.send(result);
     });
     outcome
 }
 
 async fn load(shared: &Arc<Shared>, model: Option<String>, asker: &mut Asker) -> Result<(), WireError> {
-    // A loaded model needs no turn: an unload may be waiting for a long answer.
+    // If the model is loaded, this need not wait for other changes, such as an unload that waits for a long answer.
     if is_there(shared, model.as_deref()).await {
         return Ok(());
     }
@@ -77,7 +75,7 @@ async fn load(shared: &Arc<Shared>, model: Option<String>, asker: &mut Asker) ->
     match state {
         LoadState::Ready(_) => make_way(shared, asker).await?,
         LoadState::Failed(_) if model.is_some() => {
-            // This process is ending; the next one reads the configuration again.
+            // This process is about to end; the next one reads the configuration again.
             shared.drain();
             return Err(shutting_down());
         }
@@ -88,7 +86,7 @@ async fn load(shared: &Arc<Shared>, model: Option<String>, asker: &mut Asker) ->
     match &outcome {
         Ok(()) => adopt(shared, &config),
         Err(error) => {
-            // Other waiting clients have not asked for that model, and load the configured one.
+            // Other waiting clients did not request that model: for them, the configured one is loaded.
             shared.progress.has_failed(model.is_none().then(|| error.clone()));
             if was_ready {
                 wake(shared);
@@ -109,7 +107,7 @@ async fn unload(shared: &Shared, asker: &mut Asker) -> Result<(), WireError> {
     if is_leaving { shared.worker.unload().await } else { Ok(()) }
 }
 
-/// Unloads the model in favour of another. New requests wait for that, or a busy daemon would never switch.
+/// Unloads the model to make room for another. New requests must wait meanwhile, or a busy daemon would never switch.
 async fn make_way(shared: &Shared, asker: &mut Asker) -> Result<(), WireError> {
     shared.progress.advance(|state| match state {
         LoadState::Ready(ready) => Some(LoadState::Leaving(Arc::clone(ready))),
@@ -123,39 +121,39 @@ async fn make_way(shared: &Shared, asker: &mut Asker) -> Result<(), WireError> {
         _ => None,
     });
     outcome?;
-    // Otherwise the engine has failed meanwhile.
+    // If not, the engine has failed meanwhile.
     if is_leaving { shared.worker.unload().await } else { Err(shutting_down()) }
 }
 
-/// Waits for something as long as a client wants it.
+/// Awaits an event for as long as the client waits.
 async fn until<T>(asker: &mut Asker, event: impl Future<Output = T>) -> Result<T, WireError> {
     tokio::select! {
         biased;
         happened = event => Ok(happened),
-        // The client is gone.
+        // The client has disconnected.
         () = asker.closed() => Err(WireError::new(ErrorCode::Internal, "the client disconnected")),
     }
 }
 
 /// Resolves when no request uses the model.
 async fn unused(shared: &Shared) {
-    // The sender lives as long as the daemon.
+    // Cannot fail: the sender lives as long as the daemon.
     let _ = shared.n_users.subscribe().wait_for(|n| *n == 0).await;
 }
 
 /// The state once nothing is loading.
 async fn settled(shared: &Shared) -> LoadState {
     let mut load = shared.progress.watch();
-    // Equal.
+    // If the sender is gone, the last state is final.
     let _ = load.wait_for(|state| !matches!(state, LoadState::Loading { .. })).await;
     load.borrow().clone()
 }
 
-/// The settings to load this model, or the configured one, with.
+/// The settings for loading this model, or else the configured one.
 fn wanted(shared: &Shared, model: Option<&str>) -> Arc<Config> {
     let old = shared.config();
     match model {
-        // A draft model belongs to the model it was configured for.
+        // A draft model is configured for one main model only.
         Some(model) if model != old.model => {
             Arc::new(Config { model: model.to_owned(), draft: "auto".into(), ..(*old).clone() })
         }
@@ -163,14 +161,14 @@ fn wanted(shared: &Shared, model: Option<&str>) -> Arc<Config> {
     }
 }
 
-/// Whether this model, or any if none is named, is loaded and staying. If so, its name becomes the setting: `auto` may
-/// resolve differently later.
+/// Whether this model, or any if none is named, is loaded and will stay. If so, its name becomes the setting, because
+/// `auto` may resolve differently later.
 async fn is_there(shared: &Shared, model: Option<&str>) -> bool {
     let LoadState::Ready(ready) = shared.progress.watch().borrow().clone() else { return false };
     let Some(model) = model.map(str::to_owned) else { return true };
     let name = model.clone();
     let located = tokio::task::spawn_blocking(move || crate::model_file::locate(&name)).await;
-    // An unresolvable name is not what is loaded; loading it reports why.
+    // A name that cannot be resolved is not the loaded model; loading it reports why.
     let is_same =
         located.is_ok_and(|located| located.is_ok_and(|found| found.path.display().to_string() == ready.model.path));
     if is_same {
@@ -191,8 +189,8 @@ fn adopt(shared: &Shared, config: &Config) {
     });
 }
 
-/// Unloads the model after `idle_unload` without a request, and ends a daemon that the service manager restarts on
-/// demand after `idle_exit`.
+/// Unloads the model after `idle_unload` without a request, and ends the daemon after `idle_exit` if the service
+/// manager restarts it on demand.
 pub async fn watch_idleness(shared: Arc<Shared>) {
     let mut answering = shared.answering.subscribe();
     let mut load = shared.progress.watch();
@@ -228,15 +226,16 @@ pub async fn watch_idleness(shared: Arc<Shared>) {
                             tracing::info!(?idle, "idle, exiting; the next request restarts beastd");
                             return shared.drain();
                         }
-                        // A silent client is connected; its disconnect does not wake this loop.
+                        // An idle client is still connected. Its disconnect would not wake this loop, so wait for
+                        // another period.
                         since = Instant::now();
                     } else if is_over(unload_at) {
                         tracing::info!(idle = ?settings.idle_unload, "idle, unloading the model");
-                        // Nothing else could leave.
+                        // The outcome changes nothing here.
                         let _ = change(&shared, Change::Unload).await;
                     }
                 }
-                // A borrowed value must not live across another branch's await.
+                // The borrowed value must not be held across another branch's await.
                 is_there = async { answering.wait_for(|n| *n > 0).await.is_ok() } => match is_there {
                     true => {
                         is_first = false;
@@ -253,8 +252,8 @@ pub async fn watch_idleness(shared: Arc<Shared>) {
     }
 }
 
-/// When a model that has been idle since then is unloaded, and when the daemon ends. `never` is longer than any clock
-/// goes.
+/// When a model that has been idle since `since` is unloaded, and when the daemon exits. `None` for `never`, which
+/// exceeds the range of the clock.
 fn ends_of_idleness(settings: &Config, since: Instant, is_first: bool) -> (Option<Instant>, Option<Instant>) {
     let grace = if is_first { FIRST_REQUEST } else { Duration::ZERO };
     (since.checked_add(settings.idle_unload.max(grace)), since.checked_add(settings.idle_exit.max(grace)))
@@ -265,12 +264,12 @@ fn beginning() -> LoadState {
 }
 
 impl crate::loader::Progress {
-    /// Loading starts.
     fn begin(&self) {
         self.set(beginning());
     }
 
-    /// Loading failed; the reason goes to all who wait for a model. A worker that has ended has reported it.
+    /// Sets the state after a failed load; the reason goes to all clients that wait for a model. A worker that has
+    /// ended has set the state itself.
     fn has_failed(&self, failed: Option<WireError>) {
         self.advance(|state| matches!(state, LoadState::Loading { .. }).then_some(LoadState::Unloaded { failed }));
     }

@@ -10,7 +10,7 @@ fn settle(change: impl FnOnce(&mut Sampling)) -> Result<SamplingParams, WireErro
     DEFAULTS.settle(&sampling, N_VOCAB)
 }
 
-/// Checks which values a parameter takes.
+/// Checks which values a parameter accepts.
 fn check(set: impl Fn(&mut Sampling, f32), good: &[f32], bad: &[f32], name: &str) {
     for &value in good {
         let outcome = settle(|sampling| set(sampling, value));

@@ -1,4 +1,4 @@
-//! The accept loop: who may connect, how many at once, and the order of shutdown.
+//! The accept loop: who may connect, how many connections at once, and the order of shutdown.
 
 use std::io;
 use std::sync::Arc;
@@ -16,17 +16,17 @@ use crate::connection::Connection;
 use crate::session;
 use crate::shared::{Phase, Shared};
 
-/// Refused clients that get a reason at the same time; others are just closed.
+/// Most refused clients that are sent a reason at the same time; further ones are closed without one.
 const MAX_REFUSALS: usize = 512;
-/// Time for the last events of aborted requests.
+/// Time to send the last events of aborted requests.
 const LAST_WORDS: Duration = Duration::from_secs(2);
-/// Pause after an accept error, which is a lack of file descriptors and would repeat at once.
+/// Pause after a failed accept: the process has run out of file descriptors, so an immediate retry would fail again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves until the daemon drains, then waits for running requests. Returns the sessions that are still open.
 ///
-/// Order of shutdown: no new requests; running ones continue for `drain_timeout`; the worker fails the rest. New
-/// connections are still greeted: a client without a greeting would take the daemon for stuck.
+/// Order of shutdown: new requests are refused; running ones continue for `drain_timeout`; the worker fails the rest.
+/// New connections still get a handshake, because a client without one would report a stuck daemon.
 pub async fn serve(listener: UnixListener, shared: Arc<Shared>) -> JoinSet<()> {
     let mut phase = shared.phase.subscribe();
     let mut sessions = JoinSet::new();
@@ -68,17 +68,17 @@ pub async fn serve(listener: UnixListener, shared: Arc<Shared>) -> JoinSet<()> {
     sessions
 }
 
-/// Asks systemd for the time to drain, which may exceed its own limit.
+/// Asks systemd for enough time to drain, which may exceed its stop timeout.
 fn tell_of_the_end(drain_timeout: Duration) {
     let limit = drain_timeout.saturating_add(REST_OF_THE_END).as_micros();
     crate::tell_manager(&format!("STOPPING=1\nEXTEND_TIMEOUT_USEC={}", u64::try_from(limit).unwrap_or(u64::MAX)));
 }
 
-/// Lets open sessions send their last events, then closes them: the sign for `beastctl stop` that the daemon is done.
+/// Lets open sessions send their last events, then closes them, which tells `beastctl stop` that the daemon is done.
 pub async fn hang_up(shared: &Shared, mut sessions: JoinSet<()>) {
     shared.phase.send_replace(Phase::Ending);
     let last_words = async { while sessions.join_next().await.is_some() {} };
-    // Slow clients are cut off.
+    // Slow clients lose the rest.
     let _ = timeout(LAST_WORDS, last_words).await;
 }
 

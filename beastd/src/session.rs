@@ -21,7 +21,7 @@ impl Peer for Connection {
         Connection::send(self, events).await
     }
 
-    /// During a request, the only message besides a cancel is a close.
+    /// During a request, the client may only send a cancel or close.
     async fn departure(&mut self) -> Stopped {
         match self.read_request().await {
             Ok(None) => Stopped::Gone,
@@ -49,15 +49,15 @@ pub async fn serve(shared: Arc<Shared>, mut connection: Connection) {
             return;
         }
     };
-    // Counted, not logged each time: any client could fill the log.
+    // Only counted: if each refusal were logged, any client could fill the log.
     shared.metrics.n_refused.fetch_add(1, Relaxed);
     tracing::debug!(error = %refusal, "refused a client");
-    // The client may not listen.
+    // Fails if the client does not read.
     let _ = connection.send(&[Event::Failed(refusal)]).await;
     connection.close(FAREWELL).await;
 }
 
-/// Tells a client that there are too many connections.
+/// Tells a client why its connection is refused.
 pub async fn refuse(mut connection: Connection, error: WireError) {
     let welcome = Welcome::current(VERSION, std::process::id());
     if connection.welcome(&welcome).await.is_ok() && connection.send(&[Event::Failed(error)]).await.is_ok() {
@@ -76,7 +76,7 @@ async fn converse(shared: &Arc<Shared>, connection: &mut Connection) -> Result<(
         .map_err(|error| Stopped::Refused(WireError::new(ErrorCode::Protocol, error.to_string())))?;
     connection.welcome(&Welcome::current(VERSION, std::process::id())).await?;
     if hello.protocol != PROTOCOL {
-        // The welcome has our version, and the client reports the mismatch.
+        // The welcome carries our version, so the client can report the mismatch.
         shared.metrics.n_refused.fetch_add(1, Relaxed);
         tracing::debug!(client = hello.version, protocol = hello.protocol, "a client of a different version");
         return Ok(());
@@ -88,7 +88,7 @@ async fn converse(shared: &Arc<Shared>, connection: &mut Connection) -> Result<(
             request = timeout(shared.config().idle_timeout, connection.read_request()) => request,
             _ = phase.wait_for(|phase| *phase == Phase::Ending) => return Ok(()),
         };
-        // A client silent for this long has forgotten the connection.
+        // After a silence of this length the client no longer uses the connection.
         let Ok(request) = request else { return Ok(()) };
         match request? {
             None => return Ok(()),
@@ -120,7 +120,7 @@ async fn converse(shared: &Arc<Shared>, connection: &mut Connection) -> Result<(
     }
 }
 
-/// Answers a request for which the model must be loaded.
+/// Answers a request that needs the model.
 async fn compute(shared: &Arc<Shared>, connection: &mut Connection, request: Request) -> Result<(), Stopped> {
     match request {
         Request::Generate(generate) => answering::answer(shared, connection, generate).await,
@@ -130,20 +130,20 @@ async fn compute(shared: &Arc<Shared>, connection: &mut Connection, request: Req
     }
 }
 
-/// Tells the client why its request failed; the connection stays open.
+/// Sends the client the reason why its request failed; the connection stays open.
 async fn told(connection: &mut Connection, outcome: Result<(), Stopped>) -> Result<(), Stopped> {
     match outcome {
         Err(Stopped::Refused(error)) if error.code != ErrorCode::Protocol => {
             Ok(connection.send(&[Event::Failed(error)]).await?)
         }
-        // It knows.
+        // The client has been told already.
         Err(Stopped::Cancelled) => Ok(()),
         outcome => outcome,
     }
 }
 
-/// Holds a request that came too late for this daemon until it ends. Closing the connection then makes the client retry
-/// with the next daemon, which the service manager starts.
+/// Holds a request that arrived during shutdown until the daemon ends. The closed connection then makes the client
+/// retry with the next daemon, which the service manager starts.
 async fn hold(shared: &Shared, connection: &mut Connection) -> Result<(), Stopped> {
     let position = u32::try_from(*shared.n_users.borrow()).unwrap_or(u32::MAX);
     connection.send(&[Event::Queued { position }]).await?;

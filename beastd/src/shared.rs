@@ -1,5 +1,4 @@
-//! The state that all connections share, and the daemon's description of itself. Knows no socket and no message but
-//! `Status`.
+//! The state that all connections share, and the daemon's status. Knows no socket and no message but `Status`.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -17,16 +16,15 @@ use crate::metrics::Metrics;
 use crate::watchdog::Stall;
 use crate::worker::WorkerHandle;
 
-/// Version of beastd.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Phases of the daemon's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     Serving,
-    /// Finishes running requests and accepts no new ones.
+    /// Running requests finish; new ones are refused.
     Draining,
-    /// Aborts what still runs.
+    /// Running requests are aborted.
     Ending,
 }
 
@@ -36,35 +34,30 @@ pub struct Shared {
     pub config: watch::Sender<Arc<Config>>,
     /// Why the last reload failed, if it did.
     pub config_problem: watch::Sender<Option<String>>,
-    /// State of the model.
     pub progress: Progress,
-    /// Handle to the worker.
     pub worker: WorkerHandle,
     /// The worker's counters.
     pub metrics: Arc<Metrics>,
-    /// How far the daemon is from its end.
     pub phase: watch::Sender<Phase>,
-    /// Its socket.
     pub socket: PathBuf,
-    /// Whether the service manager keeps the socket, so that there will be a next daemon.
+    /// Whether the service manager keeps the socket open, so that there will be a next daemon.
     pub is_kept: bool,
-    /// Open connections.
     pub n_connections: AtomicUsize,
     /// Whether a client or signal asked not to wait for running requests.
     pub is_hurried: AtomicBool,
     /// Requests between arrival and last event.
     pub answering: watch::Sender<usize>,
-    /// Requests that need the model to stay loaded.
+    /// Requests that keep the model loaded.
     pub n_users: watch::Sender<usize>,
     /// Held while the model is loaded, unloaded or switched.
     pub changing: tokio::sync::Mutex<()>,
-    /// Permits for tokenizing: more at once would slow the engine down on few cores.
+    /// Permits for tokenizing: too many at once would slow the engine down on a few cores.
     pub tokenizing: Arc<Semaphore>,
-    /// The same for small requests, which are fast unless the model's chat template is slow.
+    /// The same for small requests, which take little time unless the model's chat template is slow.
     pub admitting: Semaphore,
     /// Memory budget for incoming requests.
     pub budget: Budget,
-    /// Its HTTP listeners, once they are open.
+    /// Addresses of its HTTP listeners, once they are open.
     pub http: OnceLock<Vec<String>>,
     /// Whether any HTTP request has arrived.
     pub has_visitors: watch::Sender<bool>,
@@ -72,7 +65,6 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// The state of a daemon that serves.
     pub fn new(
         config: Arc<Config>,
         progress: Progress,
@@ -104,12 +96,10 @@ impl Shared {
         }
     }
 
-    /// The effective settings.
     pub fn config(&self) -> Arc<Config> {
         Arc::clone(&self.config.borrow())
     }
 
-    /// The current phase.
     pub fn phase(&self) -> Phase {
         *self.phase.borrow()
     }
@@ -125,7 +115,7 @@ impl Shared {
         });
     }
 
-    /// Aborts what still runs.
+    /// Aborts running requests.
     pub fn hurry(&self) {
         self.is_hurried.store(true, Relaxed);
         self.phase.send_replace(Phase::Ending);

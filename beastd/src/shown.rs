@@ -1,32 +1,32 @@
-//! What a client is shown of the worker's events: taken apart into thoughts, text and calls, and no more than it wants.
-//! Knows neither the worker nor the client.
+//! Filters a request's events for its client: splits the answer into thoughts, text and calls, and cuts it to the
+//! extent that the client wants. Knows neither the worker nor the client.
 
 use beast_protocol::{Event, FinishReason, Generate, Resume};
 
 use crate::extent::Until;
 use crate::tools::AnswerParser;
 
-/// What a client is shown of the worker's events.
+/// The filter of one request.
 pub(crate) struct Shown {
-    /// Takes the answer apart, where it is more than text.
+    /// Splits the answer; `None` if it is only text.
     parser: Option<AnswerParser>,
     until: Until,
-    /// Tokens of thoughts that may still come, where they have a limit, and what has come.
+    /// The limit for thoughts in tokens, if there is one, and the answer so far.
     limit: Option<(u32, Resume)>,
-    /// Whether it has heard that its answer begins.
+    /// Whether the client has received `Started`, which the events after the thoughts repeat.
     has_started: bool,
 }
 
 /// Thoughts that have reached their limit.
 pub(crate) struct Thought {
-    /// What the client has.
+    /// The answer so far, as the client has it.
     pub(crate) resume: Resume,
-    /// What has to follow.
+    /// The text that closes the thoughts.
     pub(crate) closing: String,
 }
 
 impl Shown {
-    /// Nothing has come yet but what a resumed answer brings.
+    /// A filter for a new or resumed answer.
     pub(crate) fn new(request: &Generate, parser: Option<AnswerParser>) -> Self {
         let mut until = Until::new(request.extent);
         if let (Some(resume), None) = (&request.resume, &parser) {
@@ -36,12 +36,12 @@ impl Shown {
         Self { parser, until, limit, has_started: false }
     }
 
-    /// The client has heard that its answer begins.
+    /// Continues after the thoughts: the client has already received `Started`.
     pub(crate) fn behind_thoughts(self) -> Self {
         Self { has_started: true, ..self }
     }
 
-    /// Takes events apart and cuts them; true when the client needs no more of the answer.
+    /// Splits and cuts events; true when the client needs no more of the answer.
     pub(crate) fn take(&mut self, events: &mut Vec<Event>) -> bool {
         if self.has_started {
             events.retain(|event| !matches!(event, Event::Started { .. }));
@@ -67,7 +67,7 @@ impl Shown {
         is_over
     }
 
-    /// The thoughts, when they are longer than they may be.
+    /// The thoughts, once they have reached their limit.
     pub(crate) fn thought(&mut self) -> Option<Thought> {
         let thoughts = self.parser.as_ref()?.open_thought()?;
         let (_, resume) = self.limit.take_if(|(n, resume)| resume.tokens.len() >= *n as usize)?;

@@ -1,7 +1,7 @@
-//! Tokens to text for one request: buffers partial characters, finds stop strings, sends pieces to the session.
+//! Converts one request's tokens to text: buffers partial characters, finds stop strings, sends pieces to the session.
 //!
 //! Runs on the worker thread and never blocks: the channel has room for everything that a request can produce, so a
-//! slow reader delays no one. A closed channel means that the client is gone.
+//! slow reader delays no other request. A closed channel means that the client is gone.
 
 use std::sync::Arc;
 
@@ -13,20 +13,20 @@ use crate::clock::now_us;
 use crate::engine::Vocab;
 use crate::repetition::{Kind, Repetition, Verdict};
 
-/// Reserve for the end of a request and a few events before its text.
+/// Room for the end of a request and a few events before its text.
 const SPARE: usize = 16;
 
 /// Creates the channel of a request that generates at most `n_max_tokens`.
 pub fn channel(n_max_tokens: usize) -> (mpsc::Sender<Event>, mpsc::Receiver<Event>) {
-    // Every token makes at most one piece, and buffered text at the end one more.
+    // Every token produces at most one piece, and text that is still buffered at the end one more.
     mpsc::channel(n_max_tokens + SPARE)
 }
 
-/// A token not yet sent to the client.
+/// A token that has not been sent to the client.
 struct Untold {
     token: Token,
     logprobs: Option<Logprobs>,
-    /// Offset of its text in the buffer.
+    /// Offset of its text in `held`.
     start: usize,
 }
 
@@ -34,29 +34,28 @@ struct Untold {
 pub struct Stream {
     vocab: Arc<dyn Vocab>,
     events: mpsc::Sender<Event>,
-    /// Sent when the request gets its slot.
+    /// Taken and sent when the request gets its slot.
     started: Option<Event>,
     stop: Vec<String>,
-    /// The stop string that was found.
+    /// The stop string that ended the answer.
     stop_text: Option<String>,
     /// Bytes of an incomplete character.
     bytes: Vec<u8>,
-    /// Text that may turn out to be the beginning of a stop string.
+    /// Text that may be the beginning of a stop string.
     held: String,
-    /// Chosen since the last piece.
+    /// Tokens sampled since the last piece.
     untold: Vec<Untold>,
-    /// Bytes of text already sent.
+    /// Bytes at the beginning of the text that the client already has.
     n_shown: usize,
     ignore_eos: bool,
     n_max_tokens: usize,
     /// Control tokens that are shown as text.
     shown: Vec<(Token, String)>,
-    /// None where an answer may not end by itself.
+    /// `None` if the answer may not end by itself.
     repetition: Option<Repetition>,
 }
 
 impl Stream {
-    /// The stream of a request with this prompt and these stop texts.
     pub fn new(
         vocab: Arc<dyn Vocab>,
         events: mpsc::Sender<Event>,
@@ -83,7 +82,7 @@ impl Stream {
         }
     }
 
-    /// Shows these control tokens as text, for the parser of the answer.
+    /// Shows these control tokens as text, because the parser of the answer needs them.
     #[must_use]
     pub fn showing(self, shown: Vec<(Token, String)>) -> Self {
         Self { shown, ..self }
@@ -94,7 +93,7 @@ impl Stream {
         self.events.is_closed()
     }
 
-    /// Reports that the request has its slot.
+    /// Sends `Started`: the request has its slot.
     pub fn started(&mut self) {
         if let Some(started) = self.started.take() {
             let _ = self.events.try_send(started);
@@ -104,17 +103,17 @@ impl Stream {
     /// Sends an event that may be dropped when the reader is far behind.
     pub fn hint(&self, event: Event) {
         if self.events.capacity() > self.n_max_tokens + SPARE / 2 {
-            // A closed channel is found in the next round.
+            // The next step notices a closed channel.
             let _ = self.events.try_send(event);
         }
     }
 
-    /// Replays what another daemon generated. The client has the first `n_shown` bytes of its text. Returns the reason
-    /// if the answer was complete; `is_all` says that no token may follow.
+    /// Replays tokens that another daemon generated. The client has the first `n_shown` bytes of their text. Returns
+    /// the reason if the answer was complete; `is_all` says that no token may follow.
     pub fn resume(&mut self, tokens: &[Token], n_shown: usize, is_all: bool) -> Option<FinishReason> {
         self.n_shown = n_shown;
         let now_us = now_us();
-        // The client has the tokens.
+        // The client has these tokens, so they are not queued for sending.
         let ended = tokens.iter().find_map(|&token| self.take_in(token, now_us));
         ended.or((is_all && !tokens.is_empty()).then_some(FinishReason::MaxTokens))
     }
@@ -150,11 +149,11 @@ impl Stream {
             Some((at, stop)) => {
                 self.stop_text = Some(stop.clone());
                 self.held.truncate(at);
-                // Tokens of the stop string are not part of the answer.
+                // The tokens of the stop string are not part of the answer.
                 self.untold.retain(|untold| untold.start < at);
                 (0, true)
             }
-            // Nobody should read on before it is known whether this is a circle.
+            // Holds the text back until it is certain whether the answer loops.
             None if verdict != Verdict::Fine => (self.held.len(), false),
             None => (stop_prefix_len(&self.held, &self.stop), false),
         };
@@ -182,7 +181,7 @@ impl Stream {
 
     fn close(mut self, reason: FinishReason, usage: Usage, timings: Timings, now_us: u64, dead_end: Option<String>) {
         if reason == FinishReason::Repetition {
-            // One time more than the reader has seen already.
+            // The buffered text is one more copy of what the client has.
             self.held.clear();
             self.untold.clear();
         } else if reason != FinishReason::StopText {
@@ -210,7 +209,7 @@ impl Stream {
         self.n_shown -= n_known;
         text.drain(..n_known);
         if !text.is_empty() {
-            // Tokens that start after the sent text stay buffered with theirs.
+            // Tokens that start after the sent text stay buffered with their own text.
             let n = self.untold.partition_point(|untold| untold.start < n_out);
             let told = self.untold.drain(..n).collect();
             self.send_piece(text, told, sampled_at_us);
@@ -237,7 +236,7 @@ impl Stream {
     }
 }
 
-/// What a token is to the eye. A mixture counts as a word.
+/// The kind of a token's text. A mixture counts as a word.
 fn kind(vocab: &dyn Vocab, token: Token) -> Kind {
     let mut bytes = Vec::new();
     vocab.piece(token, &mut bytes);

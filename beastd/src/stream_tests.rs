@@ -7,7 +7,7 @@ fn started() -> Event {
     Event::Started { model: "bytes".into(), n_prompt: 0, n_ctx: 0, notices: Vec::new() }
 }
 
-/// What a client sees of these bytes, piece by piece, and the reason for an early end.
+/// The pieces that a client gets for these bytes, and the reason for an early end.
 fn stream(bytes: &[u8], stop: &[&str]) -> (Vec<String>, Option<FinishReason>) {
     let (tx, mut rx) = channel(bytes.len());
     let stop = stop.iter().map(ToString::to_string).collect();
@@ -78,11 +78,11 @@ fn hints_never_take_the_room_of_the_answer() {
 }
 
 proptest! {
-    /// Whatever is held back on the way, the text is that of all bytes at once, up to the first stop text.
+    /// The pieces add up to the whole text, up to the first stop string, whatever was held back meanwhile.
     #[test]
     fn pieces_add_up(text in "[abé🦀]{0,40}", stop in proptest::collection::vec("[abé]{1,4}", 0..3)) {
         let stop: Vec<&str> = stop.iter().map(String::as_str).collect();
-        // The earliest end counts: a stop text is noticed when its last character arrives.
+        // The earliest end counts, because a stop string is found when its last character arrives.
         let ends = text.char_indices().map(|(n, c)| n + c.len_utf8());
         let expected = ends
             .into_iter()
@@ -92,8 +92,8 @@ proptest! {
     }
 }
 
-/// What a client with stop texts hears when each byte's log-probability is its number divided by -100: text, tokens and
-/// log-probabilities.
+/// Text, tokens and log-probabilities of the pieces that a client gets, where each byte's log-probability is its
+/// number divided by -100.
 fn likely(bytes: &[u8], stop: &[&str], n_resumed: usize) -> Vec<(String, Vec<i32>, Vec<TokenLogprob>)> {
     let (tx, mut rx) = channel(bytes.len());
     let stop = stop.iter().map(ToString::to_string).collect();

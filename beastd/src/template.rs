@@ -66,7 +66,8 @@ impl ChatTemplate {
         Ok(template)
     }
 
-    /// A missing filter is only found when the template reaches it: now, rather than at the first request.
+    /// Renders a sample conversation: minijinja notices a missing filter only when a template reaches it, which
+    /// should be now rather than at the first request.
     fn try_out(&self) -> Result<(), TemplateError> {
         let message = |role| Message::new(role, "x");
         let conversations = [
@@ -106,7 +107,7 @@ impl ChatTemplate {
         })
     }
 
-    /// Whether the prompt itself opens the model's thoughts, given this beginning of the answer.
+    /// Whether the prompt itself opens the model's thoughts, when the answer begins with `begun`.
     pub fn opens_thought(&self, setting: &Setting, begun: Option<&Message>) -> bool {
         let Some(thoughts) = self.dialect.thoughts else { return false };
         let setting = Setting { tools: Vec::new(), continue_last: begun.is_some(), ..setting.clone() };
@@ -117,7 +118,7 @@ impl ChatTemplate {
 
     fn begin(&self, mut text: String, begun: &Message) -> String {
         if let Some(thoughts) = self.dialect.thoughts.filter(|_| !begun.reasoning.is_empty()) {
-            // Blanks around the marks are what such models were taught, and no part of a channel.
+            // These models were trained with whitespace around the tags. Channels (not `is_simple`) have none.
             let (line, lines) = if thoughts.is_simple { ("\n", "\n\n") } else { ("", "") };
             if !text.trim_end().ends_with(thoughts.open) {
                 text = text + thoughts.open + line;
@@ -130,7 +131,7 @@ impl ChatTemplate {
         text + &begun.content
     }
 
-    /// Renders as text what the template cannot write itself.
+    /// Converts to text what the template cannot render itself.
     fn prepare(&self, messages: &[Message], setting: &Setting) -> Vec<Message> {
         let mut prepared: Vec<Message> = Vec::new();
         let mut last_was_tool = false;
@@ -165,7 +166,7 @@ impl ChatTemplate {
         prepared
     }
 
-    /// Templates differ in their input: arguments as an object or as text, null or missing values, with or without
+    /// Templates expect different input: arguments as an object or as text, null or missing values, with or without a
     /// system turn.
     fn render_somehow(&self, messages: &[Message], setting: &Setting) -> Result<String, TemplateError> {
         let has_calls = messages.iter().any(|message| !message.tool_calls.is_empty());
@@ -174,7 +175,7 @@ impl ChatTemplate {
             let mut forms = forms.into_iter().filter(|form| has_calls || !matches!(form, Form::Text));
             let first = forms.next().map_or(Form::Whole, |form| form);
             self.render_as_is(messages, setting, first).or_else(|error| {
-                // A retry after a timeout would take that time again.
+                // Every retry would run into the timeout again.
                 let is_final = matches!(error, TemplateError::TooComplex(_));
                 let other =
                     forms.filter(|_| !is_final).find_map(|form| self.render_as_is(messages, setting, form).ok());
@@ -182,7 +183,7 @@ impl ChatTemplate {
             })
         };
         render(messages).or_else(|error| {
-            // Some models have no system turn and raise an exception: put it at the start of the first user turn.
+            // Some templates raise an exception for system turns: put the text at the start of the first user turn.
             let is_refusal = !matches!(error, TemplateError::TooComplex(_) | TemplateError::Unsupported(_));
             let other = without_system(messages).filter(|_| is_refusal).and_then(|messages| render(&messages).ok());
             other.ok_or(error)
@@ -198,7 +199,7 @@ impl ChatTemplate {
         let listed = tools.map(|tools| JsonStyle::default().write(&tools.clone().into())).unwrap_or_default();
         let mut context = json!({
             "messages": messages, "add_generation_prompt": true, "bos_token": self.bos, "eos_token": self.eos,
-            // As llama.cpp does: Llama's templates would otherwise use a date in 2024.
+            // The date, as in llama.cpp: Llama's templates otherwise print one in 2024.
             "date_string": clock::now("%d %b %Y"), "datetime": clock::now("%b %d %Y"),
             // Firefunction's template expects the tools as text.
             "functions": listed,
@@ -225,15 +226,15 @@ impl ChatTemplate {
 /// Variants of the input that templates expect.
 #[derive(Debug, Clone, Copy)]
 enum Form {
-    /// As in transformers.
+    /// As transformers passes them.
     Whole,
-    /// Arguments of a call as JSON text.
+    /// A call's arguments as JSON text.
     Text,
     /// Leaves out variables that would be null.
     Undefined,
 }
 
-/// A message in the form that templates expect. `before` are the messages before it.
+/// A message in the form that templates expect. `before` holds the messages before it.
 fn turn(message: &Message, before: &[Message], format: Format, as_text: bool) -> Json {
     let mut turn = json!({ "role": message.role.as_str(), "content": message.content });
     let entries = turn.as_object_mut().expect("just made one");
@@ -269,7 +270,7 @@ fn call_id(id: &str, format: Format) -> String {
     format!("{id:0>9}")
 }
 
-/// A conversation for a model without a template: its texts, one after the other.
+/// The prompt for a model without a template: the messages' texts, one after the other.
 pub fn plain(messages: &[Message]) -> String {
     let texts: Vec<&str> = messages.iter().map(|message| message.content.as_str()).collect();
     texts.join("\n\n")

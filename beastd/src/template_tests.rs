@@ -32,7 +32,7 @@ fn chatml() {
     );
 }
 
-/// The turns that LFM2's own template takes: a namespace, a slice, tools that are undefined, text cut at a mark, JSON.
+/// The features that LFM2's own template uses: a namespace, a slice, undefined tools, `split` at a tag, JSON.
 #[test]
 fn the_jinja_that_real_models_use() {
     check(
@@ -87,7 +87,8 @@ fn a_template_that_is_no_jinja_is_found_out_at_once() {
     assert!(ChatTemplate::new("{% for %}", String::new(), String::new(), &[]).is_err());
 }
 
-/// Not at the first request: then the model is told as plain text from the beginning, and status says why.
+/// Detected when compiling, not at the first request: prompts are then plain text from the start, and `status` says
+/// why.
 #[test]
 fn a_template_that_uses_what_there_is_not_is_found_out_at_once() {
     let new = |source: &str| ChatTemplate::new(source, String::new(), String::new(), &[]).map(drop);
@@ -115,13 +116,13 @@ fn a_variable_of_the_request_wins() {
     let variables = json!({ "add_generation_prompt": false }).as_object().cloned().unwrap_or_default();
     let setting = Setting { variables, ..Setting::default() };
     assert_eq!(template.render(&[Message::new(Role::User, "x")], &setting), Ok(String::new()));
-    // But for the head of an answer that is to go on.
+    // Except that a partial answer to continue still gets its header.
     let messages = [Message::new(Role::User, "x"), Message::new(Role::Assistant, "It")];
     let setting = Setting { continue_last: true, ..setting };
     assert_eq!(template.render(&messages, &setting), Ok("<answer>It".into()));
 }
 
-/// Templates differ in what they take for nothing, and for the arguments of a call.
+/// Templates expect different values for absent variables and for the arguments of a call.
 #[test]
 fn the_form_that_a_template_takes_is_found() {
     let new = |source: &str| ChatTemplate::new(source, String::new(), String::new(), &[]).expect("valid");

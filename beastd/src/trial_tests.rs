@@ -1,5 +1,5 @@
-//! What is remembered of trials, and what of their words is told. The trials themselves are tested with the real
-//! program.
+//! How trial results are remembered, and which of a trial's messages are reported. The trials themselves are tested
+//! with the real program.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Detects an engine step that does not finish, and its requests. Such a step cannot be stopped, only reported.
+//! Detects an engine step that does not finish, and the requests in it. Such a step cannot be stopped, only reported.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -8,14 +8,13 @@ use std::time::Duration;
 use crate::batch::{Batch, SeqId};
 use crate::clock::now_us;
 
-/// Longer steps are reported. The largest prefill chunk is about 500 tokens: a machine that computes five per second is
-/// slow, not stuck.
+/// Steps that take longer are reported. The largest prefill chunk has about 500 tokens: a machine that computes five
+/// per second is slow, not stuck.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// The current step.
 #[derive(Debug, Default)]
 pub struct Watchdog {
-    /// 0 between steps.
+    /// Start of the step; 0 between steps.
     began_us: AtomicU64,
     requests: Mutex<Vec<SeqId>>,
     was_told: AtomicBool,
@@ -24,14 +23,14 @@ pub struct Watchdog {
 /// A step that has taken too long.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stall {
-    /// How long so far.
+    /// Its duration so far.
     pub lasts: Duration,
-    /// Its requests.
+    /// The requests in it.
     pub requests: Vec<u64>,
 }
 
 impl Watchdog {
-    /// A step begins.
+    /// Records the start of a step.
     pub fn begin(&self, batch: &Batch, began_us: u64) {
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         requests.clear();
@@ -40,12 +39,12 @@ impl Watchdog {
         self.began_us.store(began_us, Relaxed);
     }
 
-    /// The step has ended.
+    /// Records the end of the step.
     pub fn end(&self) {
         self.began_us.store(0, Relaxed);
     }
 
-    /// The current step, if it has taken too long by now.
+    /// The current step, if it has run for too long.
     pub fn stall(&self, now_us: u64) -> Option<Stall> {
         let began_us = self.began_us.load(Relaxed);
         let lasts = Duration::from_micros(now_us.saturating_sub(began_us));

@@ -1,13 +1,12 @@
-//! The form of every message to a person: what happened, then the step that helps.
+//! The form of every message to the user: what happened, then what to do.
 //!
-//! An error is worded by its own room, often as one text. This is the only place that knows what separates the two
-//! halves, for whoever shows them apart or adds a step where there is none.
+//! Errors are worded by their own rooms, usually as one text. Only this file knows the separator between the two
+//! halves, for code that shows them apart or adds a missing step.
 
 use std::fmt::{self, Display};
 
 const SEPARATOR: &str = "; try: ";
 
-/// A message and its step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Advised {
     pub text: String,
@@ -16,13 +15,13 @@ pub struct Advised {
 }
 
 impl Advised {
-    /// Takes a message apart. Of several steps, as when one program quotes another, the first counts.
+    /// Splits a message. If it has several steps, because one program quotes another, the first counts.
     pub fn new(message: &str) -> Self {
         let mut parts = message.split(SEPARATOR);
         Self { text: parts.next().unwrap_or_default().to_owned(), step: parts.next().map(str::to_owned) }
     }
 
-    /// Adds a step if the message has none: its own knows the cause better.
+    /// Adds a step if the message has none; its own step knows the cause better.
     #[must_use]
     pub fn or_try(self, step: impl FnOnce() -> Option<String>) -> Self {
         Self { step: self.step.or_else(step), ..self }

@@ -1,8 +1,8 @@
 //! Binds a socket ourselves: folder, lock, leftovers of a killed daemon, bind.
 //!
-//! May know: files, their owners and modes. Never knows: launchd, systemd, or who asks.
+//! May know: files, their owners and modes. Never knows: launchd, systemd, or the caller.
 //!
-//! The lock decides who serves a path: unlike a socket file or a process id, it is never stale.
+//! The lock decides which process serves a path: unlike a socket file or a process id, it is never stale.
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
@@ -17,7 +17,7 @@ use crate::lock::{self, NotLocked};
 use crate::peer::peer_pid;
 use crate::socket::{SocketError, check_socket_path};
 
-/// Binds a path that no process serves; `default_folder` is the folder that is ours by its name.
+/// Binds a path that no process serves; `default_folder` is the default socket's folder, whose mode we may restrict.
 pub(crate) fn bind(path: &Path, default_folder: Option<&Path>) -> Result<(UnixListener, Claim), SocketError> {
     check_socket_path(path)?;
     let (Some(folder), Some(_)) = (path.parent(), path.file_name()) else {
@@ -31,7 +31,7 @@ pub(crate) fn bind(path: &Path, default_folder: Option<&Path>) -> Result<(UnixLi
     let socket = UnixListener::bind(path).map_err(|error| SocketError::new("listen on", path, error))?;
     // From here on, an error drops the claim, which removes the socket.
     let claim = Claim { inode: inode(path)?, path: path.to_owned(), lock };
-    // Until this line the umask applies; meanwhile the folder keeps others out.
+    // Until this call the umask determines the mode; meanwhile the private folder keeps other users out.
     fs::set_permissions(path, Permissions::from_mode(0o600))
         .map_err(|error| SocketError::new("restrict", path, error))?;
     socket.set_nonblocking(true).map_err(|error| SocketError::new("listen on", path, error))?;
@@ -51,7 +51,7 @@ impl Claim {
         self.lock.record_pid()
     }
 
-    /// Who owns the lock after a fork.
+    /// A second descriptor of the lock, as a fork creates it.
     #[cfg(test)]
     pub(crate) fn duplicate_lock(&self) -> File {
         self.lock.file.try_clone().expect("there is room for one more descriptor")
@@ -60,14 +60,14 @@ impl Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        // After a fork, the id in the lock file says which of the two processes still needs the socket.
+        // After a fork, the id in the lock file tells which of the two processes still needs the socket.
         let ours = self.lock.pid() == Some(std::process::id());
-        // Someone may have replaced our socket by hand.
+        // Our socket may have been replaced by hand.
         if ours && inode(&self.path).is_ok_and(|inode| inode == self.inode) {
             // On failure the socket stays, as after a kill; the next daemon removes it.
             let _ = fs::remove_file(&self.path);
         }
-        // The lock goes last, with its field, so that the next daemon finds the path free.
+        // The lock is released last, with its field, so that the next daemon finds the path free.
     }
 }
 
@@ -89,7 +89,7 @@ impl Lock {
         let fail = |error: io::Error| SocketError::new("lock", &path, error);
         let occupied = || SocketError::Occupied { path: path.clone(), expected: "lock file" };
 
-        // Without following links, which could make us write into any of our files, and without blocking on pipes.
+        // Does not follow links, which could make us overwrite any of our files, and does not block on pipes.
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let file = match rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR) {
             Ok(fd) => File::from(fd),
@@ -122,13 +122,13 @@ impl Lock {
     }
 }
 
-/// The process that serves a socket bound by beastd, from the file beside it; for advice to people.
+/// The process that serves a socket bound by beastd, read from the lock file beside the socket; for advice to users.
 pub fn recorded_pid(socket: &Path) -> Option<u32> {
     let mut path = socket.as_os_str().to_owned();
     path.push(".lock");
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let file = File::from(rustix::fs::open(PathBuf::from(path).as_path(), flags, Mode::empty()).ok()?);
-    // A free lock was left by a process that has ended, and its id may have been reused.
+    // A lock that is free was left by a process that has ended, whose id may have been reused.
     let is_held = || lock::is_held(&file).unwrap_or(false);
     let is_file = file.metadata().is_ok_and(|metadata| metadata.is_file());
     (is_file && is_held()).then(|| recorded(&file)).flatten()
@@ -141,7 +141,7 @@ fn recorded(file: &File) -> Option<u32> {
     line.parse().ok()
 }
 
-/// Identifies a file beyond its name.
+/// Identifies a file independently of its name.
 #[derive(Debug, PartialEq, Eq)]
 struct Inode {
     dev: u64,
@@ -153,10 +153,10 @@ fn inode(path: &Path) -> Result<Inode, SocketError> {
     Ok(Inode { dev: metadata.dev(), ino: metadata.ino() })
 }
 
-/// Ensures that the folder exists, belongs to us, and is private. Links are followed: what counts is where the socket
-/// will be.
+/// Ensures that the folder exists, belongs to us, and is private. Links are followed, because what counts is where
+/// the socket will be.
 fn prepare_folder(folder: &Path, is_default: bool) -> Result<(), SocketError> {
-    // Missing parents get the same mode, as the XDG specification asks.
+    // Missing parents get the same mode, as the XDG specification requires.
     let created = DirBuilder::new().recursive(true).mode(0o700).create(folder);
     let metadata = match (fs::metadata(folder), created) {
         (Ok(metadata), _) => metadata,
@@ -174,8 +174,8 @@ fn prepare_folder(folder: &Path, is_default: bool) -> Result<(), SocketError> {
     if mode & 0o077 == 0 {
         return Ok(());
     }
-    // A folder named by hand may be open on purpose. So may the target of a link, which in /tmp need not even be our
-    // own link.
+    // A folder that the user chose may be open on purpose. So may the target of a link, and in /tmp the link may not
+    // even be ours.
     if !is_default || fs::symlink_metadata(folder).is_ok_and(|link| link.is_symlink()) {
         return Err(SocketError::FolderTooOpen { folder: folder.to_owned(), mode });
     }
@@ -183,7 +183,7 @@ fn prepare_folder(folder: &Path, is_default: bool) -> Result<(), SocketError> {
 }
 
 fn tighten(folder: &Path) -> io::Result<()> {
-    // Through a descriptor that refuses links: the name may point elsewhere by now.
+    // Through a descriptor that refuses links, because the path may lead elsewhere by now.
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     File::from(rustix::fs::open(folder, flags, Mode::empty())?).set_permissions(Permissions::from_mode(0o700))
 }

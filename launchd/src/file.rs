@@ -12,10 +12,10 @@ use std::path::Path;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-/// Why a file that can be opened is refused; the inner error of the [`io::Error`].
+/// Why a file that could be opened is refused; the inner error of the [`io::Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// Reading it would block, never end, or have side effects.
+    /// Reading it could block, never end, or have side effects.
     NotRegular(&'static str),
     /// It is longer than this many bytes.
     TooLong(u64),
@@ -65,7 +65,7 @@ pub fn open_with(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     // Does not block on pipes. The flag does not affect regular files.
     let flags = i32::try_from(OFlags::NONBLOCK.bits()).expect("flags of open are an int");
     let file = options.custom_flags(flags).open(path).map_err(|error| match Errno::from_io_error(&error) {
-        // A pipe without a reader, opened for writing, or a socket.
+        // A socket, or a pipe opened for writing that has no reader.
         Some(Errno::NXIO) => Refusal::NotRegular("a pipe or a socket").into(),
         _ => error,
     })?;
@@ -105,7 +105,7 @@ pub fn read_text(path: &Path, max: u64) -> io::Result<String> {
 /// Those of the system, and [`Refusal::TooLong`].
 pub fn read_all(file: &File, max: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    // The length is known beforehand unless the file system lies.
+    // The length is known in advance unless the file system lies.
     if file.metadata()?.len() > max {
         return Err(Refusal::TooLong(max).into());
     }

@@ -1,4 +1,4 @@
-//! Pipes, devices, folders and files without an end.
+//! Pipes, devices, folders and endless files.
 
 use std::fs;
 use std::io::Write;

@@ -1,10 +1,10 @@
 //! Reads the header of a GGUF file: the model's metadata, and how long the file must be.
 //!
-//! May know: the format. Never knows: what an engine makes of it, or the size of tensor types.
+//! May know: the format. Never knows: how an engine uses it, or the size of tensor types.
 //!
 //! `"GGUF"  u32 version  u64 tensors  u64 pairs`, then key-value pairs, then name, shape, type and offset of each
-//! tensor, then, aligned, the tensors. Integers are little-endian. Every count is bounded: a damaged file's counts are
-//! neither trusted nor allocated.
+//! tensor, then, aligned, the tensors. Integers are little-endian. Every count is bounded: a damaged file's counts
+//! are neither trusted nor allocated.
 
 use std::collections::HashMap;
 use std::io::{self, BufReader, ErrorKind, Read, Seek};
@@ -12,7 +12,6 @@ use std::io::{self, BufReader, ErrorKind, Read, Seek};
 /// Why a file is damaged.
 #[derive(Debug)]
 pub enum Damage {
-    /// Wrong magic number.
     Magic,
     /// It ends before its last tensor: at least this many bytes are needed.
     Cut(u64),
@@ -33,7 +32,6 @@ impl From<io::Error> for Damage {
     }
 }
 
-/// The magic number.
 pub const MAGIC: &[u8; 4] = b"GGUF";
 /// Versions with the layout above.
 const VERSIONS: std::ops::RangeInclusive<u32> = 2..=3;
@@ -42,7 +40,7 @@ const MAX_COUNT: u64 = 1 << 24;
 const MAX_DEPTH: u32 = 4;
 /// The specification's limit for keys.
 const MAX_KEY: u64 = 65_535;
-/// The longest string to keep; those that checks look at are short.
+/// The longest string to keep; those that callers check are short.
 const MAX_TEXT: u64 = 4096;
 const ALIGNMENT: &str = "general.alignment";
 
@@ -52,16 +50,14 @@ const F64: u32 = 12;
 const STRING: u32 = 8;
 const ARRAY: u32 = 9;
 
-/// A value, if it is kept.
+/// A value; long strings and most arrays are reduced to their length.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
-    /// An integer or boolean.
     Integer(i128),
-    /// A float.
     Float(f64),
     /// A short string.
     Text(Vec<u8>),
-    /// Strings of a requested array.
+    /// The strings of a requested array.
     Texts(Vec<Vec<u8>>),
     /// Anything else: a long string, or an array that was not requested, with its length.
     Other(u64),
@@ -74,12 +70,11 @@ pub struct Head {
 }
 
 impl Head {
-    /// The value of a key.
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.values.get(key)
     }
 
-    /// The short string of a key.
+    /// The value of a key that has a short string.
     pub fn text(&self, key: &str) -> Option<&str> {
         match self.get(key)? {
             Value::Text(bytes) => std::str::from_utf8(bytes).ok(),
@@ -167,11 +162,12 @@ impl<R: Read + Seek> Reader<R> {
     fn skip(&mut self, n: u64) -> Result<(), Damage> {
         self.reader.seek_relative(i64::try_from(n).map_err(|_| Damage::Garbled)?)?;
         self.at = self.at.checked_add(n).ok_or(Damage::Garbled)?;
-        // Seeking does not notice the end of the file, and a damaged count would go on beyond it for a long time.
+        // Seeking does not detect the end of the file, so a damaged count would make us read on beyond it for a long
+        // time.
         if self.at > self.len { Err(Damage::Headless) } else { Ok(()) }
     }
 
-    /// A length, then a string of at most this many bytes.
+    /// Reads a length, then a string of at most `max` bytes.
     fn bytes(&mut self, max: u64) -> Result<Vec<u8>, Damage> {
         let len = self.u64()?;
         if len > max {
@@ -261,7 +257,7 @@ impl<R: Read + Seek> Reader<R> {
     }
 }
 
-/// Types whose values all have the same size.
+/// The size of a type whose values all have the same size.
 fn size_of(kind: u32) -> Option<u64> {
     match kind {
         0 | 1 | 7 => Some(1),

@@ -1,4 +1,4 @@
-//! Sound, cut and garbled heads, and what they say.
+//! Valid, truncated and garbled headers, and their metadata.
 
 use std::{fs, io::Cursor, path::Path};
 
@@ -33,11 +33,11 @@ fn numbers_that_make_no_sense_are_not_believed() {
     let mut many = built_in();
     many[8..16].copy_from_slice(&u64::MAX.to_le_bytes());
     assert!(matches!(damage(&many), Some(Damage::Garbled)));
-    // The length of the first key.
+    // Increases the length of the first key.
     let mut long = built_in();
     long[24..32].copy_from_slice(&u64::MAX.to_le_bytes());
     assert!(matches!(damage(&long), Some(Damage::Garbled)));
-    // A version that nobody knows yet is left to the engine.
+    // An unknown version is left to the engine.
     let mut later = built_in();
     later[4] = 9;
     assert!(damage(&later).is_none());
@@ -66,7 +66,7 @@ fn values_are_kept_and_arrays_when_they_are_asked_for() {
     assert!(matches!(head(&[TOKENS]).get(TOKENS), Some(Value::Texts(texts)) if texts.len() as u64 == *n));
 }
 
-/// A count that leads beyond the end is no reason to look at sixteen million places there.
+/// A count that leads beyond the end of the file must not cause sixteen million reads there.
 #[test]
 fn the_end_of_the_file_ends_every_count() {
     let mut bytes = b"GGUF\x03\0\0\0".to_vec();

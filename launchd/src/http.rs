@@ -3,7 +3,7 @@
 //! May know: addresses, descriptors, Unix sockets. Never knows: HTTP, or who may connect.
 //!
 //! The configuration decides where the endpoint listens. A passed socket that it does not list is closed here and
-//! reported: it was checked for an earlier configuration.
+//! reported, because it was validated for an earlier configuration.
 
 use std::fmt;
 use std::io;
@@ -32,22 +32,21 @@ pub struct HttpPlaces {
 }
 
 impl HttpPlaces {
-    /// Whether HTTP is off.
     pub fn is_empty(&self) -> bool {
         self.listen.is_empty() && self.socket.is_none() && self.ollama.is_none()
     }
 
-    /// Whether one of them is an address, for which a process needs the families of the Internet.
+    /// Whether it includes TCP addresses, for which the process needs the Internet address families.
     pub fn has_addresses(&self) -> bool {
         !self.listen.is_empty() || self.ollama.is_some()
     }
 
-    /// All of them as text.
+    /// All addresses and paths as text.
     pub fn names(&self) -> Vec<String> {
         self.all().iter().map(|(_, place)| place.to_string()).collect()
     }
 
-    /// All of them with their roles.
+    /// All addresses and paths with their roles.
     fn all(&self) -> Vec<(HttpRole, Place)> {
         let own = self.listen.iter().map(|address| (HttpRole::Http, Place::Address(*address)));
         let socket = self.socket.iter().map(|path| (HttpRole::Http, Place::Path(path.clone())));
@@ -66,7 +65,7 @@ pub enum HttpRole {
 }
 
 impl HttpRole {
-    /// The name of its sockets: `FileDescriptorName=` in a socket unit, the key in `Sockets` of a property list.
+    /// The name of the role's sockets: `FileDescriptorName=` in a socket unit, the key in `Sockets` of a property list.
     pub fn name(self) -> &'static str {
         match self {
             HttpRole::Http => "http",
@@ -75,7 +74,6 @@ impl HttpRole {
     }
 }
 
-/// An address or a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Place {
     Address(SocketAddr),
@@ -94,17 +92,14 @@ impl fmt::Display for Place {
 /// A listening socket, non-blocking and close-on-exec.
 #[derive(Debug)]
 pub enum HttpSocket {
-    /// On an address.
     Tcp(TcpListener),
-    /// At a path.
     Unix(UnixListener),
 }
 
-/// A listener of the endpoint. Dropping it releases its place, as with [`crate::Listener`].
+/// A listener of the endpoint. Dropping it releases its address or path, as with [`crate::Listener`].
 #[derive(Debug)]
 pub struct HttpListener {
     pub socket: HttpSocket,
-    /// Its role.
     pub role: HttpRole,
     /// Who created it.
     pub origin: Origin,
@@ -121,7 +116,7 @@ impl HttpListener {
         self.claim.as_ref().map_or(Ok(()), Claim::record_pid)
     }
 
-    /// Where it listens: the address, with the actual port for port 0, or the path.
+    /// The address, with the actual port for port 0, or the path.
     pub fn place(&self) -> String {
         self.place.to_string()
     }
@@ -138,19 +133,19 @@ impl HttpListener {
 /// All listeners of the endpoint.
 #[derive(Debug, Default)]
 pub struct HttpListeners {
-    /// One for each place in the configuration.
+    /// One for each address or path in the configuration.
     pub listeners: Vec<HttpListener>,
-    /// Places where the service manager listens but which the configuration does not list: worth a warning that
-    /// suggests `beastctl service install`.
+    /// Addresses and paths where the service manager listens but which the configuration does not list: worth a
+    /// warning that suggests `beastctl service install`.
     pub strays: Vec<String>,
 }
 
 /// Takes the endpoint's sockets from launchd or systemd, and binds the missing ones.
 ///
-/// To be called once, after [`crate::listen`] and before any fork.
+/// Call once, after [`crate::listen`] and before any fork.
 ///
 /// # Errors
-/// [`SocketError`] says which place cannot be used and what to try; the others are released.
+/// [`SocketError`] says which address or path cannot be used and what to try; the others are released.
 pub fn listen_http(places: &HttpPlaces) -> Result<HttpListeners, SocketError> {
     let mut handed = Vec::new();
     for role in [HttpRole::Http, HttpRole::Ollama] {
@@ -211,13 +206,13 @@ fn bind_path(path: &Path) -> Result<(UnixListener, Claim), SocketError> {
     bound::bind(path, default.as_deref().and_then(Path::parent))
 }
 
-/// std's bind would let `[::]` take the IPv4 address of the same port, and has a short backlog.
+/// std's bind would let `[::]` take the IPv4 address of the same port, and its backlog is short.
 fn bind_address(address: SocketAddr) -> io::Result<TcpListener> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let fd = rustix::net::socket(family, SocketType::STREAM, None)?;
     rustix::io::fcntl_setfd(&fd, rustix::io::FdFlags::CLOEXEC)?;
     rustix::io::ioctl_fionbio(&fd, true)?;
-    // Connections of the previous daemon may still be closing.
+    // Connections of the previous daemon may still be in TIME_WAIT.
     sockopt::set_socket_reuseaddr(&fd, true)?;
     if address.is_ipv6() {
         sockopt::set_ipv6_v6only(&fd, true)?;

@@ -72,7 +72,7 @@ fn an_address_that_is_taken_is_named_with_a_remedy() {
             "cannot listen on ADDRESS: another program listens there, probably Ollama; try: stop it, set http.ollama = false, or change http.ollama_listen"
         ],
     );
-    // Of the range for documentation, which no machine has.
+    // An address reserved for documentation, which no machine has.
     let foreign = "192.0.2.1:8484".parse().unwrap();
     check_error(
         &at(foreign),
@@ -81,7 +81,7 @@ fn an_address_that_is_taken_is_named_with_a_remedy() {
     );
 }
 
-/// As in a service whose unit grants Unix sockets alone.
+/// The error in a service whose unit allows only Unix sockets.
 #[test]
 fn a_family_that_is_not_granted_is_named_with_a_remedy() {
     let refused = |address: &str| SocketError::Address {

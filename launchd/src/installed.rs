@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use crate::{LABEL, MARK, file, paths, plist, systemd};
 
-/// Whether we have written a unit or property list, possibly as another version.
+/// Whether `beastctl service install`, of this or another version, wrote this unit or property list.
 pub fn is_ours(text: &str) -> bool {
     text.lines().any(|line| line.contains(MARK))
 }
 
-/// The file, ours or a package's, that makes the system listen at `socket`, if there is one: the service then owns that
+/// The installed file, ours or a package's, that makes the system listen on `socket`: the service then owns that
 /// socket, even while it is stopped.
 pub fn installed_at(socket: &Path) -> Option<PathBuf> {
     // An unreadable file counts as missing.
@@ -34,8 +34,8 @@ pub fn installed_at(socket: &Path) -> Option<PathBuf> {
     (found == socket).then_some(file)
 }
 
-/// The enabled socket unit outside of the user's own unit folder: a package's, which we must not write or remove. Its
-/// service unit lies beside it.
+/// The enabled socket unit outside the user's own unit folder: a package's, which we must not write or remove. Its
+/// service unit is in the same folder.
 pub fn packaged_in(folder: &Path) -> Option<PathBuf> {
     // Units in the user's own folder override packages, wherever the link points.
     if folder.join(systemd::SOCKET_UNIT).symlink_metadata().is_ok() {

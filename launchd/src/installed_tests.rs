@@ -21,12 +21,12 @@ fn enabled() -> (TempDir, PathBuf, PathBuf) {
 fn a_package_is_found_by_the_link_that_enables_it() {
     let (_dir, unit, own) = enabled();
     assert_eq!(packaged_in(&own), Some(unit.clone()));
-    // Written by hand, as systemd also reads it.
+    // A relative link, as a user may write one; systemd accepts it.
     let link = own.join("sockets.target.wants/beastd.socket");
     fs::remove_file(&link).unwrap();
     symlink("../../../../lib/systemd/user/beastd.socket", &link).unwrap();
     assert_eq!(packaged_in(&own).and_then(|found| found.canonicalize().ok()), unit.canonicalize().ok());
-    // The user's own unit goes before it.
+    // The user's own unit overrides it.
     fs::write(own.join("beastd.socket"), "").unwrap();
     assert_eq!(packaged_in(&own), None);
 }

@@ -1,24 +1,23 @@
-//! Files that one process has at a time. The system takes a lock back however a process ends, so it is never stale.
+//! Exclusive locks on files. The system releases a lock however its process ends, so it is never stale.
 //!
-//! May know: files. Never knows: what they hold, or what for.
+//! May know: files. Never knows: their contents or purpose.
 //!
-//! The lock is one of the open file and not of the process: a fork does not lose it, and threads exclude each other
-//! too.
+//! A lock belongs to the open file and not to the process: it survives a fork, and threads exclude each other too.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// How often a file may be replaced under our hands until that is told.
+/// After this many replacements of the file, locking is given up.
 const MAX_TRIES: usize = 100;
 
-/// Why there is no lock.
+/// Why a lock was not taken.
 #[derive(Debug)]
 pub enum NotLocked {
-    /// Another has it.
+    /// Another holder has the lock.
     Held,
-    /// The system says no.
+    /// A system error.
     Io(io::Error),
 }
 
@@ -46,7 +45,7 @@ impl From<TryLockError> for NotLocked {
     }
 }
 
-/// Locks an open file for this holder alone, at once or not at all.
+/// Locks an open file exclusively, without waiting.
 ///
 /// # Errors
 /// See [`NotLocked`].
@@ -54,7 +53,7 @@ pub fn take(file: &File) -> Result<(), NotLocked> {
     Ok(file.try_lock()?)
 }
 
-/// The same, trying again as long as another has it and `pause` says so.
+/// Locks an open file exclusively. While another holder has the lock, retries as long as `pause` returns true.
 ///
 /// # Errors
 /// See [`NotLocked`].
@@ -67,10 +66,10 @@ pub fn wait(file: &File, mut pause: impl FnMut() -> bool) -> Result<(), NotLocke
     }
 }
 
-/// Whether another has an open file for itself.
+/// Whether another holder has an exclusive lock.
 ///
 /// # Errors
-/// Those of the system.
+/// System errors.
 pub fn is_held(file: &File) -> io::Result<bool> {
     match file.try_lock_shared().map_err(NotLocked::from) {
         Ok(()) => file.unlock().map(|()| false),
@@ -79,8 +78,8 @@ pub fn is_held(file: &File) -> io::Result<bool> {
     }
 }
 
-/// Locks the file at `path`, which `open` opens: also where others remove, rename or replace it meanwhile, what is
-/// locked is what has that name. One that is replaced each time counts as held.
+/// Locks the file at `path`, which `open` opens. The file may be removed, renamed or replaced meanwhile: the one that
+/// is locked is the one at `path` afterwards. A file that is replaced at every try counts as held.
 ///
 /// # Errors
 /// See [`NotLocked`].
@@ -95,7 +94,7 @@ pub fn at(path: &Path, mut open: impl FnMut() -> io::Result<File>) -> Result<Fil
     Err(NotLocked::Held)
 }
 
-/// Whether this file is still the one of that name.
+/// Whether this open file is still the one at `path`.
 pub fn is_at(file: &File, path: &Path) -> bool {
     let inode = |metadata: io::Result<fs::Metadata>| metadata.ok().map(|metadata| (metadata.dev(), metadata.ino()));
     inode(file.metadata()).is_some_and(|ours| inode(fs::metadata(path)) == Some(ours))

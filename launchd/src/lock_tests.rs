@@ -30,7 +30,7 @@ fn one_has_it_at_a_time() {
     assert!(!is_held(&open().unwrap()).unwrap());
 }
 
-/// Asking leaves no lock behind.
+/// Asking takes no lasting lock.
 #[test]
 fn who_asks_is_in_nobodys_way() {
     let (_dir, path) = place();

@@ -1,29 +1,29 @@
-//! Which file the setting `model` stands for. The daemon loads it, the client lists and checks it: the rule is here
-//! once.
+//! Resolves the setting `model` to a file. Here once for both programs: the daemon loads the file, the client lists
+//! and checks it.
 //!
-//! May know: the models folder. Never knows: what a model is for, where the setting stands.
+//! May know: the models folder. Never knows: what a model is for, where the setting comes from.
 
 use std::env;
 use std::path::{Path, PathBuf};
 
 use crate::paths::{self, PathError};
 
-/// The setting for the default model where it is there, else the built-in one.
+/// The setting for the default model if its file exists, else the built-in one.
 pub const AUTO: &str = "auto";
-/// The setting for the model that beastd brings along.
+/// The setting for the built-in model.
 pub const BUILTIN: &str = "builtin";
 /// File name of the default model in the models folder.
 pub const DEFAULT: &str = "LFM2-2.6B-Q4_K_M.gguf";
-/// File name of its draft model beside it.
+/// File name of the default model's draft model, in the same folder.
 pub const DEFAULT_DRAFT: &str = "LFM2-350M-Q4_K_M.gguf";
-/// What the default model is called where models are fetched.
+/// The default model's name in the catalogue.
 pub const DEFAULT_NAME: &str = "lfm2-2.6b";
 
-/// The file that a setting stands for, which need not be there when the setting names it; `None` for the built-in
-/// model. A relative path is one from here.
+/// The file for a setting; `None` for the built-in model. A file that the setting names need not exist. Relative
+/// paths start at the working directory.
 ///
 /// # Errors
-/// [`PathError`] where the models folder is needed and not known.
+/// [`PathError`] when the models folder is needed and not known.
 pub fn file_of(setting: &str) -> Result<Option<PathBuf>, PathError> {
     file_in(setting, paths::models_dir)
 }
@@ -40,7 +40,7 @@ fn file_in(setting: &str, models: impl FnOnce() -> Result<PathBuf, PathError>) -
     })
 }
 
-/// The draft model of a file, where it is the default model and that one is beside it.
+/// The draft model beside this file, if the file is the default model.
 pub fn draft_of(file: &Path) -> Option<PathBuf> {
     let is_default = file.file_name().is_some_and(|name| name == DEFAULT);
     Some(file.with_file_name(DEFAULT_DRAFT)).filter(|draft| is_default && draft.is_file())

@@ -10,14 +10,15 @@ use std::os::unix::ffi::OsStrExt;
 use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketType, sendto, socket};
 
 /// Sends `state` to the manager: lines like `READY=1`, `STOPPING=1`, `STATUS=loading the model` or
-/// `EXTEND_TIMEOUT_USEC=30000000`. Returns whether there is a manager: not when started by hand or by launchd.
+/// `EXTEND_TIMEOUT_USEC=30000000`. Returns whether there is a manager; there is none when started by hand or by
+/// launchd.
 ///
-/// The variable stays in the environment, since removing it is unsound once there is a second thread. Messages from our
-/// child processes are ignored: `NotifyAccess` is `main` in our unit.
+/// The variable stays in the environment, since removing it is unsound once there is a second thread. Messages from
+/// our child processes are ignored, because `NotifyAccess` is `main` in our unit.
 ///
 /// # Errors
-/// System errors. The daemon can go on without being heard, but systemd ends a `Type=notify` service that is not ready
-/// in time.
+/// System errors. The daemon can continue without systemd receiving the message, but systemd ends a `Type=notify`
+/// service that does not report ready in time.
 pub fn notify(state: &str) -> io::Result<bool> {
     match std::env::var_os("NOTIFY_SOCKET").filter(|address| !address.is_empty()) {
         Some(address) => send(&address, state).map(|()| true),
@@ -28,7 +29,7 @@ pub fn notify(state: &str) -> io::Result<bool> {
 fn send(address: &OsStr, state: &str) -> io::Result<()> {
     let fd = socket(AddressFamily::UNIX, SocketType::DGRAM, None)?;
     rustix::io::fcntl_setfd(&fd, rustix::io::FdFlags::CLOEXEC)?;
-    // One datagram arrives completely or not at all.
+    // A datagram arrives completely or not at all.
     sendto(&fd, state.as_bytes(), SendFlags::empty(), &resolve(address.as_bytes())?)?;
     Ok(())
 }

@@ -9,7 +9,7 @@ fn received(manager: &UnixDatagram) -> String {
     String::from_utf8(bytes[..n].to_vec()).unwrap()
 }
 
-/// The other process of the test below: this same executable. Without the variable it has nothing to do.
+/// The child process of the test below, which is this same executable. Without the variable it does nothing.
 #[test]
 fn child() {
     if let Some(state) = std::env::var_os("BEAST_TEST_NOTIFY") {

@@ -1,4 +1,4 @@
-//! Paths, on both systems.
+//! All paths, on Linux and macOS.
 //!
 //! May know: the environment and the operating system. Never knows: whether a path exists; nothing here touches the
 //! disk.
@@ -18,7 +18,7 @@ pub enum PathError {
     /// `HOME` is relative, so daemon and client would resolve it differently.
     #[error("HOME is {home:?}, which is not an absolute path; try: correct it{or}")]
     HomeRelative {
-        /// What it is.
+        /// Its value.
         home: PathBuf,
         /// An alternative, as the end of a sentence; empty if there is none.
         or: &'static str,
@@ -27,7 +27,7 @@ pub enum PathError {
 
 /// The configuration: `$XDG_CONFIG_HOME/beast`, else `~/.config/beast`.
 ///
-/// The same on macOS, because people carry such files between systems.
+/// The same on macOS, because people copy such files between systems.
 ///
 /// # Errors
 /// [`PathError`] when the home folder is needed and not known.
@@ -135,7 +135,7 @@ impl Places<'_> {
         Ok(self.config_dir()?.with_file_name("systemd").join("user"))
     }
 
-    /// The same on every system: only systemd looks there.
+    /// Not adapted to macOS, because only systemd looks there.
     fn data_units_dir(&self) -> Result<PathBuf, PathError> {
         let ours = self.xdg("XDG_DATA_HOME", ".local/share", " or XDG_DATA_HOME")?;
         Ok(ours.with_file_name("systemd").join("user"))
@@ -170,7 +170,7 @@ impl Places<'_> {
         match self.system {
             System::Linux => Ok(match self.absolute("XDG_RUNTIME_DIR") {
                 Some(runtime) => runtime.join("beast/beastd.sock"),
-                // The uid separates users; that the folder is really ours is checked when it is used.
+                // The uid separates users. Whether the folder really belongs to us is checked when it is used.
                 None => Path::new("/tmp").join(format!("beast-{}", self.uid)).join("beastd.sock"),
             }),
             System::MacOs => self.under_home("Library/Application Support/beast/beastd.sock", ", or give --socket"),
@@ -184,7 +184,8 @@ impl Places<'_> {
         }
     }
 
-    /// A variable's path. By the XDG specification, relative paths are ignored and empty ones count as unset.
+    /// The path in a variable. As the XDG specification requires, relative paths are ignored and empty ones count as
+    /// unset.
     fn absolute(&self, name: &str) -> Option<PathBuf> {
         (self.var)(name).map(PathBuf::from).filter(|path| path.is_absolute())
     }

@@ -198,7 +198,7 @@ fn a_relative_home_is_refused() {
 
 #[test]
 fn the_real_environment_is_asked() {
-    // Whatever it says: all places of one process agree with each other.
+    // Whatever the environment contains, all paths of one process must agree.
     if let (Ok(data), Ok(models)) = (data_dir(), models_dir()) {
         assert_eq!(models, data.join("models"));
     }

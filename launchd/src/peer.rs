@@ -1,7 +1,7 @@
-//! Identifies the other end of a Unix socket, and whether other users could put one there. One rule for daemon and
-//! client.
+//! Identifies the process at the other end of a Unix socket, and checks whether other users could put one there. One
+//! rule for daemon and client.
 //!
-//! `unsafe` for two calls without a safe form.
+//! `unsafe` is needed for two calls without a safe form.
 
 use std::fs;
 use std::io;
@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
-/// Another user could read what is sent there, and answer in the daemon's place.
+/// Why a socket is not trusted: another user could read what is sent there, and answer in the daemon's place.
 #[derive(Debug, thiserror::Error)]
 pub enum NotOurs {
     /// The listening process runs as another user, who is not root either.
@@ -59,7 +59,7 @@ pub fn check_folder(path: &Path) -> Result<(), NotOurs> {
 /// Checks that the listening process runs as this user or as root.
 ///
 /// # Errors
-/// [`NotOurs::Peer`]; also when the system does not say who it is.
+/// [`NotOurs::Peer`], also when the system does not report the user.
 pub fn check_peer(stream: &UnixStream, path: &Path) -> Result<(), NotOurs> {
     let foreign = |who| NotOurs::Peer { path: path.to_owned(), who };
     match peer_uid(stream) {
@@ -76,7 +76,7 @@ fn is_trusted(uid: u32) -> bool {
 /// Most bytes of `/etc/passwd` to read.
 const MAX_PASSWD: u64 = 1 << 20;
 
-/// A user by name and number, if `/etc/passwd` has the name.
+/// A user by name and number, or by number alone if `/etc/passwd` does not list it.
 fn who(uid: u32) -> String {
     let text = crate::file::read_text(Path::new("/etc/passwd"), MAX_PASSWD).unwrap_or_default();
     let name = text.lines().find_map(|line| {
@@ -87,14 +87,14 @@ fn who(uid: u32) -> String {
     name.map_or_else(|| format!("user {uid}"), |name| format!("user {uid} ({name})"))
 }
 
-/// The user at the other end: for a connected client, the one that called `listen`.
+/// The user at the other end; for a client, the user that called `listen`.
 #[cfg(not(target_os = "macos"))]
 fn peer_uid(stream: &UnixStream) -> io::Result<u32> {
     let credentials = ask(stream, libc::SOL_SOCKET, libc::SO_PEERCRED, libc::ucred { pid: 0, uid: 0, gid: 0 })?;
     Ok(credentials.uid)
 }
 
-/// The user at the other end: for a connected client, the one that called `listen`.
+/// The user at the other end; for a client, the user that called `listen`.
 #[cfg(target_os = "macos")]
 fn peer_uid(stream: &UnixStream) -> io::Result<u32> {
     let (mut uid, mut gid) = (0, 0);
@@ -104,10 +104,11 @@ fn peer_uid(stream: &UnixStream) -> io::Result<u32> {
     if code == 0 { Ok(uid) } else { Err(io::Error::last_os_error()) }
 }
 
-/// The process at the other end: for a connected client, the one that called `listen`.
+/// The process at the other end; for a client, the process that called `listen`. `None` if the system does not report
+/// it.
 ///
-/// Not through rustix, whose type for a process id has no zero, and zero is what Linux answers for a process outside of
-/// our container. `None` then, and when the system does not say.
+/// Does not use rustix, whose type for a process id excludes zero: Linux reports zero for a process outside our
+/// container.
 pub(crate) fn peer_pid(stream: &UnixStream) -> Option<u32> {
     #[cfg(not(target_os = "macos"))]
     let pid = ask(stream, libc::SOL_SOCKET, libc::SO_PEERCRED, libc::ucred { pid: 0, uid: 0, gid: 0 }).ok()?.pid;
@@ -116,7 +117,7 @@ pub(crate) fn peer_pid(stream: &UnixStream) -> Option<u32> {
     u32::try_from(pid).ok().filter(|&pid| pid != 0)
 }
 
-/// Reads an option of a socket, whose answer is plain integers.
+/// Reads a socket option whose value is plain integers.
 fn ask<T: Copy>(stream: &UnixStream, level: libc::c_int, option: libc::c_int, mut answer: T) -> io::Result<T> {
     let size = size_of_val(&answer) as libc::socklen_t;
     let mut len = size;
@@ -156,7 +157,7 @@ mod tests {
         use rustix::process::Uid;
 
         if !rustix::process::geteuid().is_root() {
-            // Not with a macro, whose output is captured.
+            // Written directly, because the output of a macro is captured.
             let _ = io::Write::write_all(&mut io::stderr(), b"skipped: only root can become another user\n");
             return;
         }

@@ -11,23 +11,20 @@ use launchd::{Launchd, ProcessType, Socket, SocketOptions};
 
 use crate::{HttpRole, LABEL, MARK, SOCKET_NAME, Service, SocketError, check_socket_path, systemd::whole_seconds};
 
-/// A service that cannot be written as a property list.
+/// Why a service cannot be written as a property list.
 #[derive(Debug, thiserror::Error)]
 pub enum PlistError {
     /// launchd starts programs in `/` and does not search PATH.
     #[error("launchd needs an absolute path, not {}; try: give the full path", path.display())]
     Relative { path: PathBuf },
-    /// XML holds text, but a path is bytes.
+    /// XML holds text, but a path may be arbitrary bytes.
     #[error("a property list cannot contain this path, which is not plain text: {path:?}; try: use another path")]
     NotText { path: PathBuf },
     /// XML cannot represent most control characters.
     #[error(
         "a property list cannot contain this argument, which has control characters: {argument:?}; try: leave it out"
     )]
-    Argument {
-        /// The argument.
-        argument: String,
-    },
+    Argument { argument: String },
     /// The socket path cannot be used.
     #[error(transparent)]
     Socket(#[from] SocketError),
@@ -69,7 +66,8 @@ pub fn plist(service: &Service) -> Result<String, PlistError> {
         // A user waits for each answer. Under Standard, the default, and even more under Background, macOS limits the
         // CPU and IO of processes without a window.
         .with_process_type(ProcessType::Interactive)
-        // By default launchd kills after 20 s, but the daemon gives running requests more time. Zero would mean never.
+        // By default launchd kills after 20 s, but the daemon gives running requests more time. Zero would mean no
+        // limit.
         .with_exit_timeout(u32::try_from(whole_seconds(service.stop_limit)).unwrap_or(u32::MAX).max(1))
         .with_standard_out_path(log)
         .map_err(bug)?
@@ -81,13 +79,13 @@ pub fn plist(service: &Service) -> Result<String, PlistError> {
     complete(String::from_utf8(xml).map_err(bug)?, &http_sockets(service)?)
 }
 
-/// Where one of our property lists makes launchd listen; `None` when it is not ours.
+/// The path where one of our property lists makes launchd listen; `None` if the list is not ours.
 pub fn socket_of(list: &str) -> Option<PathBuf> {
     let (_, rest) = list.split_once("<key>SockPathName</key>").filter(|_| crate::is_ours(list))?;
     first_string(rest)
 }
 
-/// What a property list starts: the first element of `ProgramArguments`.
+/// The program that a property list starts: the first element of `ProgramArguments`.
 pub fn program_of(list: &str) -> Option<PathBuf> {
     let (_, arguments) = list.split_once("<key>ProgramArguments</key>")?;
     first_string(arguments)
@@ -101,16 +99,16 @@ fn first_string(xml: &str) -> Option<PathBuf> {
     Some(entities.iter().fold(text.to_owned(), |text, (entity, plain)| text.replace(entity, plain)).into())
 }
 
-/// Adds two keys that the crate `launchd` 0.3 cannot write, and the mark that identifies our files, each before
-/// something that the crate wrote.
+/// Adds two keys that the crate `launchd` 0.3 cannot write, and the mark that identifies our files, each before a
+/// text that the crate wrote.
 ///
-/// `SockPathMode` has a setter, but its number is an `i128`, which the crate's own serializer rejects. For `KeepAlive`
-/// it has `SuccessfulExit` but not `Crashed`: the former also restarts a daemon with an invalid configuration, every
-/// ten seconds forever, and implies `RunAtLoad`. A daemon that ended without a crash is started by the next connection,
-/// since launchd keeps the socket. Can go once the crate can write both.
+/// `SockPathMode` has a setter, but its number is an `i128`, which the crate's own serializer rejects. For
+/// `KeepAlive` it has `SuccessfulExit` but not `Crashed`: the former also restarts a daemon with an invalid
+/// configuration, every ten seconds forever, and implies `RunAtLoad`. A daemon that ended without a crash is started
+/// by the next connection, since launchd keeps the socket. Remove this once the crate can write both.
 ///
-/// `http` are the endpoint's sockets. The crate keeps several in an unordered map, which would write a different text
-/// each time.
+/// `http` holds the endpoint's sockets. The crate keeps several in an unordered map, which would write a different
+/// text each time.
 fn complete(mut xml: String, http: &str) -> Result<String, PlistError> {
     let mark = format!("<!-- {MARK} -->\n");
     let missing = [
@@ -121,7 +119,7 @@ fn complete(mut xml: String, http: &str) -> Result<String, PlistError> {
         ),
         // Property lists have no octal numbers: 384 is 0600.
         ("\t\t\t<key>SockPathName</key>\n", "\t\t\t<key>SockPathMode</key>\n\t\t\t<integer>384</integer>\n"),
-        // Last, since it may contain such a key itself, after the first socket.
+        // Inserted last: the text may contain the anchor key itself, after the first socket.
         ("\t</dict>\n</dict>\n</plist>", http),
     ];
     for (anchor, addition) in missing {

@@ -88,7 +88,7 @@ fn arguments_follow_the_program() {
 
 #[test]
 fn the_crate_still_cannot_write_the_mode_of_the_socket() {
-    // When this fails, `complete` can shrink.
+    // When this fails, the crate can write the mode, and `complete` can shrink.
     let options = SocketOptions::new().with_path_mode(0o600);
     let list = Launchd::new(LABEL, "/beastd").unwrap().with_socket(Socket::new(SOCKET_NAME, options).into());
     assert!(list.to_writer_xml(Vec::new()).is_err());
@@ -155,7 +155,7 @@ fn launchd_waits_as_long_as_the_daemon_may_take() {
         rest.split(['<', '>']).nth(2).unwrap().to_owned()
     };
     assert_eq!(exit_timeout(Duration::from_secs(330)), "330");
-    // It would wait for ever.
+    // Zero would mean no limit.
     assert_eq!(exit_timeout(Duration::ZERO), "1");
 }
 

@@ -14,8 +14,8 @@ use super::tests::{SPAWN, bind, check_reachable, folder, lock_file};
 use super::*;
 use crate::{HttpListeners, HttpPlaces, listen_http};
 
-/// The other process of the tests below: this same executable, in which it listens on the path in `BEAST_TEST_LISTEN`,
-/// says what it got, and stays until its stdin ends. Without that variable it has nothing to do.
+/// The child process of the tests below, which is this same executable. It listens on the path in
+/// `BEAST_TEST_LISTEN`, reports what it got, and runs until its stdin ends. Without that variable it does nothing.
 #[test]
 fn child() {
     let Some(path) = std::env::var_os("BEAST_TEST_LISTEN") else { return };
@@ -36,7 +36,7 @@ fn child() {
     say(&line);
 }
 
-/// What it got for the endpoint, where `BEAST_TEST_HTTP` and `BEAST_TEST_OLLAMA` want one there.
+/// The endpoint listeners that the child got, if `BEAST_TEST_HTTP` or `BEAST_TEST_OLLAMA` requests any.
 fn http_of_child() -> String {
     let wanted = |name: &str| std::env::var(name).ok().map(|text| text.parse().unwrap());
     let places = HttpPlaces {
@@ -53,9 +53,9 @@ fn http_of_child() -> String {
     }
 }
 
-/// In a line that can be told from what the test harness prints.
+/// Prints a line, marked to distinguish it from the test harness's output.
 fn say(line: &str) {
-    // Not println, which the harness may redirect.
+    // The harness may capture println.
     writeln!(io::stdout(), "\n@{line}").unwrap();
 }
 
@@ -65,12 +65,12 @@ struct Process {
 }
 
 impl Process {
-    /// Starts `child` through a shell line, whose `"$@"` is its command and whose fd 0 is `handed`.
+    /// Starts `child` through a shell command, in which `"$@"` is the child's command line and fd 0 is `handed`.
     fn start(path: &Path, shell: &str, handed: Option<OwnedFd>) -> Self {
         Self::begin(path, shell, handed, None)
     }
 
-    /// The same with a second descriptor, as fd 2.
+    /// Also passes a second descriptor, as fd 2.
     fn begin(path: &Path, shell: &str, handed: Option<OwnedFd>, second: Option<OwnedFd>) -> Self {
         let name = format!("{}::child", module_path!().split_once("::").unwrap().1);
         let _spawn = SPAWN.write().unwrap();
@@ -131,8 +131,8 @@ fn a_lock_shared_by_a_fork_is_released_by_the_last_process() {
     let dir = folder();
     let path = dir.path().join("s");
     let parent = bind(&path).unwrap();
-    // What the fork does to the lock and the socket: a second descriptor of the same open file. The child's id in the
-    // file is one that is alive and not ours.
+    // Simulates what a fork does to the lock and the socket: a second descriptor of the same open file. The file
+    // names a living process other than this one as the child.
     let childs_socket = parent.socket.try_clone().unwrap();
     let Some(claim) = &parent.claim else { unreachable!() };
     let childs_lock = claim.duplicate_lock();
@@ -160,7 +160,8 @@ mod systemd {
 
     use super::*;
 
-    /// As systemd does it: the id of the process that is about to become the daemon, and the socket as descriptor 3.
+    /// Activates as systemd does: with the id of the process that is about to become the daemon, and the socket as
+    /// descriptor 3.
     const ACTIVATE: &str = r#"export LISTEN_PID=$$ LISTEN_FDS=1; exec "$0" "$@" 3<&0 </dev/null"#;
 
     fn said(dir: &TempDir, shell: &str, handed: impl Into<OwnedFd>) -> String {
@@ -175,17 +176,17 @@ mod systemd {
         let mut process = Process::start(&dir.path().join("asked"), ACTIVATE, Some(held.try_clone().unwrap().into()));
         let said = process.line().replace(dir.path().to_str().unwrap(), "DIR");
         expect!["Systemd DIR/held closed=true waits=false"].assert_eq(&said);
-        // It is not to be had a second time.
+        // The socket cannot be taken a second time.
         let again = process.line();
         expect!["error: cannot use the socket passed by systemd (this process has already taken it); try: reinstall the service with beastctl service install"].assert_eq(&again);
         process.child.wait().unwrap();
-        // It belongs to systemd and stays; what was asked for was never made.
+        // The socket belongs to systemd and stays; the requested one was never created.
         assert!(dir.path().join("held").exists());
         assert!(!dir.path().join("asked").exists());
         UnixStream::connect(dir.path().join("held")).unwrap();
     }
 
-    /// As systemd does it with two socket units, of which the first is called `name`.
+    /// Activates as systemd does for two socket units, of which the first is called `name`.
     fn two(name: &str, wants: &str) -> String {
         let dir = folder();
         let held = UnixListener::bind(dir.path().join("held")).unwrap();
@@ -211,7 +212,7 @@ mod systemd {
     #[test]
     fn what_the_configuration_does_not_name_is_not_served() {
         expect!["Systemd DIR/held closed=true waits=false stray=HERE"].assert_eq(&two("http", ""));
-        // The same address for somebody else is another listener.
+        // A passed socket with another role does not count, even with the same address.
         let said = two("http", "BEAST_TEST_OLLAMA=HERE");
         assert!(said.contains("error: cannot listen on HERE: another program listens there"), "{said}");
     }

@@ -1,6 +1,6 @@
 //! Makes untrusted text (a model's output, a file name, a setting) safe for a terminal or a log.
 //!
-//! Knows only text; never knows who reads it.
+//! Knows only text; never knows where it is displayed.
 
 use std::{borrow::Cow, fmt::Write as _};
 
@@ -16,8 +16,9 @@ fn is_command(c: char) -> bool {
     c.is_control() && c != '\n' && c != '\t'
 }
 
-/// Embeddings, overrides and isolates reorder all text that follows, so that it reads as something else. The marks
-/// U+200E, U+200F and U+061C stay: correct Hebrew and Arabic needs them, and they only affect adjacent punctuation.
+/// Embeddings, overrides and isolates reorder all text that follows, so that it reads differently from what it is.
+/// The marks U+200E, U+200F and U+061C stay: correct Hebrew and Arabic needs them, and they only affect adjacent
+/// punctuation.
 fn is_direction(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
@@ -80,7 +81,7 @@ fn push(shown: &mut String, c: char) {
     }
 }
 
-/// In JSON, TOML and many shells.
+/// An escape that JSON, TOML and many shells understand.
 fn escape(shown: &mut String, c: char) {
     // Writing to a String cannot fail.
     let _ = write!(shown, "\\u{:04x}", u32::from(c));

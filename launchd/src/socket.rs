@@ -1,7 +1,7 @@
 //! The daemon's socket: passed by launchd or systemd, or bound safely (`bound.rs`).
 //!
-//! May know: descriptors, and how both service managers pass them. Never knows: the protocol on a connection. `unsafe`
-//! for two calls without a safe form, each in its own function.
+//! May know: descriptors, and how both service managers pass them. Never knows: the protocol on a connection.
+//! `unsafe` is needed for two calls without a safe form, each in a function of its own.
 
 use std::fmt;
 use std::io;
@@ -33,16 +33,16 @@ pub struct Listener {
     pub socket: UnixListener,
     /// Who created it.
     pub origin: Origin,
-    /// Its path. For a socket from launchd or systemd this is their path, whatever was asked for.
+    /// Its path. For a socket from launchd or systemd this is their path, not the requested one.
     pub path: PathBuf,
     claim: Option<Claim>,
 }
 
 impl Listener {
-    /// Writes the calling process's id into the lock file, for the "already running" error. Call it in the child after
-    /// a fork. Does nothing for a socket from launchd or systemd, which have no lock file.
+    /// Writes the calling process's id into the lock file, for the "already running" error. Call it in the child
+    /// after a fork. Does nothing for a socket from launchd or systemd, which have no lock file.
     ///
-    /// [`SocketError`] says what is in the way and what to try.
+    /// # Errors
     /// [`SocketError::Io`] when the disk is full, for example.
     pub fn record_pid(&self) -> Result<(), SocketError> {
         self.claim.as_ref().map_or(Ok(()), Claim::record_pid)
@@ -79,18 +79,10 @@ pub enum SocketError {
         "the socket path is {len} bytes long, over the limit of {MAX_SOCKET_PATH}: {}; try: use a shorter --socket",
         path.display()
     )]
-    TooLong {
-        /// The requested path.
-        path: PathBuf,
-        /// Its length in bytes.
-        len: usize,
-    },
-    /// `/`, or a path that ends in `..`.
+    TooLong { path: PathBuf, len: usize },
+    /// The path is `/`, or ends in `..`.
     #[error("the socket path has no file name: {}; try: --socket FOLDER/NAME.sock", path.display())]
-    NoName {
-        /// The requested path.
-        path: PathBuf,
-    },
+    NoName { path: PathBuf },
     /// Another process serves this path.
     #[error(
         "beastd is already running on {}{}; try: beastctl stop",
@@ -98,15 +90,12 @@ pub enum SocketError {
     )]
     AlreadyRunning {
         path: PathBuf,
-        /// Its process id, if known. For a socket held by systemd, systemd itself.
+        /// Its process id, if known. For a socket that systemd holds, systemd's own.
         pid: Option<u32>,
     },
     /// The folder is a file.
     #[error("{} is not a folder; try: use another --socket", folder.display())]
-    NotAFolder {
-        /// What should have been a folder.
-        folder: PathBuf,
-    },
+    NotAFolder { folder: PathBuf },
     /// Its owner could replace our socket.
     #[error(
         "the folder {} belongs to user {owner} and beastd runs as user {us}; try: use a --socket in a folder you own",
@@ -114,7 +103,6 @@ pub enum SocketError {
     )]
     FolderNotOurs {
         folder: PathBuf,
-        /// Its owner.
         owner: u32,
         /// Our own user id.
         us: u32,
@@ -130,13 +118,12 @@ pub enum SocketError {
         /// Its permission bits.
         mode: u32,
     },
-    /// Not ours, so not ours to remove.
+    /// Something else exists at the path, which we must not remove.
     #[error(
         "{} exists and is not a {expected}, so beastd leaves it alone; try: move it away, or use another --socket",
         path.display()
     )]
     Occupied {
-        /// What exists there.
         path: PathBuf,
         /// What was expected.
         expected: &'static str,
@@ -158,9 +145,7 @@ pub enum SocketError {
     /// An address of the HTTP endpoint cannot be used.
     #[error("cannot listen on {address}: {}", why_not(*address, *role, error))]
     Address {
-        /// The address.
         address: SocketAddr,
-        /// Its role.
         role: HttpRole,
         /// The system's error.
         error: io::Error,
@@ -204,7 +189,7 @@ fn why_not(address: SocketAddr, role: HttpRole, error: &io::Error) -> String {
         (io::ErrorKind::PermissionDenied, _) if address.port() < 1024 => {
             format!("ports below 1024 are reserved for root; try: {elsewhere}")
         }
-        // In a service whose unit was written before there was an endpoint, or without IPv6 in the kernel.
+        // The service's unit was written before the endpoint was configured, or the kernel lacks IPv6.
         _ if error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error()) => {
             let family = if address.is_ipv4() { "IPv4" } else { "IPv6" };
             let line = "RestrictAddressFamilies=AF_INET AF_INET6";
@@ -214,7 +199,7 @@ fn why_not(address: SocketAddr, role: HttpRole, error: &io::Error) -> String {
     }
 }
 
-/// A path quoted for a shell: on macOS our folder is under `Application Support`.
+/// A path quoted for a shell if necessary: on macOS our folder is under `Application Support`.
 fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+@%,=:".contains(c));
@@ -223,7 +208,7 @@ fn quoted(path: &Path) -> String {
 
 /// Checks that a path is short enough for a socket.
 ///
-/// [`SocketError`] says what is in the way and what to try.
+/// # Errors
 /// [`SocketError::TooLong`].
 pub fn check_socket_path(path: &Path) -> Result<(), SocketError> {
     match path.as_os_str().as_bytes().len() {
@@ -234,11 +219,11 @@ pub fn check_socket_path(path: &Path) -> Result<(), SocketError> {
 
 /// The socket passed by launchd or systemd, if they started us; else one bound at `path`.
 ///
-/// Neither passes a socket twice, so call this once per process, and before any fork. Never displaces a living daemon;
-/// removes what a killed one left.
+/// Neither passes a socket twice, so call this once per process, and before any fork. Never displaces a living
+/// daemon; removes the socket that a killed one left.
 ///
+/// # Errors
 /// [`SocketError`] says what is in the way and what to try.
-/// [`SocketError`] says what is in the way and what to do about it.
 pub fn listen(path: &Path) -> Result<Listener, SocketError> {
     if let Some(handed) = activated_by_launchd()? {
         return adopt(handed, Origin::Launchd);
@@ -246,7 +231,7 @@ pub fn listen(path: &Path) -> Result<Listener, SocketError> {
     if let Some(handed) = activated_by_systemd()? {
         return adopt(handed, Origin::Systemd);
     }
-    // The daemon changes its working directory in the background, and must find its socket again at the end.
+    // A daemon in the background changes its working directory, and must still find its socket when it ends.
     let path = std::path::absolute(path).map_err(|error| SocketError::new("resolve", path, error))?;
     let default = crate::paths::socket_path().ok();
     let default_folder = default.as_deref().and_then(Path::parent);
@@ -258,7 +243,7 @@ fn adopt(socket: UnixListener, origin: Origin) -> Result<Listener, SocketError> 
     let refuse = |problem: String| SocketError::Activation(format!("{origin} ({problem})"));
     let path = listening_path(socket.as_fd()).map_err(refuse)?;
     socket.set_nonblocking(true).map_err(|error| refuse(error.to_string()))?;
-    // Both pass their descriptors inheritable by every program that we start.
+    // Both pass descriptors that every program we start would inherit.
     rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC).map_err(|error| refuse(error.to_string()))?;
     Ok(Listener { socket, origin, path, claim: None })
 }
@@ -292,7 +277,7 @@ pub(crate) fn listening_path(fd: BorrowedFd<'_>) -> Result<PathBuf, String> {
 /// The first descriptor that systemd passes.
 const FIRST_FD: RawFd = 3;
 
-/// The socket that systemd, or any program with the protocol of `sd_listen_fds`, passes for beastctl's protocol.
+/// The socket that systemd, or any program with the protocol of `sd_listen_fds`, passes for beastctl.
 ///
 /// The variables stay in the environment, since removing them is unsound once there is a second thread. They cannot
 /// mislead a child process: `LISTEN_PID` names us, and the socket is close-on-exec.
@@ -314,7 +299,7 @@ fn activated_by_systemd() -> Result<Option<UnixListener>, SocketError> {
     }
 }
 
-/// The sockets passed by launchd or systemd under a name, and which of the two it was.
+/// The sockets that launchd or systemd passes under a name, and which of the two passed them.
 pub(crate) fn handed_for(name: &str) -> Result<(Origin, Vec<OwnedFd>), SocketError> {
     let sockets = launchd_sockets_for(name)?;
     if !sockets.is_empty() {
@@ -327,7 +312,7 @@ pub(crate) fn handed_for(name: &str) -> Result<(Origin, Vec<OwnedFd>), SocketErr
     Ok((Origin::Systemd, sockets))
 }
 
-/// The names of the sockets that systemd passes, in order; empty if it gives none.
+/// The names of the sockets that systemd passes, in order; empty if it passes none.
 fn handed_names() -> Result<Vec<String>, String> {
     let var = |name: &str| std::env::var(name).ok();
     let Some(n_fds) = handed_over(var, std::process::id())? else { return Ok(Vec::new()) };
@@ -341,7 +326,7 @@ fn handed_names() -> Result<Vec<String>, String> {
 /// More than any real unit passes.
 const MAX_FDS: usize = 1024;
 
-/// How many sockets the environment announces; `None` when it is not meant for us.
+/// How many sockets the environment announces; `None` when the announcement is for another process.
 fn handed_over(var: impl Fn(&str) -> Option<String>, pid: u32) -> Result<Option<u64>, String> {
     // With another process id, these are an ancestor's variables.
     if var("LISTEN_PID").and_then(|text| text.parse().ok()) != Some(pid) {
@@ -364,15 +349,16 @@ fn take(fd: RawFd) -> Result<OwnedFd, String> {
     if taken.contains(&fd) {
         return Err("this process has already taken it".to_owned());
     }
-    // Looked at before it is owned: when the environment is wrong, a descriptor with another owner is not closed.
-    // SAFETY: the borrow ends with this statement and only system calls see it, which answer EBADF for a closed one.
+    // Checked before taking ownership: when the environment is wrong, a descriptor with another owner must not be
+    // closed. SAFETY: the borrow ends with this statement and only system calls see it, which answer EBADF for a
+    // closed one.
     #[allow(unsafe_code)]
     if rustix::net::getsockname(unsafe { BorrowedFd::borrow_raw(fd) }).is_err() {
         return Err("there is none".to_owned());
     }
     taken.push(fd);
-    // SAFETY: it is open, as the lines above found out; it is ours, since our parent put it there for this
-    // process by its id; it has no other owner, since `taken` allows this only once.
+    // SAFETY: it is open, as the check above showed; it is ours, since our parent put it there for this process by
+    // its id; it has no other owner, since `taken` allows this only once.
     #[allow(unsafe_code)]
     let fd = unsafe { OwnedFd::from_raw_fd(fd) };
     Ok(fd)

@@ -13,11 +13,11 @@ pub(crate) fn folder() -> TempDir {
     tempfile::Builder::new().permissions(Permissions::from_mode(0o700)).tempdir().unwrap()
 }
 
-/// Held for writing while a process is started. Between its fork and its exec it has a copy of every descriptor of
-/// ours, so that a lock which another test just released would still be taken.
+/// Locked for writing while a process is started: between fork and exec it has copies of all our descriptors, so a
+/// lock that another test has just released would still be held.
 pub(crate) static SPAWN: RwLock<()> = RwLock::new(());
 
-/// As `listen`, without a look at the environment and without a default folder.
+/// Like `listen`, but ignores the environment and has no default folder.
 pub(super) fn bind(path: &Path) -> Result<Listener, SocketError> {
     let _no_spawn = SPAWN.read().unwrap();
     let (socket, claim) = bound::bind(path, None)?;
@@ -42,13 +42,13 @@ fn check_error(dir: &TempDir, result: Result<Listener, SocketError>, expect: Exp
     expect.assert_eq(&text.replace(&format!("process {}", std::process::id()), "process PID"));
 }
 
-/// That whoever calls the path reaches this listener.
+/// Checks that a connection to the path reaches this listener.
 pub(super) fn check_reachable(listener: &Listener) {
     let _caller = UnixStream::connect(&listener.path).unwrap();
     listener.socket.accept().unwrap();
 }
 
-/// What a killed daemon leaves: std removes no socket file.
+/// Leaves a socket file behind, as a killed daemon does: std does not remove it.
 fn leave_stale_socket(path: &Path) {
     drop(UnixListener::bind(path).unwrap());
     assert!(path.exists());
@@ -129,10 +129,10 @@ fn a_living_socket_without_a_lock_is_not_displaced() {
     let dir = folder();
     let path = dir.path().join("s");
     let first = bind(&path).unwrap();
-    // As something that cleans /tmp does it.
+    // Some systems clean /tmp like this.
     fs::remove_file(lock_file(&path)).unwrap();
     check_error(&dir, bind(&path), expect!["beastd is already running on DIR/s (process PID); try: beastctl stop"]);
-    // The call that found it out is waiting in front of the one below.
+    // The connection that `bind` used for its check is still in the queue.
     first.socket.accept().unwrap();
     check_reachable(&first);
 }
@@ -283,7 +283,7 @@ fn a_link_to_a_folder_is_followed_and_its_target_is_checked_but_never_changed() 
 
 #[test]
 fn a_folder_of_another_user_is_refused() {
-    // Only root can give a folder away; anybody else finds one of root's.
+    // Only root can give a folder away; other users test with one of root's.
     let dir = folder();
     let (path, owner) = if rustix::process::geteuid().is_root() {
         std::os::unix::fs::chown(dir.path(), Some(12345), None).unwrap();
@@ -350,7 +350,7 @@ fn dropping_gives_the_place_back() {
     let path = dir.path().join("s");
     drop(bind(&path).unwrap());
     assert!(!path.exists());
-    // Removing it would race with the next daemon.
+    // The lock file stays, because removing it would race with the next daemon.
     assert!(lock_file(&path).exists());
     check_reachable(&bind(&path).unwrap());
 }
@@ -394,7 +394,7 @@ fn a_failure_after_the_bind_leaves_the_lock_free() {
 fn the_lock_file_names_the_process_that_wrote_last() {
     let dir = folder();
     let path = dir.path().join("s");
-    // Longer than any id of ours: nothing of it may stay.
+    // Longer than our id, so that a leftover would show.
     fs::write(lock_file(&path), "4294967295\nand more\n").unwrap();
     let listener = bind(&path).unwrap();
     let ours = format!("{}\n", std::process::id());

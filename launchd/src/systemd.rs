@@ -2,9 +2,9 @@
 //!
 //! May know: what systemd reads. Never knows: where the texts go, or whether systemd exists.
 //!
-//! The sandbox uses only what an unprivileged manager can enforce: system call filters. Everything that hides or locks
-//! parts of the file system (`ProtectSystem`, `ProtectHome`, `PrivateTmp` and others) needs a user namespace, which
-//! several distributions forbid: the service would not start at all (status 226).
+//! The sandbox uses only what an unprivileged manager can enforce: system call filters. Everything that hides or
+//! locks parts of the file system (`ProtectSystem`, `ProtectHome`, `PrivateTmp` and others) needs a user namespace,
+//! which several distributions forbid: the service would not start at all (status 226).
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -22,10 +22,10 @@ pub const HTTP_SOCKET_UNIT: &str = "beastd-http.socket";
 /// The same for Ollama clients.
 pub const OLLAMA_SOCKET_UNIT: &str = "beastd-ollama.socket";
 
-/// Subfolder of a unit folder with the links of units that listen from login on.
+/// Subfolder of a unit folder with links to the units that listen from login on.
 pub const ENABLED_IN: &str = "sockets.target.wants";
 
-/// The two texts.
+/// The texts of the units.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Units {
     /// Of [`SOCKET_UNIT`].
@@ -36,7 +36,7 @@ pub struct Units {
     pub service: String,
 }
 
-/// A service that cannot be written as a unit.
+/// Why a service cannot be written as a unit.
 #[derive(Debug, thiserror::Error)]
 pub enum UnitError {
     /// systemd does not search PATH.
@@ -88,13 +88,13 @@ pub fn units(service: &Service) -> Result<Units, UnitError> {
 
 const LISTEN: &str = "ListenStream=";
 
-/// Where one of our socket units listens; `None` when it is not ours.
+/// The path that one of our socket units listens on; `None` if the unit is not ours.
 pub fn socket_of(unit: &str) -> Option<PathBuf> {
     // Ours have absolute paths.
     crate::is_ours(unit).then(|| listens_at(unit, Path::new("/"))).flatten()
 }
 
-/// Where any socket unit listens, including a package's, which leaves the folder `runtime` to systemd.
+/// The path that any socket unit listens on, including a package's, which leaves the folder `runtime` to systemd.
 pub fn listens_at(unit: &str, runtime: &Path) -> Option<PathBuf> {
     let place = unit.lines().find_map(|line| line.trim().strip_prefix(LISTEN))?;
     Some(match place.strip_prefix("%t/") {
@@ -103,8 +103,8 @@ pub fn listens_at(unit: &str, runtime: &Path) -> Option<PathBuf> {
     })
 }
 
-/// What any service unit starts: the first word of `ExecStart=` without prefix characters, with systemd's rules for
-/// quotes and `%%`.
+/// The program that any service unit starts: the first word of `ExecStart=` without prefix characters, by systemd's
+/// rules for quotes and `%%`.
 pub fn program_of(unit: &str) -> Option<PathBuf> {
     let command = unit.lines().find_map(|line| line.trim().strip_prefix("ExecStart="))?;
     let command = command.trim_start_matches(['-', '@', ':', '+', '!']).trim_start();
@@ -127,7 +127,7 @@ fn change_of(unit: &str) -> String {
     format!("To change settings: systemctl --user edit {unit}")
 }
 
-/// Also for packages, which differ only in the comment at the top and the path.
+/// Also used for packages, whose units differ only in the comment at the top and the path.
 fn socket_unit(head: &str, socket: &str) -> String {
     format!(
         "\
@@ -194,8 +194,8 @@ WantedBy=sockets.target
     )
 }
 
-/// Which sockets the daemon may make. Those that systemd hands over need no permission; an address that was configured
-/// since then does.
+/// The address families that the daemon may use. Sockets that systemd passes need no permission; an address that was
+/// configured since then does.
 fn families(has_addresses: bool) -> &'static str {
     if has_addresses {
         "\
@@ -259,7 +259,7 @@ SystemCallErrorNumber=EPERM
     )
 }
 
-/// Rounds up.
+/// Whole seconds, rounded up.
 pub(crate) fn whole_seconds(limit: Duration) -> u64 {
     limit.as_secs() + u64::from(limit.subsec_nanos() > 0)
 }

@@ -19,7 +19,7 @@ fn service() -> Service {
     }
 }
 
-/// Of a daemon whose `drain_timeout` nobody has set.
+/// The stop limit of a daemon with the default `drain_timeout`.
 const DEFAULT_LIMIT: Duration = Duration::from_secs(60);
 
 fn command_of(service: &Service) -> String {
@@ -38,12 +38,12 @@ fn the_whole_texts() {
     expect_file!["../golden/beastd.service"].assert_eq(&units.service);
 }
 
-/// Packages have the same units, for whichever user starts them. `UPDATE_EXPECT=1` writes them anew.
+/// The units in packages, which serve any user, must be up to date. `UPDATE_EXPECT=1` rewrites them.
 #[test]
 fn packages_have_the_same_texts() {
     let head = |unit| format!("From a package of beast, which also removes it. {}", change_of(unit));
     let socket = socket_unit(&head(SOCKET_UNIT), "%t/beast/beastd.sock");
-    // `.ci/install` puts the program of its PREFIX there.
+    // `.ci/install` replaces this path by the program under its PREFIX.
     let service = service_unit(&head(SERVICE_UNIT), &quoted("/usr/bin/beastd"), DEFAULT_LIMIT, families(false));
     expect_file!["../../packaging/systemd/beastd.socket"].assert_eq(&socket);
     expect_file!["../../packaging/systemd/beastd.service"].assert_eq(&service);
@@ -133,7 +133,7 @@ fn what_no_unit_can_hold_is_refused() {
     );
 }
 
-/// Both units in a folder, with a program that is there and whose path has everything that systemd could misread.
+/// Both units in a folder, with an existing program whose path has every character that systemd could misread.
 fn written() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     let program = dir.path().join("50% new $HOME;x/beastd");
@@ -164,11 +164,11 @@ fn analyze(arguments: &[&str], dir: &TempDir) -> Option<(bool, String)> {
 fn systemd_has_nothing_to_complain_about() {
     let dir = written();
     let Some((is_good, text)) = analyze(&["verify", "--user", "--man=no"], &dir) else { return };
-    // It may complain about other units of the machine.
+    // It may complain about unrelated units of this machine.
     let ours: Vec<_> = text.lines().filter(|line| line.contains("beastd")).collect();
     assert!(is_good && ours.is_empty(), "{text}");
 
-    // That it looks at all: what is wrong it finds.
+    // Verification does find a mistake.
     let unit = dir.path().join(SERVICE_UNIT);
     let wrong = fs::read_to_string(&unit).unwrap().replace("Type=notify", "Type=notfy");
     fs::write(&unit, wrong).unwrap();
@@ -176,7 +176,7 @@ fn systemd_has_nothing_to_complain_about() {
     assert!(text.contains("notfy"), "{text}");
 }
 
-/// The number is systemd's, from 0 (locked up) to 10. What is missing below 6 needs privileges.
+/// The threshold is systemd's exposure level, from 0 (locked down) to 10. Going below 6 would need privileges.
 #[test]
 fn the_sandbox_is_as_tight_as_without_privileges() {
     let Some((is_good, text)) = analyze(&["security", "--offline=true", "--user", "--threshold=70"], &written()) else {

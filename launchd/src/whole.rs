@@ -1,6 +1,6 @@
-//! A file that is there whole or not at all: written beside its place, then renamed.
+//! Writes files atomically: to a temporary file in the same folder, which is then renamed.
 //!
-//! May know: files. Never knows: what they hold, or what for.
+//! May know: files. Never knows: their contents or purpose.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions, Permissions};
@@ -10,15 +10,15 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-/// The mode of a file that others may read, before the umask takes its part.
+/// Mode of a file that other users may read, before the umask is applied.
 pub const PUBLIC: u32 = 0o666;
-/// The mode of a file that is only its owner's.
+/// Mode of a file that only its owner may access.
 pub const PRIVATE: u32 = 0o600;
 
-/// What the name of a part ends with.
+/// Suffix of the temporary file's name.
 pub const PART_SUFFIX: &str = ".part";
 
-/// A file that will be in its place once it is finished. Dropped before, it leaves nothing behind.
+/// A file that appears at its path only when finished. Dropping it earlier leaves nothing behind.
 #[derive(Debug)]
 pub struct WholeFile {
     path: PathBuf,
@@ -26,10 +26,11 @@ pub struct WholeFile {
 }
 
 impl WholeFile {
-    /// Begins one of this mode, under a name that nothing has: never through a link that somebody else has put there.
+    /// Creates the temporary file with this mode, under a new name, so never through a link that another user has put
+    /// there.
     ///
     /// # Errors
-    /// Those of the system.
+    /// System errors.
     pub fn create(path: &Path, mode: u32) -> io::Result<Self> {
         let name = path.file_name().ok_or(ErrorKind::IsADirectory)?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -38,15 +39,15 @@ impl WholeFile {
         prefix.push(".");
         let mut builder = tempfile::Builder::new();
         builder.prefix(&prefix).suffix(PART_SUFFIX);
-        // Not its own way of opening, which adds the name of the part to errors.
+        // The crate's own way of opening adds the temporary name to errors.
         let open = |part: &Path| OpenOptions::new().write(true).create_new(true).mode(mode).open(part);
         Ok(Self { path: path.to_owned(), part: builder.make_in(folder, open)? })
     }
 
-    /// Begins one that whoever may read and write the file in its place may read and write as well.
+    /// Creates the temporary file with the permissions of the file that it will replace.
     ///
     /// # Errors
-    /// Those of the system.
+    /// System errors.
     pub fn like(path: &Path) -> io::Result<Self> {
         let file = Self::create(path, PUBLIC)?;
         match path.metadata() {
@@ -57,46 +58,46 @@ impl WholeFile {
         Ok(file)
     }
 
-    /// Who may do what with it, whatever the umask says.
+    /// Sets the permissions, regardless of the umask.
     ///
     /// # Errors
-    /// Those of the system.
+    /// System errors.
     pub fn permit(&self, permissions: Permissions) -> io::Result<()> {
         self.file().set_permissions(permissions)
     }
 
-    /// Writes these bytes into it.
+    /// Writes these bytes.
     ///
     /// # Errors
-    /// Those of the system.
+    /// System errors.
     pub fn with(mut self, bytes: &[u8]) -> io::Result<Self> {
         self.write_all(bytes)?;
         Ok(self)
     }
 
-    /// Where it is until then.
+    /// Path of the temporary file.
     pub fn part(&self) -> &Path {
         self.part.path()
     }
 
-    /// What has been written so far.
+    /// The temporary file.
     pub fn file(&self) -> &File {
         self.part.as_file()
     }
 
-    /// Puts it into its place: the end of this process leaves the old file or the new one.
+    /// Moves the file to its path. If this process is killed, either the old or the new file is there.
     ///
     /// # Errors
-    /// Those of the system.
+    /// System errors.
     pub fn finish(self) -> io::Result<()> {
         self.part.persist(&self.path)?;
         Ok(())
     }
 
-    /// The same once the disk has it: so does a power cut.
+    /// The same after syncing to disk, so that it also holds for a power failure.
     ///
     /// # Errors
-    /// Those of the system.
+    /// System errors.
     pub fn finish_synced(self) -> io::Result<()> {
         self.file().sync_all()?;
         self.finish()
@@ -113,10 +114,10 @@ impl Write for WholeFile {
     }
 }
 
-/// Writes all of a file.
+/// Writes a whole file.
 ///
 /// # Errors
-/// Those of the system.
+/// System errors.
 pub fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     WholeFile::create(path, mode)?.with(bytes)?.finish()
 }

@@ -1,5 +1,5 @@
-//! The last words of a background daemon: its stderr is a file beside the socket, where clients find why it died. Never
-//! knows: messages, logs.
+//! The last words of a background daemon: its stderr is a file beside the socket, where clients find why it died.
+//! Never knows: messages, logs.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -32,7 +32,7 @@ const OF_MEMORY: [&str; 6] = [
 /// Why a daemon died.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastWords {
-    /// In its own words, on one line.
+    /// The daemon's own message, on one line.
     pub reason: String,
     /// Whether memory ran out.
     pub is_memory: bool,
@@ -47,14 +47,14 @@ fn path(socket: &Path) -> PathBuf {
 /// Creates an empty file for the last words of the daemon on this socket.
 ///
 /// # Errors
-/// Those of the system.
+/// System errors.
 pub fn begin(socket: &Path) -> io::Result<File> {
     file::open_with(OpenOptions::new().create(true).write(true).truncate(true).mode(0o600), &path(socket))
 }
 
-/// Removes the previous daemon's file, for a daemon that writes elsewhere.
+/// Removes the previous daemon's file, for a daemon whose stderr goes elsewhere.
 pub fn forget(socket: &Path) {
-    // Usually there is none.
+    // Usually there is no such file.
     let _ = fs::remove_file(path(socket));
 }
 

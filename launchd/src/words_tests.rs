@@ -29,7 +29,7 @@ fn words_are_those_of_the_last_daemon() {
     let socket = folder.path().join("beastd.sock");
     assert_eq!(last(&socket), None);
     let mut file = begin(&socket).expect("it is ours");
-    // The end counts, however much is said before it.
+    // The end of the file counts, however long it is.
     file.write_all(&vec![b'x'; 100_000]).expect("there is room");
     file.write_all(b"\nfatal runtime error: stack overflow, aborting\n").expect("there is room");
     let words = LastWords { reason: "stack overflow, aborting".into(), is_memory: false };

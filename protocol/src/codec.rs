@@ -28,8 +28,8 @@ impl From<CodecError> for io::Error {
     }
 }
 
-// Variable-length integers keep a one-token frame around 20 bytes; the limit keeps a length inside the payload from
-// claiming more memory than a frame may have.
+// Variable-length integers keep a one-token frame around 20 bytes. The limit prevents a length inside the payload
+// from claiming more memory than a frame may have.
 fn config() -> impl bincode::config::Config {
     bincode::config::standard().with_limit::<MAX_FRAME_LEN>()
 }
@@ -103,7 +103,7 @@ pub fn read_frame(reader: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
         }
     }
     let len = checked_len(prefix)?;
-    // Grows with what actually arrives: announcing 32 MiB and sending nothing costs nothing.
+    // The buffer grows with what actually arrives: announcing 32 MiB and sending nothing allocates nothing.
     let mut payload = Vec::new();
     reader.take(len as u64).read_to_end(&mut payload)?;
     if payload.len() < len {

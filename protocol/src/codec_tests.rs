@@ -262,7 +262,7 @@ fn every_message_survives_the_round_trip() {
     check_round_trip(&events());
 }
 
-/// When this changes, [`VERSION`] is raised with it.
+/// When these bytes change, [`VERSION`] must be raised.
 #[test]
 fn the_bytes_of_a_version_do_not_drift() {
     let hex = |payload: Vec<u8>| payload.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
@@ -368,7 +368,7 @@ fn one_byte_above_the_limit_is_refused_both_ways_and_the_limit_is_not() {
     assert!(matches!(buffer.next_frame(), Err(CodecError::TooLarge { len }) if len == MAX_FRAME_LEN + 1));
 }
 
-/// A length inside the payload must not claim memory either.
+/// Lengths inside the payload must not claim memory either.
 #[test]
 fn a_text_that_claims_to_be_huge_is_refused() {
     // Event::Piece (6), then a text of u64::MAX bytes.
@@ -425,7 +425,7 @@ proptest! {
     }
 }
 
-/// Whatever comes over a socket, in whatever pieces, is a message or an error.
+/// Any bytes from a socket, split anywhere, decode to a message or an error.
 #[test]
 fn any_bytes_are_messages_or_errors() {
     let mut corpus = Vec::new();

@@ -15,7 +15,7 @@ pub struct Decide {
     pub state: String,
     /// The questions. Each is answered as if it were the only one.
     pub questions: Vec<Question>,
-    /// The part of the state to drop if it does not fit; `None` refuses it.
+    /// The part of the state to drop if it does not fit; `None` fails instead.
     pub drop: Option<Place>,
     /// Ignores the model's saved temperatures, to fit new ones.
     pub is_raw: bool,
@@ -100,7 +100,7 @@ pub struct Decided {
     pub notices: Vec<Notice>,
 }
 
-/// The likeliest option, by number; the first of equals.
+/// Index of the likeliest option; the first one if several are equally likely.
 pub fn likeliest(probabilities: &[f32]) -> usize {
     let better = |best: usize, nth: usize| if probabilities[nth] > probabilities[best] { nth } else { best };
     (0..probabilities.len()).reduce(better).unwrap_or(0)

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCode {
-    /// Invalid request: no messages, no text, a parameter out of range.
+    /// The request is invalid: no messages, no text, a parameter out of range.
     Invalid,
     /// The prompt does not fit into the context; the message has both sizes.
     TooLong,

@@ -7,8 +7,8 @@ use crate::error::WireError;
 use crate::request::Span;
 
 /// A message from daemon to client. A generation is answered by any number of `Loading`, `Queued` and `Progress`, one
-/// `Started`, any number of `Piece`, and exactly one `Done` or `Failed`. If it is answered in parts, each round before
-/// `Started` has a `Round` and that many `Part`s.
+/// `Started`, any number of `Piece`, and exactly one `Done` or `Failed`. If it is answered in parts, each round
+/// before `Started` sends a `Round` and then its `Part`s.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Event {
     /// The model is loading; the request waits.
@@ -49,9 +49,9 @@ pub enum Event {
     Piece {
         /// The raw text, including markers of thoughts and calls, as [`crate::Resume`] needs it.
         text: String,
-        /// The tokens chosen since the last piece, for [`crate::Resume`].
+        /// The tokens sampled since the last piece, for [`crate::Resume`].
         tokens: Vec<i32>,
-        /// When the engine chose the last token: microseconds of the machine's monotonic clock, which all processes
+        /// When the engine sampled the last token: microseconds of the machine's monotonic clock, which all processes
         /// share.
         sampled_at_us: u64,
         /// The same text split into thoughts, tool calls and content. Empty when all of it is content.
@@ -63,13 +63,13 @@ pub enum Event {
     Done {
         /// Why it ended.
         reason: FinishReason,
-        /// Tokens used.
+        /// Token counts.
         usage: Usage,
-        /// Time taken.
+        /// Durations.
         timings: Timings,
-        /// The stop string that ended it, if the reason is that.
+        /// The stop string that ended it, for [`FinishReason::StopText`].
         stop_text: Option<String>,
-        /// Why no token could follow, if the reason is [`FinishReason::DeadEnd`].
+        /// Why no token could follow, for [`FinishReason::DeadEnd`].
         dead_end: Option<String>,
     },
     /// The request failed; what was sent before stays valid.
@@ -85,13 +85,13 @@ pub enum Event {
 pub enum Delta {
     /// Content.
     Text(String),
-    /// Thoughts before the content.
+    /// Thoughts, which precede the content.
     Reasoning(String),
     /// Start of a call.
     Call {
         /// Index from 0.
         index: u32,
-        /// Fresh id, by which the function's answer refers to the call.
+        /// A new id, by which the function's result refers to the call.
         id: String,
         /// Name of the function.
         name: String,
@@ -125,7 +125,7 @@ pub struct Logprob {
     pub logprob: f32,
 }
 
-/// A round of answers to parts. The first splits the material, each further one the answers of the round before.
+/// A round of answering parts. The first round splits the material, each further one the answers of the round before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Round {
     /// Number of the round, from 1.
@@ -163,20 +163,20 @@ pub struct Part {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FinishReason {
-    /// End of turn.
+    /// The model ended its turn.
     Stop,
-    /// Stop string.
+    /// A stop string was found.
     StopText,
-    /// Token limit `max_tokens`; the answer is truncated.
+    /// The token limit `max_tokens` was reached; the answer is truncated.
     MaxTokens,
-    /// Context full; the answer is truncated.
+    /// The context is full; the answer is truncated.
     ContextFull,
-    /// Cancelled by the client.
+    /// The client cancelled.
     Cancelled,
     /// Dead end: the grammar or schema allows no further token, or is too expensive to evaluate; the answer is
     /// truncated.
     DeadEnd,
-    /// The answer went round in circles: it is cut before that.
+    /// The answer repeated itself; the repetitions are cut off.
     Repetition,
 }
 
@@ -223,7 +223,7 @@ pub struct Timings {
 pub struct Notice {
     /// Its level.
     pub kind: NoticeKind,
-    /// One line.
+    /// The text, on one line.
     pub text: String,
 }
 
@@ -237,7 +237,7 @@ pub enum NoticeKind {
     Warning,
 }
 
-/// Stages on the way to the first answer, in order.
+/// Stages of loading, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LoadStage {
@@ -304,7 +304,7 @@ pub enum State {
     Stalled {
         /// How long so far, in milliseconds.
         ms: u64,
-        /// Its requests, by their numbers in the log.
+        /// The requests in it, by their numbers in the log.
         requests: Vec<u64>,
     },
 }
@@ -360,13 +360,13 @@ pub struct Status {
     pub n_generated_tokens: u64,
     /// Cached prefixes.
     pub n_prefixes: u32,
-    /// Their tokens, which are KV cells.
+    /// Tokens of the cached prefixes, which is their number of KV cells.
     pub n_prefix_tokens: u32,
     /// Prefix cache hits since the start.
     pub n_prefix_hits: u64,
     /// Prompt tokens saved by the prefix cache, since the start.
     pub n_tokens_saved: u64,
-    /// Their states in memory, in bytes.
+    /// Memory of the cached prefixes, in bytes.
     pub n_prefix_bytes: u64,
     /// The prefix cache on disk.
     pub stored: StoredPrefixes,
@@ -400,7 +400,7 @@ pub struct SpeculationStatus {
     pub drafters: Vec<String>,
     /// The draft model's name.
     pub draft_model: Option<String>,
-    /// Why nothing drafts, or less than was asked for.
+    /// Why there is no drafter, or fewer than requested.
     pub reason: Option<String>,
     /// Most tokens to draft at once.
     pub n_max: u32,
@@ -413,7 +413,7 @@ pub struct SpeculationStatus {
 /// Tuning of the engine for this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Tuning {
-    /// Its origin: when and where it was measured, or that it was not.
+    /// When and where it was measured, or that it was not measured.
     pub origin: String,
     /// Whether it was measured on this machine with this model.
     pub is_calibrated: bool,
@@ -450,13 +450,13 @@ pub struct Model {
     pub gpu: Option<Gpu>,
 }
 
-/// A GPU and its memory, as it was when the model had been loaded.
+/// A GPU, and its memory just after the model was loaded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gpu {
-    /// What its driver calls it, such as `NVIDIA H100 80GB HBM3`.
+    /// The driver's name for it, such as `NVIDIA H100 80GB HBM3`.
     pub description: String,
-    /// Its memory in bytes; 0 where the driver does not tell.
+    /// Total memory in bytes; 0 if the driver does not report it.
     pub n_total: u64,
-    /// How much of that is free.
+    /// Free memory in bytes.
     pub n_free: u64,
 }

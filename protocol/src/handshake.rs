@@ -21,7 +21,7 @@ pub struct Hello {
     pub version: String,
 }
 
-/// The daemon's reply to any client; the client compares versions.
+/// The daemon's reply to any client, which compares the versions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Welcome {
     /// The daemon's protocol version.
@@ -35,7 +35,7 @@ pub struct Welcome {
 /// Not a valid handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HandshakeError {
-    /// Something else is at the other end.
+    /// The peer is neither beastd nor one of its clients.
     #[error("the peer does not speak the beast protocol")]
     Magic,
     /// The frame is truncated or not UTF-8.
@@ -92,7 +92,7 @@ impl Welcome {
 }
 
 fn head(magic: &[u8; 4], protocol: u32, version: &str) -> Vec<u8> {
-    // One byte holds the length; a longer version is truncated at a character.
+    // The length is one byte, so a longer version is truncated at a character boundary.
     let version = &version[..version.floor_char_boundary(usize::from(u8::MAX))];
     let mut bytes = magic.to_vec();
     bytes.extend(protocol.to_le_bytes());

@@ -29,13 +29,13 @@ pub use request::{
 };
 
 /// Version of the messages after the handshake. Raised with every change to a message or its encoding; client and
-/// daemon must have the same.
+/// daemon must have the same version.
 ///
 /// - 1: first version.
 /// - 2: constraints, overflow handling, parts.
 /// - 3: resuming answers; loading, unloading and switching models.
 /// - 4: tools, thoughts, raw prompts, log-probabilities, more sampling parameters, priorities.
-/// - 5: answers that repeat themselves; parts of answers; limits of thoughts; decisions; GPUs.
+/// - 5: loop detection; extents of answers; limits for thoughts; decisions; GPUs.
 pub const VERSION: u32 = 5;
 
 /// Longest frame that is sent or accepted, in bytes, without its length prefix: 32 MiB, checked before any allocation.

@@ -13,17 +13,18 @@ use crate::decide::{Decide, KeepTemperatures};
 pub enum Request {
     /// Generate an answer. One at a time on a connection; closing the connection cancels it.
     Generate(Generate),
-    /// Stop the running generation: it ends with `Done` and reason `Cancelled`. Without one running, nothing happens.
+    /// Stop the running generation, which then ends with `Done` and reason `Cancelled`. Has no effect if none is
+    /// running.
     Cancel,
-    /// Ask for the status: answered with one `Status` event.
+    /// Ask for the status, which arrives as one `Status` event.
     Status,
-    /// Load the model if it is not loaded: answered with `Loading` events, then `Status` or `Failed`. With a `model` (a
-    /// value of the setting `model`), that one replaces the current one once running requests have ended.
+    /// Load the model if it is not loaded: answered with `Loading` events, then `Status` or `Failed`. With a `model`
+    /// (a value of the setting `model`), that one replaces the current one after running requests have ended.
     Load {
-        /// The model; `None` for the configured one.
+        /// The model to load; `None` for the configured one.
         model: Option<String>,
     },
-    /// Unload the model once running requests have ended. Answered with a `Status` event.
+    /// Unload the model after running requests have ended. Answered with a `Status` event.
     Unload,
     /// Accept no more requests, finish running ones within the drain timeout and exit. Answered with a `Status` event.
     Shutdown,
@@ -38,21 +39,21 @@ pub enum Request {
 pub struct Generate {
     /// The conversation so far, rendered by the model's own chat template. Empty when there is a `raw` prompt.
     pub messages: Vec<Message>,
-    /// A prompt that the model continues as it is, without chat template.
+    /// A prompt that the model continues without a chat template.
     pub raw: Option<RawPrompt>,
     /// Options of the chat template besides the messages.
     pub template: TemplateOptions,
     /// Functions that the model may call, and whether it must.
     pub tools: Tools,
-    /// Sampling parameters; missing ones come from the model.
+    /// Sampling parameters; missing ones default to the model's.
     pub sampling: Sampling,
-    /// Most tokens to generate; `None` for the daemon's default. Bounded by the rest of the context.
+    /// Most tokens to generate; `None` for the daemon's default. Also limited by the rest of the context.
     pub max_tokens: Option<u32>,
     /// The answer ends before the first of these strings; none may be empty.
     pub stop: Vec<String>,
     /// How much of the answer is wanted.
     pub extent: Extent,
-    /// Most tokens of thoughts: then they are closed, and the answer begins. `None` for as many as the model likes.
+    /// Most tokens of thoughts: at this limit they are closed, and the answer begins. `None` for no limit.
     pub max_thought: Option<u32>,
     /// Ignore end-of-turn tokens and generate up to `max_tokens`: for benchmarks.
     pub ignore_eos: bool,
@@ -71,7 +72,7 @@ pub struct Generate {
 }
 
 impl Generate {
-    /// Bytes written by the client, plus some per message: the cost of admission grows with this.
+    /// Bytes written by the client, plus some per message. The cost of admission grows with this number.
     pub fn n_bytes(&self) -> usize {
         const OF_A_MESSAGE: usize = 64;
         let of_call = |call: &ToolCall| call.id.len() + call.name.len() + call.arguments.len();
@@ -99,15 +100,15 @@ impl Generate {
     }
 }
 
-/// How much of an answer is wanted: it ends there with [`crate::FinishReason::StopText`]. Thoughts do not count.
+/// How much of an answer is wanted. It ends there with [`crate::FinishReason::StopText`]. Thoughts do not count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Extent {
-    /// All of it.
+    /// The whole answer.
     #[default]
     Whole,
     /// Its first line that is not blank.
     Line,
-    /// What comes before its first fenced block of code, and the block.
+    /// Its first fenced block of code, and the text before it.
     CodeBlock,
 }
 
@@ -178,7 +179,7 @@ pub enum Priority {
     Background,
 }
 
-/// The part of an interrupted answer that the client has.
+/// The part of an interrupted answer that the client already has.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Resume {
     /// The text of all its pieces.
@@ -210,11 +211,11 @@ pub enum Overflow {
         /// Which part to drop.
         drop: Place,
     },
-    /// Answer the material in parts ([`crate::Event::Part`]), then the answers together, in rounds.
+    /// Answer the material in parts ([`crate::Event::Part`]), then combine the answers, in rounds.
     Reduce {
         /// The material.
         material: Span,
-        /// The system turn for answering answers; empty for the request's own.
+        /// The system turn for combining answers; empty for the request's own.
         instruction: String,
     },
 }
@@ -247,11 +248,11 @@ pub enum Speculation {
     /// Any drafter that is available and pays.
     #[default]
     Auto,
-    /// None: one token at a time.
+    /// No drafting: one token at a time.
     Off,
     /// Only prompt lookup: tokens that the prompt or the answer already contains.
     Lookup,
-    /// Only the draft model; none without one.
+    /// Only the draft model; no drafting without one.
     Draft,
 }
 
@@ -280,7 +281,7 @@ impl Message {
 /// A function call.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ToolCall {
-    /// Identifies the call in the tool's answer.
+    /// Identifies the call in the tool's result.
     pub id: String,
     /// Name of the function.
     pub name: String,

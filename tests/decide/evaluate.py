@@ -53,7 +53,7 @@ def examples(cache: Path, name: str, n: int) -> list[tuple[str, bool]]:
     random.shuffle(rated)
     positive = [(text, True) for text, rating in rated if rating > 1]
     negative = [(text, False) for text, rating in rated if rating < -1]
-    # In turns, so that each half has as many of both.
+    # Interleaved, so that each half has equally many of both.
     return [one for pair in zip(positive, negative) for one in pair][:n]
 
 
@@ -78,7 +78,7 @@ class Daemon:
         self.beastctl = beastd.with_name("beastctl")
         variables = ["HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR"]
         self.environment = {**os.environ, **dict.fromkeys(variables, str(home)), "BEAST_SOCKET": str(home / "s.sock")}
-        # What was fitted before must not be used, nor what is fitted now stay.
+        # A copy, so that earlier fits are not used and new ones do not stay.
         copy = home / Path(model).name
         copy.symlink_to(Path(model).resolve()) if model != "builtin" else None
         setting = "builtin" if model == "builtin" else str(copy)
@@ -171,7 +171,7 @@ def main() -> None:
     options = parser.parse_args()
     cache = ROOT / "target/decide"
     print(f"model: {options.model}")
-    # A daemon for each: what was fitted to one set is not for the next.
+    # A daemon for each set, because a fit applies to one set only.
     for name in ["speed"] if options.speed else options.sets.split(","):
         with tempfile.TemporaryDirectory() as folder:
             daemon = Daemon(options.beastd.resolve(), options.model, Path(folder))

@@ -14,7 +14,7 @@ CALL = {"id": "call_1", "type": "function", "function": {"name": "weather", "arg
 ASK = {"role": "user", "content": "What is a daemon?"}
 ABSENT = object()
 
-# Route, judge of answers, judge of errors, what stays, what varies.
+# Route, judge of answers, judge of errors, constant part, varying parts.
 ROUTES = {
     "openai": [
         (

@@ -395,7 +395,7 @@ class Fuzzer:
             connection.close()
             return self.connect()
         except (http.client.HTTPException, OSError) as error:
-            # A server may hang up on a body that it will not read; it must take the next connection, though.
+            # A server may disconnect instead of reading a body, but must accept the next connection.
             connection.close()
             status, text = f"closed ({type(error).__name__})", b""
             connection = self.connect()

@@ -14,11 +14,11 @@ import pydantic
 import requests
 
 
-# Fields beside the packages' own, and why they are there.
+# Fields that the packages do not know, and their reasons.
 EXTRAS = {
-    # llama-server's figures, with every final answer
+    # llama-server's figures, in every final answer
     "ChatCompletion": {"timings"},
-    # and with chunks on request
+    # and in chunks, on request
     "ChatCompletionChunk": {"timings", "prompt_progress"},
     "Completion": {"timings"},
     # the text of thinking, in the spellings of DeepSeek and of vLLM, OpenRouter and Ollama
@@ -27,9 +27,9 @@ EXTRAS = {
     # llama-server's token ids
     "ChatCompletionTokenLogprob": {"id"},
     "TopLogprob": {"id"},
-    # of a prompt that is too long
+    # sizes of a prompt that is too long
     "ErrorObject": {"n_prompt_tokens", "n_ctx"},
-    # the context in each spelling that clients look for
+    # the context under every name that clients look for
     "Model": {
         "context_length",
         "context_window",
@@ -43,13 +43,13 @@ EXTRAS = {
     },
     # llama-server's list for Ollama's clients at the same path
     "ModelPage": {"models"},
-    # the service says it, the package does not read it
+    # sent by the service, not read by the package
     "Response": {"timings", "store"},
     "ResponseInProgressEvent": {"timings", "prompt_progress"},
     "ResponseTextDeltaEvent": {"timings"},
     "ResponseCompletedEvent": {"timings"},
     "ResponseIncompleteEvent": {"timings"},
-    # Ollama sends these, its package drops them
+    # sent by Ollama, dropped by its package
     "Model_tags": {"name", "capabilities", "expires_at"},
     "ShowResponse": {"projector_info", "tensors", "system", "messages", "parent_model"},
 }
@@ -204,7 +204,7 @@ def completion(body: dict, response: requests.Response) -> None:
         return
     events = events_of(response)
     expect(events[-1][1] == "[DONE]", "no [DONE]")
-    # The last one alone says why it ended; the types have no null there, but the service sends it.
+    # Only the last one has a finish reason; the types allow no null in the others, but the service sends it.
     for _, text in events[:-1]:
         data = json.loads(text)
         for choice in data["choices"]:
@@ -298,7 +298,7 @@ def of_ollama(kind: type):
         expect([part.done for part in parts] == [False] * (len(parts) - 1) + [True], "done")
         last = json.loads(lines[-1])
         need(last, "done_reason")
-        # An empty request only loads the model, and Ollama counts nothing then.
+        # An empty request only loads the model, for which Ollama reports no counts.
         counted = last["done_reason"] not in ("load", "unload")
         need(last, *(FIGURES if counted else ()))
         for line in lines:

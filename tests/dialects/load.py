@@ -143,10 +143,10 @@ def main() -> None:
     wrong += asyncio.run(concurrent(arguments, dice)) + asyncio.run(settle())
     seconds = time.monotonic() - started
     print(f"{verdict(wrong)} concurrent: {arguments.streams} streams, {arguments.aborted} left, {seconds:.0f} s")
-    # The first round fills the allocator's and the caches' pools; from then on memory is flat.
+    # The first round fills the pools of the allocator and the caches; after that, memory must not grow.
     before, started = resident_kib(), time.monotonic()
     late = asyncio.run(leaving(arguments, dice)) + asyncio.run(settle())
-    # A stream for each of the slots and more shows that no permit was lost.
+    # More streams than slots show that no permit was lost.
     outcomes = asyncio.run(gather_whole())
     late += [f"afterwards: {outcome}" for outcome in outcomes if outcome != "whole"]
     growth, files_now = resident_kib() - before, open_files()

@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WORK = Path(os.environ.get("DIALECTS_WORK", ROOT / "target/dialects")).resolve()
 MODEL = Path(os.environ.get("DIALECTS_MODEL", ROOT / "models/cub/cub.gguf")).resolve()
 
-# Flags that name a model; with their value.
+# Flags that name a model; each takes a value.
 OF_MODEL = {"--hf-repo", "--hf-file", "--model", "--model-url", "--model-draft", "--mmproj-url", "-m", "-hf"}
 SWITCHES = {
     "--offline",
@@ -93,7 +93,7 @@ def metadata(flags: dict[str, str]) -> dict[str, gguf.Value]:
     if file := flags.get("--chat-template-file"):
         template = Path(file).read_text()
     if template is not None:
-        # llama-server lets models think unless it is told not to.
+        # llama-server lets models think by default.
         default = "false" if flags.get("--reasoning") == "off" else "true"
         template = (
             "{%- if enable_thinking is not defined -%}{%- set enable_thinking = "
@@ -147,7 +147,7 @@ def settings(flags: dict[str, str]) -> dict[str, str]:
     if "--batch-size" in flags:
         wanted["prefill_chunk"] = flags.get("--ubatch-size", flags["--batch-size"])
     if "--tools" in flags:
-        # llama-server's default for origins once it has tools.
+        # llama-server's default for origins once tools are enabled.
         wanted.setdefault("http.origins", "localhost")
     if "--sleep-idle-seconds" in flags:
         wanted["idle_unload"] = flags["--sleep-idle-seconds"] + "s"

@@ -88,7 +88,7 @@ def judge_route(report: collections.Counter, dice: random.Random, n: int, route:
                 judge_error(response)
             report[path, "ok"] += 1
             report[path, "refused"] += response.status_code != 200
-        except Exception as error:  # whatever a client would stumble over, a KeyError included
+        except Exception as error:  # anything that would break a client, including a KeyError
             text = str(error) if isinstance(error, Invalid) else f"{type(error).__name__}: {error}"
             report[path, text] += 1
             if os.environ.get("DIALECTS_TRACE"):

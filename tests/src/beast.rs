@@ -1,4 +1,4 @@
-//! One daemon in the foreground.
+//! A daemon in the foreground.
 
 use std::fs::{File, OpenOptions};
 use std::ops::Deref;
@@ -11,10 +11,11 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::http_client::Address;
 use crate::{Client, Home, LONG_LIMIT, eventually, holds_within};
 
-/// A daemon that runs, and its home. Dropped, it is killed; when the test has failed, its stderr is shown.
+/// A running daemon and its home. Killed on drop; if the test has failed, its stderr is shown.
 #[derive(Debug)]
 pub struct Beast {
-    // Dropped before the home, since it may hold a socket that the home would take for a daemon's.
+    // Declared before the home so that it is dropped first: it may hold a socket that the home would take for a
+    // daemon's.
     command: Command,
     child: Child,
     home: Home,
@@ -29,17 +30,17 @@ impl Deref for Beast {
 }
 
 impl Beast {
-    /// A daemon with the built-in model and the defaults, in a new home.
+    /// Starts a daemon with the built-in model and default settings, in a new home.
     pub fn start() -> Self {
         Self::with(&[])
     }
 
-    /// The same with some settings, `KEY=VALUE`.
+    /// Starts a daemon with some settings, `KEY=VALUE`.
     pub fn with(settings: &[&str]) -> Self {
         Home::new().start(settings)
     }
 
-    /// The same for a daemon that speaks HTTP as well: see [`Beast::http`].
+    /// Starts a daemon that also serves HTTP: see [`Beast::http`].
     pub fn with_http(settings: &[&str]) -> Self {
         Home::new().start_http(settings)
     }
@@ -52,7 +53,7 @@ impl Beast {
         beast
     }
 
-    /// Starts it again, after it has ended.
+    /// Restarts the daemon, after it has ended.
     pub fn restart(&mut self) {
         self.child = spawn(&mut self.command, &self.home.path("stderr"));
         self.answers();
@@ -70,12 +71,12 @@ impl Beast {
         self.child.id()
     }
 
-    /// A new connection that has been greeted.
+    /// A new connection, after its handshake.
     pub fn client(&self) -> Client {
         Client::connect(&self.home.socket()).expect("the daemon answers")
     }
 
-    /// Where it speaks HTTP over TCP: at the last address that it has logged.
+    /// Where it serves HTTP over TCP: the last address in its log.
     pub fn http(&self) -> Address {
         let mut address = None;
         eventually(|| {
@@ -89,19 +90,19 @@ impl Beast {
         Address::Tcp(address.expect("it was waited for"))
     }
 
-    /// Its own description.
+    /// The daemon's status.
     pub fn status(&self) -> Status {
         self.client().status()
     }
 
-    /// A connection that is the only one: what it counts later are others than those of this harness.
+    /// A connection, once it is the only one: connections that it counts later are not those of this harness.
     pub fn watcher(&self) -> Client {
         let mut client = self.client();
         eventually(|| client.status().n_connections == 1);
         client
     }
 
-    /// Memory that it holds and that no file stands behind, in bytes; `None` where the system does not tell.
+    /// The daemon's memory that is not backed by files, in bytes; `None` where the system does not report it.
     pub fn held_memory(&self) -> Option<u64> {
         let rollup = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.pid())).ok()?;
         let line = rollup.lines().find_map(|line| line.strip_prefix("Anonymous:"))?;
@@ -113,17 +114,16 @@ impl Beast {
         eventually(|| self.status().state == State::Ready);
     }
 
-    /// Waits until nothing runs and nobody waits.
+    /// Waits until no request runs or waits.
     pub fn idle(&self) {
         eventually(|| matches!(self.status(), Status { n_running: 0, n_waiting: 0, .. }));
     }
 
-    /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("the daemon has not been waited for");
     }
 
-    /// Waits for its end; the exit code, or `None` after a signal.
+    /// Waits for the daemon to end; returns its exit code, or `None` after a signal.
     pub fn exit(&mut self) -> Option<i32> {
         let mut status = None;
         let ended = holds_within(LONG_LIMIT, || {
@@ -134,13 +134,12 @@ impl Beast {
         status?.code()
     }
 
-    /// Kills it.
     pub fn kill(&mut self) {
         self.signal(Signal::KILL);
         self.exit();
     }
 
-    /// What it has said on stderr.
+    /// Its stderr so far.
     pub fn stderr(&self) -> String {
         std::fs::read_to_string(self.home.path("stderr")).unwrap_or_default()
     }
@@ -148,7 +147,7 @@ impl Beast {
 
 impl Drop for Beast {
     fn drop(&mut self) {
-        // It may have ended.
+        // Fails if it has ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
@@ -160,7 +159,7 @@ impl Drop for Beast {
     }
 }
 
-/// Appends, so that a restart adds to what was said before.
+/// Appends to the file, so that a restart keeps the earlier output.
 fn spawn(command: &mut Command, stderr: &Path) -> Child {
     let stderr: File = OpenOptions::new().create(true).append(true).open(stderr).expect("the home is writable");
     command.stdout(Stdio::null()).stderr(stderr).spawn().expect("beastd is a program")

@@ -1,4 +1,4 @@
-//! A client on the level of messages, for everything that `beastctl` is too polite to do.
+//! A client at the level of messages, for everything that `beastctl` never sends.
 
 use std::io::{self, ErrorKind};
 use std::os::unix::net::UnixStream;
@@ -12,34 +12,34 @@ use beast_protocol::{
 
 use crate::LONG_LIMIT;
 
-/// A connection that has been greeted.
+/// A connection, after its handshake.
 #[derive(Debug)]
 pub struct Client {
-    /// The connection itself, for what no message says.
+    /// The connection itself, for bytes that are no message.
     pub stream: UnixStream,
-    /// What the daemon said first.
+    /// The daemon's handshake.
     pub welcome: Welcome,
 }
 
-/// Everything that came for one request.
+/// The answer to a request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
-    /// All of it, in order.
+    /// All events, in order.
     pub events: Vec<Event>,
-    /// The pieces together.
+    /// The concatenated pieces.
     pub text: String,
-    /// How it ended.
+    /// Its outcome.
     pub end: Result<(FinishReason, Usage), WireError>,
 }
 
 impl Answer {
-    /// Reason and usage of an answer that did not fail.
+    /// Reason and usage of an answer that succeeded.
     #[track_caller]
     pub fn done(&self) -> (FinishReason, Usage) {
         self.end.clone().expect("the answer is complete")
     }
 
-    /// What it failed with.
+    /// The error of an answer that failed.
     #[track_caller]
     pub fn error(&self) -> WireError {
         self.end.clone().expect_err("the request fails")
@@ -47,15 +47,15 @@ impl Answer {
 }
 
 impl Client {
-    /// Connects and greets.
+    /// Connects, with a handshake.
     ///
     /// # Errors
-    /// Those of the socket, and a greeting that is none.
+    /// Those of the socket, and an invalid handshake.
     pub fn connect(socket: &Path) -> io::Result<Self> {
         Self::connect_as(socket, &Hello::current("test"))
     }
 
-    /// The same with another greeting.
+    /// The same with another handshake.
     ///
     /// # Errors
     /// As [`Client::connect`].
@@ -63,7 +63,7 @@ impl Client {
         Self::greet(Self::raw(socket)?, hello)
     }
 
-    /// Connects to somebody who may not greet.
+    /// Connects to a process that may not answer the handshake.
     pub(crate) fn connect_within(socket: &Path, limit: Duration) -> io::Result<Self> {
         let stream = Self::raw(socket)?;
         stream.set_read_timeout(Some(limit))?;
@@ -77,7 +77,7 @@ impl Client {
         Ok(Self { stream, welcome })
     }
 
-    /// Connects and says nothing. A read that waits for ever would be a test that never ends.
+    /// Connects without a handshake. Reads have a time limit, because a test that waits forever would never fail.
     ///
     /// # Errors
     /// Those of the socket.
@@ -88,24 +88,23 @@ impl Client {
         Ok(stream)
     }
 
-    /// Sends a request.
     pub fn send(&mut self, request: &Request) {
         let payload = encode(request).expect("requests of tests are small");
         write_frame(&mut self.stream, &payload).expect("the daemon reads");
     }
 
-    /// The next event; `None` when the daemon has hung up.
+    /// The next event; `None` when the daemon has disconnected.
     #[track_caller]
     pub fn event(&mut self) -> Option<Event> {
         match read_frame(&mut self.stream) {
             Ok(frame) => frame.map(|frame| decode(&frame).expect("the daemon speaks our protocol")),
-            // It hung up without having read everything.
+            // The daemon disconnected without having read everything.
             Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => None,
             Err(error) => panic!("no event comes: {error}"),
         }
     }
 
-    /// Reads events until one is wanted, and gives that.
+    /// Reads events until one matches, and returns that.
     #[track_caller]
     pub fn until(&mut self, mut is_wanted: impl FnMut(&Event) -> bool) -> Event {
         loop {
@@ -119,7 +118,7 @@ impl Client {
         }
     }
 
-    /// The daemon's description of itself.
+    /// Requests the daemon's status.
     #[track_caller]
     pub fn status(&mut self) -> Status {
         self.send(&Request::Status);
@@ -129,14 +128,14 @@ impl Client {
         }
     }
 
-    /// Sends a request for an answer and takes what comes for it.
+    /// Sends a generation request and reads its whole answer.
     #[track_caller]
     pub fn ask(&mut self, generate: &Generate) -> Answer {
         self.send(&Request::Generate(generate.clone()));
         self.answer()
     }
 
-    /// Sends a request for an answer and waits for the first of its text.
+    /// Sends a generation request and waits for its first text.
     #[track_caller]
     pub fn begin(&mut self, generate: &Generate) -> String {
         self.send(&Request::Generate(generate.clone()));
@@ -146,7 +145,7 @@ impl Client {
         }
     }
 
-    /// Takes everything up to the end of the running request.
+    /// Reads the rest of the running answer.
     #[track_caller]
     pub fn answer(&mut self) -> Answer {
         let mut events = Vec::new();
@@ -167,7 +166,7 @@ impl Client {
         }
     }
 
-    /// Reads to the end of the connection: the last thing that was said, if anything.
+    /// Reads until the connection ends; returns the last event, if any.
     #[track_caller]
     pub fn last_words(&mut self) -> Option<Event> {
         let mut last = None;

@@ -1,6 +1,6 @@
-//! Models that are damaged as a number says, and a daemon that must outlive them: the same number is the same damage.
+//! Damages models according to a seed, and checks that a daemon survives them: the same seed yields the same damage.
 //!
-//! It knows the format, the protocol, and nothing of what the daemon looks at.
+//! Knows the format and the protocol; never knows which checks the daemon makes.
 
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,14 +12,14 @@ use crate::dice::Dice;
 use crate::gguf::{Gguf, I32, U32, Value};
 use crate::{Beast, Client, Home, samples};
 
-/// Numbers at the edges of what programs expect, and any.
+/// A number at the limits that programs expect, or any other.
 fn edge(dice: &mut Dice) -> u64 {
     let any = dice.number();
     let around = [0, 1, 2, 7, 512, 513, (1 << 31) - 1, 1 << 31, u64::from(u32::MAX), 1 << 40, 1 << 63, u64::MAX];
     if dice.below(4) == 0 { any } else { dice.one_of(&around) }
 }
 
-/// Damages a model; says what was done to it.
+/// Damages a model; also returns a description of the damage.
 pub fn damaged(original: &Gguf, seed: u64) -> (String, Vec<u8>) {
     let mut dice = Dice::new(seed);
     match dice.below(12) {
@@ -38,11 +38,11 @@ pub fn damaged(original: &Gguf, seed: u64) -> (String, Vec<u8>) {
     }
 }
 
-/// The bytes as they are: cuts, the header, flipped bytes.
+/// Damages the bytes without parsing them: truncation, the header, flipped bytes.
 fn file(mut bytes: Vec<u8>, dice: &mut Dice) -> (String, Vec<u8>) {
     let what = match dice.below(5) {
         0 => {
-            // Most of the head is the vocabulary, and most of the file is weights.
+            // Most of the header is the vocabulary, and most of the file is weights.
             let reach = dice.one_of(&[64, 4096, bytes.len() / 20, bytes.len()]);
             bytes.truncate(dice.below(reach));
             format!("cut to {} bytes", bytes.len())
@@ -72,7 +72,7 @@ fn file(mut bytes: Vec<u8>, dice: &mut Dice) -> (String, Vec<u8>) {
 
 fn metadata(model: &mut Gguf, dice: &mut Dice) -> String {
     let at = dice.below(model.metadata.len());
-    // What a program computes with is more worth looking at than a name.
+    // Numbers matter more to a program than names.
     let numbers: Vec<_> =
         (0..model.metadata.len()).filter(|&at| matches!(model.metadata[at].1, Value::Scalar(..))).collect();
     let at = if dice.below(3) > 0 { dice.one_of(&numbers) } else { at };
@@ -204,7 +204,7 @@ fn template(model: &mut Gguf, dice: &mut Dice) -> String {
     format!("template of {what}, {depth} deep")
 }
 
-/// Not a number where a row begins, or anything anywhere.
+/// Overwrites weights: with values that are not numbers, or with arbitrary bytes anywhere.
 fn weights(model: &mut Gguf, dice: &mut Dice) -> String {
     let at = dice.below(model.tensors.len());
     let embeddings = model.tensors.iter().position(|tensor| tensor.name == "token_embd.weight");
@@ -223,18 +223,18 @@ fn weights(model: &mut Gguf, dice: &mut Dice) -> String {
     format!("{n} places in {name}")
 }
 
-/// How a run went.
+/// The results of a run.
 #[derive(Debug, Default)]
 pub struct Tally {
     /// Models that were refused with a reason.
     pub n_refused: usize,
-    /// Models that were loaded all the same, and asked.
+    /// Models that were loaded and answered.
     pub n_taken: usize,
-    /// What the daemon did not outlive, or did not end: each with its number.
+    /// Models that the daemon did not survive or finish, with their seeds.
     pub failures: Vec<String>,
 }
 
-/// Gives damaged variants of a model to a daemon, whose own must answer after each as it did before.
+/// Loads damaged variants of a model into a daemon, whose own model must answer after each as before.
 pub fn run(original: &Path, seeds: Range<u64>, mut tell: impl FnMut(u64, &str)) -> Tally {
     let original = Gguf::parse(&std::fs::read(original).expect("the model is there"));
     let question = Generate { max_tokens: Some(4), ..samples::ask(samples::TEXT) };
@@ -243,7 +243,7 @@ pub fn run(original: &Path, seeds: Range<u64>, mut tell: impl FnMut(u64, &str)) 
     let mut tally = Tally::default();
     for seed in seeds {
         let (what, bytes) = damaged(&original, seed);
-        // A new file, since the last one may still be mapped.
+        // A new file each time, since the last one may still be mapped.
         let path = beast.write(&format!("{seed}.gguf"), bytes);
         let outcome = catch_unwind(AssertUnwindSafe(|| outlived(&beast, &path, &question)));
         let _ = std::fs::remove_file(&path);
@@ -266,7 +266,7 @@ pub fn run(original: &Path, seeds: Range<u64>, mut tell: impl FnMut(u64, &str)) 
     tally
 }
 
-/// Whether the model was loaded, what was said of it, and what the old one answers afterwards.
+/// Whether the model was loaded, what was reported, and the answer of the original model afterwards.
 fn outlived(beast: &Beast, model: &Path, question: &Generate) -> (bool, String, String) {
     let load = |model: &str| {
         let mut client = beast.client();
@@ -279,7 +279,7 @@ fn outlived(beast: &Beast, model: &Path, question: &Generate) -> (bool, String, 
         Ok(()) => {
             let answer = beast.client().ask(question);
             let said = answer.end.map_or_else(|error| error.message, |_| format!("answers {:?}", answer.text));
-            // As often as the next request wakes the damaged one.
+            // Otherwise the next request would load the damaged model again.
             load("builtin").expect("the built-in model is sound");
             (true, said)
         }
@@ -287,7 +287,7 @@ fn outlived(beast: &Beast, model: &Path, question: &Generate) -> (bool, String, 
     (is_taken, said, beast.client().ask(question).text)
 }
 
-/// Waits for the end of a load.
+/// Waits until a load ends.
 fn end(client: &mut Client) -> Result<(), String> {
     loop {
         match client.event().expect("the daemon answers") {

@@ -1,16 +1,15 @@
-//! Numbers that look random, for tests: the same seed gives the same numbers.
+//! Pseudo-random numbers for tests: the same seed yields the same numbers.
 
-/// A number of the environment, such as how often a test repeats itself.
+/// A number from the environment, such as the number of repetitions of a test.
 pub fn asked(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|n| n.parse().ok()).unwrap_or(default)
 }
 
-/// A source of such numbers.
+/// A source of pseudo-random numbers.
 #[derive(Debug, Clone)]
 pub struct Dice(u64);
 
 impl Dice {
-    /// Begins with a seed.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -29,10 +28,10 @@ impl Dice {
         usize::try_from(self.number() % n.max(1) as u64).expect("below n")
     }
 
-    /// One of these.
+    /// One of these items.
     ///
     /// # Panics
-    /// Without any.
+    /// If there are none.
     pub fn one_of<T: Clone>(&mut self, items: &[T]) -> T {
         items[self.below(items.len())].clone()
     }

@@ -1,7 +1,6 @@
-//! A fuzzer for functions that take what a stranger wrote: inputs are made of a corpus by mutation, with a seed that
-//! repeats a run.
+//! A fuzzer for functions that take untrusted input: mutates a corpus, with a seed that repeats a run.
 //!
-//! Stable Rust has no coverage to be guided by. Good corpora and dictionaries stand in for that.
+//! Stable Rust offers no coverage to guide it. Good corpora and dictionaries make up for that.
 
 use std::any::Any;
 use std::io::Write;
@@ -10,17 +9,17 @@ use std::time::{Duration, Instant};
 
 use crate::dice::Dice;
 
-/// How long a target runs without `BEAST_FUZZ_SECONDS`: hardly at all, since every test run runs it.
+/// Seconds per target without `BEAST_FUZZ_SECONDS`; few, because every test run includes it.
 const DEFAULT_SECONDS: u64 = 2;
-/// One input may take so long on a busy machine; more is a hang.
+/// Time limit for an input on a busy machine; more means a hang.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Longest input, in bytes.
 const MAX_LEN: usize = 16 * 1024;
 
-/// Feeds inputs to `target` until the time is over. `corpus` are good inputs, `dictionary` parts of such.
+/// Feeds inputs to `target` until the time is over. `corpus` holds valid inputs, `dictionary` fragments of such.
 ///
 /// # Panics
-/// With the input, when the target panics or does not come back in time.
+/// With the input, when the target panics or does not return in time.
 pub fn fuzz(name: &str, corpus: &[&[u8]], dictionary: &[&str], mut target: impl FnMut(&[u8])) {
     let number = |name: &str, default| std::env::var(name).ok().and_then(|n| n.parse().ok()).unwrap_or(default);
     let until = Instant::now() + Duration::from_secs(number("BEAST_FUZZ_SECONDS", DEFAULT_SECONDS));
@@ -31,14 +30,14 @@ pub fn fuzz(name: &str, corpus: &[&[u8]], dictionary: &[&str], mut target: impl 
     let running =
         std::env::var_os("BEAST_FUZZ_SECONDS").map(|_| std::env::temp_dir().join(format!("beast-fuzz-{name}")));
     while Instant::now() < until {
-        // Each input has a seed of its own, so that one repeats without all before it.
+        // Each input has a seed of its own, so that one can be repeated without all before it.
         let mut dice = Dice::new(seed.wrapping_mul(1 << 32).wrapping_add(n_inputs));
         let input = if (n_inputs as usize) < pool.len() {
             pool[n_inputs as usize].clone()
         } else {
             mutated(&pool, dictionary, &mut dice)
         };
-        // A crash that ends this process leaves it there.
+        // If a crash ends this process, the input remains in this file.
         if let Some(file) = &running {
             std::fs::write(file, &input).expect("the temporary folder is writable");
         }
@@ -51,14 +50,14 @@ pub fn fuzz(name: &str, corpus: &[&[u8]], dictionary: &[&str], mut target: impl 
         }
         assert!(began.elapsed() < PATIENCE, "{} took {:?}", shown(), began.elapsed());
         n_inputs += 1;
-        // A few of them become ground for others.
+        // Some inputs join the corpus.
         if dice.below(64) == 0 && pool.len() < 4 * corpus.len() + 64 {
             pool.push(input);
         }
     }
-    // It is not there in a short run.
+    // The file is missing in a short run.
     let _ = running.map(std::fs::remove_file);
-    // Not by a macro: what those print is hidden.
+    // Written directly, because the output of a macro is captured.
     let _ = writeln!(std::io::stderr(), "fuzz {name}: {n_inputs} inputs, seed {seed}");
 }
 

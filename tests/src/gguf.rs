@@ -1,29 +1,29 @@
-//! GGUF files taken apart and put together again, so that tests can make variants of a model. Believes what it reads:
-//! the files are our own.
+//! Parses and writes GGUF files, so that tests can make variants of a model. Trusts its input, because the files are
+//! our own.
 //!
 //! The format: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>.
 
-/// A model file in parts.
+/// A parsed model file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gguf {
-    /// Of the format: 3.
+    /// Version of the format: 3.
     pub version: u32,
     /// Keys and values, in the file's order.
     pub metadata: Vec<(String, Value)>,
-    /// What is said of each tensor.
+    /// Descriptions of the tensors.
     pub tensors: Vec<Tensor>,
-    /// The tensors' bytes, from the first aligned place on.
+    /// The tensors' bytes, from the first aligned position on.
     pub data: Vec<u8>,
 }
 
 /// A value of the metadata.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
-    /// A number or boolean: its type's number and its bytes, little endian.
+    /// A number or boolean: its type's number and its bytes, little-endian.
     Scalar(u32, Vec<u8>),
-    /// A text, perhaps not UTF-8.
+    /// A string, not necessarily UTF-8.
     Text(Vec<u8>),
-    /// Values of one type, by its number.
+    /// Values of one type, with the type's number.
     Array(u32, Vec<Value>),
 }
 
@@ -32,11 +32,11 @@ pub enum Value {
 pub struct Tensor {
     /// Such as `blk.0.ffn_up.weight`.
     pub name: String,
-    /// Elements along each dimension, the fastest first.
+    /// Elements per dimension, fastest-varying first.
     pub dims: Vec<u64>,
     /// The number of its type in ggml.
     pub kind: u32,
-    /// Where its bytes begin, from the start of the data.
+    /// Offset of its bytes in the data.
     pub offset: u64,
 }
 
@@ -66,7 +66,7 @@ impl Value {
         Self::Text(text.as_bytes().to_vec())
     }
 
-    /// The values of an array; none of anything else.
+    /// The values of an array; empty for anything else.
     pub fn items(&mut self) -> &mut [Self] {
         match self {
             Self::Array(_, items) => items,
@@ -101,10 +101,10 @@ fn write_text(text: &[u8], out: &mut Vec<u8>) {
 }
 
 impl Gguf {
-    /// Takes a whole, sound file apart.
+    /// Parses a complete, valid file.
     ///
     /// # Panics
-    /// When it is neither.
+    /// If it is not.
     pub fn parse(bytes: &[u8]) -> Self {
         let mut reader = Reader { bytes, at: 0 };
         assert_eq!(reader.take(4), b"GGUF", "not a GGUF file");
@@ -116,7 +116,7 @@ impl Gguf {
         Self { version, metadata, tensors, data }
     }
 
-    /// The file again.
+    /// Writes the file.
     pub fn bytes(&self) -> Vec<u8> {
         let mut out = b"GGUF".to_vec();
         out.extend(self.version.to_le_bytes());
@@ -139,12 +139,12 @@ impl Gguf {
         out
     }
 
-    /// The value of a key, to be changed.
+    /// The value of a key, for changing it.
     pub fn get_mut(&mut self, key: &str) -> Option<&mut Value> {
         self.metadata.iter_mut().find(|(name, _)| name == key).map(|(_, value)| value)
     }
 
-    /// Gives a key this value, in place of the one that it has.
+    /// Sets a key to this value, replacing an existing one.
     pub fn set(&mut self, key: &str, value: Value) {
         match self.get_mut(key) {
             Some(place) => *place = value,
@@ -152,7 +152,7 @@ impl Gguf {
         }
     }
 
-    /// Only the first layers of the model: what it says is worse, its vocabulary is whole, and it says it sooner.
+    /// Keeps only the first layers of the model: its answers are worse but faster, and its vocabulary stays complete.
     ///
     /// # Panics
     /// When the file names no architecture.
@@ -177,8 +177,8 @@ impl Gguf {
         Self { tensors: kept, data, ..self }
     }
 
-    /// Makes control tokens of these texts, in place of as many ordinary tokens from the end of the vocabulary, with
-    /// the merges that made those.
+    /// Adds control tokens with these texts. They replace as many ordinary tokens at the end of the vocabulary, and
+    /// the merges that produced those.
     ///
     /// # Panics
     /// Without a BPE vocabulary of at least that many tokens.
@@ -200,7 +200,7 @@ impl Gguf {
     }
 }
 
-/// The token that a merge makes: its two halves stand with a blank in between.
+/// The token that a merge produces; the text of a merge has its halves separated by a blank.
 fn merged(merge: &Value) -> Value {
     let Value::Text(text) = merge else { panic!("merges are texts") };
     Value::Text(text.iter().copied().filter(|byte| *byte != b' ').collect())

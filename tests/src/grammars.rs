@@ -1,11 +1,11 @@
-//! Random grammars and schemas, sound and hostile ones. Knows what they look like, not what they mean to the daemon.
+//! Random grammars and schemas, valid and hostile ones. Knows their syntax, not their effect on the daemon.
 
 use beast_protocol::Constraint;
 use serde_json::{Map, Value, json};
 
 use crate::dice::Dice;
 
-/// A grammar or schema. One of four asks for more than there is: states, memory, time, an end that does not come.
+/// A grammar or schema. One in four is hostile: it demands excessive states, memory or time, or never ends.
 pub fn constraint(dice: &mut Dice) -> Constraint {
     let is_hostile = dice.below(4) == 0;
     match (dice.below(2), is_hostile) {
@@ -35,7 +35,7 @@ fn item(dice: &mut Dice, n_rules: usize, depth: usize) -> String {
     let base = match dice.below(if depth < 3 { 6 } else { 4 }) {
         0 => format!("\"{}\"", dice.one_of(&["a", "yes", "{", "é", "\\n", "", "\\\"", "one two"])),
         1 => dice.one_of(&["[a-z]", "[^a]", "[0-9A-F]", ".", "[ \\t]", "[é-ü]"]).to_owned(),
-        // Sometimes itself, sometimes one that there is not.
+        // Sometimes the rule itself, sometimes one that does not exist.
         2 | 3 => match dice.below(n_rules + 1) {
             0 => "root".to_owned(),
             n => format!("r{n}"),
@@ -45,7 +45,7 @@ fn item(dice: &mut Dice, n_rules: usize, depth: usize) -> String {
     base + dice.one_of(&["", "", "", "*", "+", "?", "{3}", "{2,}", "{0,9}"])
 }
 
-/// The kinds that once stopped everybody.
+/// The kinds that once blocked all clients.
 fn hostile_grammar(dice: &mut Dice) -> String {
     let n = dice.one_of(&[24, 250, 3000, 20_000]);
     match dice.below(12) {
@@ -57,7 +57,7 @@ fn hostile_grammar(dice: &mut Dice) -> String {
         5 => format!("root ::= {}\"a\"{}", "(".repeat(n), ")".repeat(n)),
         6 => "root ::= \"yes\" <[999999]> \"no\"".to_owned(),
         7 => "root ::= root \"a\" | root".to_owned(),
-        // Each rule is twice the next.
+        // Each rule doubles the next.
         8 => (0..40).map(|n| format!("{} ::= r{} r{}\n", name(n), n + 1, n + 1)).collect::<String>() + "r40 ::= \"a\"?",
         9 => format!("root ::= {}", (0..n).map(|n| format!("\"{n}\"")).collect::<Vec<_>>().join(" | ")),
         10 => "root ::= a* b\na ::= \"x\"? | a a\nb ::= (a | b)*".to_owned(),

@@ -1,5 +1,5 @@
-//! One test's own places: configuration, cache, state, socket; and the programs with an environment that knows no
-//! others.
+//! A test's own files: configuration, cache, state, socket; and the programs with an environment that refers to
+//! nothing else.
 
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
@@ -12,10 +12,11 @@ use tempfile::TempDir;
 
 use crate::{Beast, Client, Output, Running, eventually, run};
 
-/// What a daemon that was left behind may take to greet. Nobody greets at a socket that a test itself listens on.
+/// How long a daemon that was left behind may take for its handshake. Sockets on which the test itself listens never
+/// answer one.
 const PARTING: Duration = Duration::from_secs(5);
 
-/// A folder that is a whole world to the programs. Dropped, it ends a daemon that was left in the background.
+/// A folder that contains all files of the programs. On drop, ends a daemon that was left in the background.
 #[derive(Debug)]
 pub struct Home {
     dir: TempDir,
@@ -31,8 +32,8 @@ impl Default for Home {
 impl Home {
     /// An empty home.
     ///
-    /// All of them share one cache folder, in which nothing but the unpacked built-in model is: writing and syncing 16
-    /// MB for each of a hundred daemons would take longer than everything that is tested.
+    /// All homes share one cache folder, which contains only the unpacked built-in model: writing and syncing 16 MB
+    /// for each of a hundred daemons would take longer than all tests.
     pub fn new() -> Self {
         let mut home = Self::with_own_cache();
         home.cache = target().join("beast-tests-cache");
@@ -41,19 +42,19 @@ impl Home {
 
     /// A home in which the built-in model is not unpacked yet.
     pub fn with_own_cache() -> Self {
-        // Not $TMPDIR, which is so long on macOS that no socket fits below it.
+        // Not $TMPDIR, which is so long on macOS that socket paths below it would exceed their limit.
         let dir = tempfile::Builder::new().prefix("beast-").tempdir_in("/tmp").expect("a folder can be made in /tmp");
         std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o700)).expect("it is ours");
         let cache = dir.path().join("cache");
         Self { dir, cache }
     }
 
-    /// A place in it.
+    /// A path in the home.
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    /// Writes a file in it, with the folders on the way.
+    /// Writes a file in the home, and creates its folders.
     pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
         std::fs::create_dir_all(path.parent().expect("it lies in the home")).expect("the home is writable");
@@ -66,29 +67,29 @@ impl Home {
         self.write("config/beast/config.toml", toml)
     }
 
-    /// Where daemon and client meet when nobody says otherwise.
+    /// The default socket.
     pub fn socket(&self) -> PathBuf {
         let usual = if cfg!(target_os = "macos") { "Library/Application Support/beast" } else { "run/beast" };
         self.path(usual).join("beastd.sock")
     }
 
-    /// Where the log files are.
+    /// The folder of the log files.
     pub fn log_dir(&self) -> PathBuf {
         self.path(if cfg!(target_os = "macos") { "Library/Logs/beast" } else { "state/beast/logs" })
     }
 
-    /// What the log files say, all of them.
+    /// The contents of all log files.
     pub fn log_files(&self) -> String {
         let files = std::fs::read_dir(self.log_dir()).into_iter().flatten().flatten();
         files.filter_map(|file| std::fs::read_to_string(file.path()).ok()).collect()
     }
 
-    /// Where beginnings of prompts are kept, for a home with a cache of its own.
+    /// The folder of cached prefixes, for a home with a cache of its own.
     pub fn prefixes(&self) -> PathBuf {
         self.unpacked().with_file_name("prefixes")
     }
 
-    /// Where the built-in model is unpacked to.
+    /// Path of the unpacked built-in model.
     pub fn unpacked(&self) -> PathBuf {
         let folder = if cfg!(target_os = "macos") { self.path("Library/Caches") } else { self.cache.clone() };
         folder.join("beast/cub.gguf")
@@ -101,17 +102,17 @@ impl Home {
         command
     }
 
-    /// Runs `beastctl` with nothing on stdin.
+    /// Runs `beastctl` with an empty stdin.
     pub fn run(&self, arguments: &[&str]) -> Output {
         run(&mut self.ctl(arguments), "")
     }
 
-    /// Starts `beastctl` with nothing on stdin.
+    /// Starts `beastctl` with an empty stdin.
     pub fn begin(&self, arguments: &[&str]) -> Running {
         Running::start(&mut self.ctl(arguments), "")
     }
 
-    /// A line of shell in this home, with the programs in its PATH.
+    /// A shell command in this home, with the programs in its PATH.
     pub fn shell(&self, line: &str) -> Command {
         let mut command = self.command("/bin/sh");
         command.args(["-c", line]).env("PATH", format!("{}:/usr/bin:/bin", profile_dir().display()));
@@ -125,7 +126,7 @@ impl Home {
         command
     }
 
-    /// `beastd` in this home, started by a line of shell: `"$@"` is the program.
+    /// `beastd` in this home, started by a shell command in which `"$@"` is the program.
     pub fn beastd_through(&self, shell: &str, arguments: &[&str]) -> Command {
         let mut command = self.command("/bin/sh");
         command.args(["-c", shell, "sh"]).arg(program("beastd")).args(arguments);
@@ -139,7 +140,7 @@ impl Home {
         Beast::launch(self, command)
     }
 
-    /// The same for a daemon that speaks HTTP as well, at a port that was free: [`Beast::http`] knows it.
+    /// The same for a daemon that also serves HTTP, on a free port: see [`Beast::http`].
     pub fn start_http(self, settings: &[&str]) -> Beast {
         let arguments: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
         let mut command = self.beastd(&arguments);
@@ -147,14 +148,14 @@ impl Home {
         Beast::launch(self, command)
     }
 
-    /// Any program with the environment of this home and nothing else.
+    /// Any program, with the environment of this home and nothing else.
     fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
         command.env_clear().current_dir(self.dir.path()).stdin(Stdio::null());
         command.env("PATH", "/usr/bin:/bin").env("LANG", "C.UTF-8").env("HOME", self.dir.path());
         command.env("XDG_CACHE_HOME", &self.cache);
         if !self.cache.starts_with(self.dir.path()) {
-            // What one test leaves on disk must not answer for another.
+            // Prefixes that one test leaves on disk must not affect another.
             command.env("BEAST_PREFIX_DISK_MIB", "0");
         }
         for (name, folder) in [
@@ -165,13 +166,13 @@ impl Home {
         ] {
             command.env(name, self.path(folder));
         }
-        // Several daemons compute at the same time here, and one of them must not take all cores from the others.
+        // Several daemons compute at the same time here, and none may take all cores.
         command.env("BEAST_N_THREADS", "1");
         command
     }
 
-    /// Makes the next daemon wait in the middle of loading until [`Gate::open`]: the test unpacks the built-in model,
-    /// as far as the daemon can see, which waits for others that do.
+    /// Makes the next daemon wait in the middle of loading until [`Gate::open`]. The test holds the lock for
+    /// unpacking the built-in model, so the daemon waits for it to finish.
     pub fn gate(&self) -> Gate {
         let model = self.unpacked();
         assert!(model.starts_with(self.dir.path()), "the shared cache is not to be held: use Home::with_own_cache");
@@ -182,7 +183,7 @@ impl Home {
         Gate { folder }
     }
 
-    /// A pipe with a name, which nobody writes into.
+    /// A named pipe without a writer.
     pub fn pipe(&self, name: &str) -> PathBuf {
         let path = self.path(name);
         std::fs::create_dir_all(path.parent().expect("it lies in the home")).expect("the home is writable");
@@ -202,11 +203,12 @@ impl Drop for Home {
     }
 }
 
-/// Ends whoever greets at a socket of a test: nobody but a daemon that the test has started in the background.
+/// Kills the process that answers a handshake on a socket of a test, which can only be a daemon that the test has
+/// started in the background.
 fn kill_daemon(socket: &Path) {
     let Ok(client) = Client::connect_within(socket, PARTING) else { return };
     let pid = i32::try_from(client.welcome.pid).ok().filter(|pid| *pid > 1).and_then(Pid::from_raw);
-    // It may end by itself in this moment.
+    // Fails if it ends by itself at this moment.
     let _ = pid.map(|pid| kill_process(pid, Signal::KILL));
     if !std::thread::panicking() {
         eventually(|| UnixStream::connect(socket).is_err());
@@ -220,24 +222,23 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Lets the daemon load.
     pub fn open(self) {
         self.folder.unlock().expect("it is locked");
     }
 }
 
-/// A program of the project, where cargo has put it: beside the folder of the test's own executable.
+/// A program of the project in cargo's output folder: beside the folder of the test's own executable.
 fn program(name: &str) -> PathBuf {
     let path = profile_dir().join(name);
     assert!(path.is_file(), "{} is missing; run make test, which builds it", path.display());
     path
 }
 
-/// `target/release`.
+/// The folder `target/release`.
 fn profile_dir() -> PathBuf {
     let exe = std::env::current_exe().expect("the system knows what runs");
     let folder = exe.parent().expect("it lies in a folder");
-    // Tests lie in target/PROFILE/deps, programs above.
+    // Tests are in target/PROFILE/deps, programs one level above.
     let is_test = folder.ends_with("deps");
     if is_test { folder.parent().expect("deps lies in a folder").to_owned() } else { folder.to_owned() }
 }

@@ -1,4 +1,4 @@
-//! A client of HTTP/1.1 that is as polite or as rude as a test wants it. Knows no dialect and no setting of the daemon.
+//! An HTTP/1.1 client that is as polite or as rude as a test needs. Knows no dialect and no setting of the daemon.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
@@ -12,16 +12,16 @@ use serde_json::Value;
 
 use crate::LONG_LIMIT;
 
-/// Where HTTP is spoken.
+/// Address of an HTTP server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address {
-    /// Over TCP.
+    /// A TCP address.
     Tcp(SocketAddr),
-    /// At a path.
+    /// Path of a Unix socket.
     Unix(PathBuf),
 }
 
-/// Sends one request on a connection of its own and reads the whole answer.
+/// Sends a request on a new connection and reads the whole response.
 #[track_caller]
 pub fn request(address: &Address, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
     let mut connection = Connection::open(address);
@@ -44,19 +44,19 @@ pub fn get(address: &Address, path: &str) -> Response {
 /// The header of a JSON body.
 pub const JSON: (&str, &str) = ("Content-Type", "application/json");
 
-/// An answer; its body is empty until it is read.
+/// A response; its body is empty until it is read.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Response {
-    /// Of the status line.
+    /// The status code.
     pub status: u16,
-    /// Names in lower case, in the order of the answer.
+    /// Names in lower case, in the order of the response.
     pub headers: Vec<(String, String)>,
-    /// Without its framing.
+    /// The body, without its framing.
     pub body: Vec<u8>,
 }
 
 impl Response {
-    /// The data of its events but the last word, in order.
+    /// The data of its events in order, without the final `[DONE]`.
     pub fn events(&self) -> Vec<Value> {
         let data = self.text().lines().filter_map(|line| line.strip_prefix("data: ")).filter(|data| *data != "[DONE]");
         data.map(|data| serde_json::from_str(data).expect("an event is JSON")).collect()
@@ -79,7 +79,7 @@ impl Response {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("no JSON ({error}): {self:?}"))
     }
 
-    /// The message of an error in OpenAI's shape; the status must be this one.
+    /// The message of an error in OpenAI's format; checks the status.
     #[track_caller]
     pub fn error(&self, status: u16) -> String {
         assert_eq!(self.status, status, "{self:?}");
@@ -95,15 +95,15 @@ impl fmt::Debug for Response {
     }
 }
 
-/// One connection. Every read and write has a limit of time: a test that waits for ever would never fail.
+/// A connection. All reads and writes have a time limit, because a test that waits forever would never fail.
 #[derive(Debug)]
 pub struct Connection {
     stream: Stream,
-    /// Bytes that are asked for with one read.
+    /// Bytes to request per read.
     n_read: usize,
     unread: Vec<u8>,
     framing: Framing,
-    /// Of an event stream, up to the next blank line.
+    /// An incomplete block of an event stream.
     begun: Vec<u8>,
 }
 
@@ -113,7 +113,7 @@ enum Stream {
     Unix(UnixStream),
 }
 
-/// What is left of a body.
+/// What remains of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Framing {
     Length(usize),
@@ -142,7 +142,7 @@ impl Connection {
         Ok(connection)
     }
 
-    /// How long a read or a write may take from now on.
+    /// Sets the time limit for reads and writes.
     pub fn limit(&self, limit: Duration) {
         let set = match &self.stream {
             Stream::Tcp(stream) => {
@@ -155,13 +155,12 @@ impl Connection {
         set.expect("the limit is not zero");
     }
 
-    /// Reads so many bytes at a time from now on.
+    /// Limits the bytes per read from now on.
     pub fn read_by(&mut self, n: usize) {
         self.n_read = n;
     }
 
-    /// Sends a request. `Host` and `Content-Length` are added where they are missing; a value that is empty leaves a
-    /// header out.
+    /// Sends a request. `Host` and `Content-Length` are added if missing; a header with an empty value is left out.
     #[track_caller]
     pub fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) {
         self.raw(&written(method, path, headers, body)).expect("the daemon reads");
@@ -170,7 +169,7 @@ impl Connection {
     /// Sends bytes.
     ///
     /// # Errors
-    /// When the daemon has hung up or does not read.
+    /// When the daemon has disconnected or does not read.
     pub fn raw(&mut self, bytes: &[u8]) -> io::Result<()> {
         match &mut self.stream {
             Stream::Tcp(stream) => stream.write_all(bytes),
@@ -178,7 +177,7 @@ impl Connection {
         }
     }
 
-    /// Writes no more, and goes on reading.
+    /// Shuts down the writing half; reading continues.
     pub fn shutdown_write(&self) {
         let how = std::net::Shutdown::Write;
         let done = match &self.stream {
@@ -188,7 +187,7 @@ impl Connection {
         done.expect("it is connected");
     }
 
-    /// Closes so that the daemon sees a reset.
+    /// Closes the connection with a reset.
     pub fn reset(self) {
         let fd: BorrowedFd<'_> = match &self.stream {
             Stream::Tcp(stream) => stream.as_fd(),
@@ -197,13 +196,13 @@ impl Connection {
         rustix::net::sockopt::set_socket_linger(fd, Some(Duration::ZERO)).expect("it is a socket");
     }
 
-    /// The whole next answer; an announced `100 Continue` is skipped.
+    /// The next response with its body; skips a `100 Continue`.
     #[track_caller]
     pub fn response(&mut self) -> Response {
         self.try_response().expect("an answer comes")
     }
 
-    /// The whole next answer to a request without a body in its answer: HEAD.
+    /// The next response to a HEAD request, which has no body.
     #[track_caller]
     pub fn response_to_head(&mut self) -> Response {
         let response = self.head();
@@ -211,10 +210,10 @@ impl Connection {
         response
     }
 
-    /// The whole next answer.
+    /// The next response with its body.
     ///
     /// # Errors
-    /// When the daemon hangs up before it is whole, or is too late.
+    /// When the daemon disconnects before it is complete, or takes too long.
     pub fn try_response(&mut self) -> io::Result<Response> {
         let mut response = self.try_head()?;
         while response.status / 100 == 1 {
@@ -226,7 +225,7 @@ impl Connection {
         Ok(response)
     }
 
-    /// Status line and headers of the next answer; the body can be read in pieces.
+    /// Status and headers of the next response; the body can then be read in pieces.
     #[track_caller]
     pub fn head(&mut self) -> Response {
         self.try_head().expect("an answer comes")
@@ -257,7 +256,7 @@ impl Connection {
     /// The next bytes of the body, as they were framed; `None` at its end.
     ///
     /// # Errors
-    /// `UnexpectedEof` when the daemon hangs up in the middle.
+    /// `UnexpectedEof` when the daemon disconnects in the middle.
     pub fn piece(&mut self) -> io::Result<Option<Vec<u8>>> {
         match self.framing {
             Framing::Length(0) => Ok(None),
@@ -286,7 +285,7 @@ impl Connection {
         }
     }
 
-    /// The next block of an event stream without the blank line that ends it, comments included; `None` at the end.
+    /// The next block of an event stream, without the blank line that ends it but with comments; `None` at the end.
     #[track_caller]
     pub fn block(&mut self) -> Option<String> {
         loop {
@@ -315,13 +314,13 @@ impl Connection {
         }
     }
 
-    /// The data of all events that are left.
+    /// The data of all remaining events.
     #[track_caller]
     pub fn rest(&mut self) -> Vec<String> {
         std::iter::from_fn(|| self.data()).collect()
     }
 
-    /// Whether the daemon has hung up; what it says before is dropped.
+    /// Whether the daemon has disconnected; discards anything that it sends before.
     pub fn is_closed(&mut self) -> bool {
         loop {
             self.unread.clear();
@@ -332,7 +331,7 @@ impl Connection {
         }
     }
 
-    /// Takes everything up to the first of these bytes, and them too.
+    /// Takes everything up to and including `end`.
     fn through(&mut self, end: &[u8]) -> io::Result<Vec<u8>> {
         let mut looked = 0;
         loop {
@@ -344,7 +343,7 @@ impl Connection {
         }
     }
 
-    /// Reads until so many bytes are there.
+    /// Reads until `n` bytes are buffered.
     fn fill(&mut self, n: usize) -> io::Result<()> {
         let mut bytes = vec![0; self.n_read];
         while self.unread.len() < n {
@@ -363,7 +362,7 @@ impl Connection {
     }
 }
 
-/// A request as it goes over the wire.
+/// The bytes of a request.
 pub fn written(method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
     let has = |name: &str| headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
     let mut head = format!("{method} {path} HTTP/1.1\r\n");

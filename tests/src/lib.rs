@@ -1,7 +1,7 @@
 //! The harness: the real `beastd` and `beastctl`, each test in a home of its own.
 //!
-//! It knows the programs as files and the protocol as a crate, and never what is inside of either: what is tested is
-//! what users run. Only [`eventually`] sleeps; everything else waits for something that happens.
+//! It knows the programs as files and the protocol as a crate, and never their internals, so that the tests cover
+//! what users run. Only [`eventually`] sleeps; everything else waits for events.
 
 mod beast;
 mod client;
@@ -24,14 +24,13 @@ pub use client::{Answer, Client};
 pub use home::{Gate, Home};
 pub use program::{Output, Running, run};
 
-/// The end of all patience with something that happens within milliseconds on an idle machine, and may take seconds on
-/// a busy one.
+/// Time limit for anything that takes milliseconds on an idle machine, and may take seconds on a busy one.
 const LIMIT: Duration = Duration::from_secs(20);
-/// The same for a whole program or answer.
+/// Time limit for a whole program or answer.
 pub const LONG_LIMIT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(5);
 
-/// Waits until something holds.
+/// Waits until the condition holds.
 ///
 /// # Panics
 /// When it does not within 20 seconds.
@@ -40,7 +39,7 @@ pub fn eventually(condition: impl FnMut() -> bool) {
     assert!(holds_within(LIMIT, condition), "this did not happen within {LIMIT:?}");
 }
 
-/// Whether something holds before the limit is over.
+/// Whether the condition holds within the time limit.
 pub fn holds_within(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
     let began = Instant::now();
     while !condition() {
@@ -57,7 +56,7 @@ pub fn project(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the project").join(path)
 }
 
-/// Another's model, which `.ci/foreign-model` gets; where there is none a test says that it is skipped.
+/// Another maker's model, which `.ci/foreign-model` downloads. Without it, prints that the test is skipped.
 pub fn foreign_model() -> Option<PathBuf> {
     let path = project("target/models/SmolLM2-135M-Instruct.Q4_1.gguf");
     if path.is_file() {
@@ -67,9 +66,9 @@ pub fn foreign_model() -> Option<PathBuf> {
     None
 }
 
-/// Says that this test does not run here, and why, where the test runner does not hide it.
+/// Prints that this test is skipped and why, bypassing the test runner's capture.
 pub fn skip(reason: &str) {
     let thread = std::thread::current();
-    // Not by a macro: what those print is shown for failed tests alone. Nothing is lost when nobody listens.
+    // Written directly, because the output of macros is shown only for failed tests. A closed stderr does not matter.
     let _ = writeln!(std::io::stderr(), "skipped: {}: {reason}", thread.name().unwrap_or("a test"));
 }

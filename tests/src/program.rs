@@ -1,4 +1,4 @@
-//! A program from its start to its end, with everything it says.
+//! Runs a program from start to end and captures its output.
 
 use std::fmt;
 use std::io::{Read, Write};
@@ -10,26 +10,24 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::{LONG_LIMIT, holds_within};
 
-/// What a program has said and how it ended.
+/// The output of a program and how it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Output {
-    /// `None` after a signal.
+    /// The exit code; `None` after a signal.
     pub code: Option<i32>,
-    /// What it printed.
     pub stdout: String,
-    /// What it said beside that.
     pub stderr: String,
 }
 
 impl Output {
-    /// The answer of a program that has to say nothing else.
+    /// stdout of a program that succeeded and printed nothing on stderr.
     #[track_caller]
     pub fn answer(&self) -> &str {
         assert_eq!((self.code, self.stderr.as_str()), (Some(0), ""), "{self}");
         self.stdout.strip_suffix('\n').expect("an answer ends with a newline")
     }
 
-    /// The one line of a program that has failed with this code and printed nothing.
+    /// The single line on stderr of a program that failed with this code and printed nothing on stdout.
     #[track_caller]
     pub fn failure(&self, code: i32) -> &str {
         assert_eq!((self.code, self.stdout.as_str()), (Some(code), ""), "{self}");
@@ -51,12 +49,12 @@ pub fn run(command: &mut Command, stdin: impl Into<Vec<u8>>) -> Output {
     Running::start(command, stdin).finish()
 }
 
-/// A program that runs. Dropped, it is killed.
+/// A running program, killed on drop.
 #[derive(Debug)]
 pub struct Running {
     child: Child,
     stdout: Option<ChildStdout>,
-    /// What was read of stdout before its end.
+    /// What has been read of stdout so far.
     begun: Vec<u8>,
     stderr: Option<JoinHandle<Vec<u8>>>,
 }
@@ -72,14 +70,14 @@ impl Running {
             .expect("the program is there");
         let stdin_bytes = stdin.into();
         let mut stdin = child.stdin.take().expect("it is a pipe");
-        // In threads, so that neither side waits for the other. A program may end without having read everything.
+        // Threads, so that neither side blocks the other. A program may end without having read everything.
         std::thread::spawn(move || stdin.write_all(&stdin_bytes));
         let stderr = child.stderr.take().map(read_all);
         let stdout = child.stdout.take();
         Self { child, stdout, begun: Vec::new(), stderr }
     }
 
-    /// Waits until something is on stdout.
+    /// Waits until there is output on stdout.
     #[track_caller]
     pub fn wait_for_output(&mut self) {
         let stdout = self.stdout.as_mut().expect("nobody has closed it");
@@ -92,22 +90,21 @@ impl Running {
         self.begun.extend(&bytes[..n]);
     }
 
-    /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("the program has not been waited for");
     }
 
-    /// Sends a signal to all programs of its process group, which must be its own.
+    /// Sends a signal to the program's process group, which must be its own.
     pub fn signal_group(&self, signal: Signal) {
         kill_process_group(Pid::from_child(&self.child), signal).expect("the program has not been waited for");
     }
 
-    /// Reads stdout no more.
+    /// Closes our end of its stdout.
     pub fn close_stdout(&mut self) {
         self.stdout = None;
     }
 
-    /// Waits for the end.
+    /// Waits for its end.
     #[track_caller]
     pub fn finish(mut self) -> Output {
         let stdout = self.stdout.take().map(read_all);
@@ -127,7 +124,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended.
+        // Fails if it has ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -136,7 +133,7 @@ impl Drop for Running {
 fn read_all(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
     std::thread::spawn(move || {
         let mut bytes = Vec::new();
-        // What came before an error is what there is to see.
+        // After an error, what was read before it is the result.
         let _ = pipe.read_to_end(&mut bytes);
         bytes
     })

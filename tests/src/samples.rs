@@ -1,4 +1,4 @@
-//! Texts and requests. The built-in model has seen little of the world: what it is asked here is about software.
+//! Texts and requests. They are all about software, because the built-in model has seen little else.
 
 use beast_protocol::{Generate, Message, Role, Sampling};
 use serde_json::{Value, json};
@@ -9,11 +9,10 @@ use crate::project;
 pub const TEXT: &str = "Redis is a server that keeps data in memory. It stores strings, lists, sets and hashes, answers over \
     a simple protocol, and writes its data to disk from time to time so that a restart loses little of it.\n";
 
-/// A diff that adds a function of so many lines, some 17 tokens each.
+/// A diff that adds a function of `n_lines` lines, about 17 tokens each.
 ///
-/// Whatever its length, the model has no doubt about the subject line: also at temperature 1 it says the same nine
-/// times of ten. So nothing depends on the last bits of its numbers, which are others for every size of a batch and on
-/// every CPU.
+/// Whatever its length, the model is certain of the subject line: even at temperature 1, nine of ten answers are the
+/// same. So nothing depends on rounding, which differs with the size of a batch and the CPU.
 pub fn diff(function: &str, n_lines: usize) -> String {
     let lines: String = (0..n_lines).map(|n| format!("+    value_{n} = read(path, {n})\n")).collect();
     format!(
@@ -23,12 +22,12 @@ pub fn diff(function: &str, n_lines: usize) -> String {
     )
 }
 
-/// What the model says of [`diff`].
+/// The subject line that the model writes for [`diff`].
 pub fn subject(function: &str) -> String {
     format!("Add {function} function")
 }
 
-/// A text of so many sentences, no two of them equal; about ten tokens each.
+/// A text of `n_sentences` different sentences of about ten tokens each.
 pub fn document(n_sentences: usize) -> String {
     const THINGS: [&str; 7] = ["parser", "server", "index", "cache", "driver", "package", "module"];
     const DEEDS: [&str; 5] = ["was renamed", "is faster now", "was removed", "reads less data", "has a new test"];
@@ -36,8 +35,8 @@ pub fn document(n_sentences: usize) -> String {
     (1..=n_sentences).map(sentence).collect()
 }
 
-/// A text of at least so many bytes, in paragraphs, no two sentences equal. Its words are long and single tokens of the
-/// built-in model: a byte costs a third of what it costs in [`document`].
+/// A text of at least `n_bytes` bytes, in paragraphs of different sentences. Its words are long and single tokens of
+/// the built-in model: per byte it costs a third of what [`document`] does.
 pub fn book(n_bytes: usize) -> String {
     const KINDS: [&str; 7] =
         ["additional", "available", "distributed", "different", "multiple", "standard", "specified"];
@@ -76,7 +75,7 @@ pub fn book(n_bytes: usize) -> String {
         if text.len() >= n_bytes {
             break;
         }
-        // The lengths have no common divisor, so it is long before a sentence comes again.
+        // The lengths have no common divisor, so sentences repeat only after a long time.
         let (kind, thing, manner, deed) = (KINDS[n % 7], THINGS[n % 11], MANNERS[n / 7 % 4], DEEDS[n / 11 % 6]);
         let (part, other) = (PARTS[n % 13], PARTS[n / 13 % 13]);
         text += &format!("The {kind} {thing} {manner} {deed} {part} {other}.");
@@ -85,7 +84,7 @@ pub fn book(n_bytes: usize) -> String {
     text
 }
 
-/// A request with this text as the user's turn, greedy as the built-in model wants it.
+/// A request with this text as the user's turn, greedy, as the built-in model requires.
 pub fn ask(text: &str) -> Generate {
     let message = Message::new(Role::User, text);
     Generate { messages: vec![message], ..Generate::default() }
@@ -105,14 +104,13 @@ pub fn instructed(prompt: &str, text: &str) -> Generate {
     Generate { messages: vec![message(Role::System, system), message(Role::User, text)], ..Generate::default() }
 }
 
-/// A request for exactly `n` tokens: chosen almost at random, so that nearly each of them is text, and the model's wish
-/// to end is ignored. A thousand take seconds.
+/// A request for exactly `n` tokens: sampled almost at random, so that nearly every one yields text, and with
+/// end-of-turn tokens ignored. A thousand take seconds.
 pub fn babble(n: u32) -> Generate {
     Generate { max_tokens: Some(n), ignore_eos: true, sampling: at_random(), ..ask("Tell me everything.") }
 }
 
-/// The same in words for `beastctl`, which cannot ignore the end: with this seed it does not come for a thousand
-/// tokens.
+/// The same for `beastctl`, which cannot ignore end-of-turn tokens: with this seed none occurs for a thousand tokens.
 pub const BABBLE: [&str; 12] =
     ["ask", "Tell me everything.", "--temp", "5", "--top-k", "0", "--top-p", "1", "--min-p", "0", "--seed", "1"];
 
@@ -132,7 +130,7 @@ pub fn chat(text: &str) -> Value {
     json!({ "messages": [{ "role": "user", "content": text }] })
 }
 
-/// The same for exactly `n` tokens: what [`babble`] is on the socket.
+/// The same for exactly `n` tokens, like [`babble`] on the socket.
 pub fn chat_babble(n: u32) -> Value {
     let mut body = chat("Tell me everything.");
     for (name, value) in [("max_tokens", n), ("temperature", 2), ("top_k", 0), ("top_p", 1), ("min_p", 0), ("seed", 1)]

@@ -56,7 +56,7 @@ def turn(role: str, content: str, **more) -> dict:
 
 
 def call(name: str, number: int, **arguments) -> dict:
-    # Mistral takes only ids of nine letters and digits.
+    # Mistral accepts only ids of nine letters and digits.
     return {"id": f"callid00{number}", "type": "function", "function": {"name": name, "arguments": arguments}}
 
 
@@ -92,7 +92,7 @@ TOOLS = [
     ),
 ]
 
-# Kinds of schema that some templates cannot write.
+# Schemas that some templates cannot render.
 RICH = function(
     "rich",
     "Everything",

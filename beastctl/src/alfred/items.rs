@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 
 use crate::{output::excerpt, prompts};
 
-/// The prompt for questions; whatever is typed can be one.
+/// The prompt for questions, which any typed text can be.
 const ASK: &str = "ask";
-/// More columns of a text are no help in a row.
+/// Most columns of a text in a row; more do not help.
 const MAX_SHOWN: usize = 60;
 
-/// A row for each prompt that what was typed may mean, and one for a question. `text` is what was selected before, if
-/// anything; otherwise the text follows the name, and without one the clipboard is meant.
+/// A row for each prompt that the query may name, and one for a question. `text` is the text that was selected
+/// before, if any; otherwise the text follows the prompt's name, and if it is missing too the clipboard is used.
 pub(super) fn items(query: &str, text: &str, folder: Option<&Path>) -> Value {
     let query = query.trim();
     let (name, rest) = query.split_once(char::is_whitespace).unwrap_or((query, ""));
@@ -24,12 +24,12 @@ pub(super) fn items(query: &str, text: &str, folder: Option<&Path>) -> Value {
             rows.push(row(&prompt, if has_text { text } else { rest }, folder));
         }
     }
-    // A name that is typed in full comes first, then those that begin so, then those that only contain it.
+    // A fully typed name comes first, then names that begin with it, then names that only contain it.
     let is_other = |row: &Value| row["title"] != name;
     let is_inside = |row: &Value| !row["title"].as_str().is_some_and(|title| title.starts_with(name));
     rows.sort_by_key(|row| (is_other(row), is_inside(row)));
     let question = if name == ASK { rest } else { query };
-    // Words that are no name are a question.
+    // A query that matches no name is a question.
     let place = if rows.is_empty() || name == ASK { 0 } else { rows.len() };
     rows.insert(place, ask(question, Some(text).filter(|_| has_text)));
     json!({ "items": rows })
@@ -56,7 +56,7 @@ fn row(prompt: &str, text: &str, folder: Option<&Path>) -> Value {
     })
 }
 
-/// About the `text`, where there is one.
+/// A question about `text`, if there is one.
 fn ask(question: &str, text: Option<&str>) -> Value {
     let title = match text {
         _ if question.is_empty() => "ask …".into(),
@@ -65,7 +65,8 @@ fn ask(question: &str, text: Option<&str>) -> Value {
     };
     let argument = text.unwrap_or(question);
     json!({
-        // Always in its place, which depends on what is typed and not on how often it was chosen.
+        // No `uid`, so that Alfred keeps the row's position, which depends on the query and not on how often it was
+        // chosen.
         "title": title,
         "subtitle": text.map_or("Answer a question".into(), |text| format!("A question about: {}", shown(text))),
         "arg": argument,

@@ -26,23 +26,23 @@ use crate::{
     input::Input,
 };
 
-/// Runs the rest of its arguments; then how that ended is there, whole.
+/// Runs its arguments as a command, then writes the exit status to a file atomically.
 const SHELL: &str = r#""$@"; echo $? > end.part && mv end.part end"#;
-/// A job that nobody has looked at for so long has no window any more.
+/// If no window has polled a job for this long, it has been closed.
 const UNSEEN: Duration = Duration::from_secs(10);
-/// What has ended is kept a while for a window that comes back.
+/// A finished job is kept this long, in case its window comes back.
 const KEPT: Duration = Duration::from_secs(600);
-/// The exit code of Ctrl-C, which is what stopping a job is.
+/// Stopping a job gives it the exit code of Ctrl-C.
 const STOPPED: &str = "130";
 /// Longer than any answer.
 const MAX_BYTES: u64 = 64 << 20;
 const PREFIX: &str = "job-";
-/// What fails where a file of a job cannot be written.
+/// The action in the error when a file of a job cannot be written.
 const SAVE: &str = "save the answer to";
 
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
-    /// A name that none has, or files that are gone.
+    /// The job's name is invalid, or its files are gone.
     #[error("this answer no longer exists")]
     Gone,
     #[error(transparent)]
@@ -58,7 +58,7 @@ impl Failing for JobError {
     }
 }
 
-/// How far a job is, as its window shows it.
+/// Progress of a job, as its window shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct State {
     pub(super) text: String,
@@ -83,8 +83,8 @@ impl Jobs {
         Self { folder }
     }
 
-    /// Runs `program` on `input`, away from the window that asked for it. What was lost of the input is told with its
-    /// end.
+    /// Runs `program` on `input`, independently of the window that started it. Warnings about the input are shown
+    /// when the job ends.
     pub(super) fn start(&self, program: &Path, arguments: &[OsString], input: &Input) -> Result<String, JobError> {
         let unkept = FileError::of(SAVE, &self.folder);
         let private = |path: &Path| DirBuilder::new().recursive(true).mode(0o700).create(path);
@@ -117,17 +117,18 @@ impl Jobs {
             .stdin(file::open(&folder.join("text"))?)
             .stdout(create("answer")?)
             .stderr(Stdio::from(error))
-            // Alfred ends the group of a script whose window is closed, and cancelling ends this one.
+            // A process group of its own: Alfred kills the group of a script whose window is closed, and `cancel`
+            // kills this one.
             .process_group(0)
             .spawn()?;
         fs::write(folder.join("process"), child.id().to_string())
     }
 
-    /// How far it is; from here on it counts as seen.
+    /// The state of a job. Reading it counts as polling.
     pub(super) fn state(&self, job: &str) -> Result<State, JobError> {
         let folder = self.path(job)?;
         let _ = fs::write(folder.join("seen"), "");
-        // In this order: what ends between the two is seen as ended.
+        // In this order, so that a job that ends in between counts as ended.
         let is_alive = is_alive(&folder).map_err(|_| JobError::Gone)?;
         let end = file::read_text(&folder.join("end"), MAX_BYTES).ok();
         let text = file::read(&folder.join("answer"), MAX_BYTES).map_err(|_| JobError::Gone)?;
@@ -137,7 +138,7 @@ impl Jobs {
         let text = shown(&text, is_running);
         let (text, footer) = match end.as_deref().map(str::trim) {
             None if is_running => return Ok(State::running(text)),
-            // Its words may tell of a loss.
+            // stderr may hold a warning about the input.
             Some("0") => (text, words),
             Some(STOPPED) => (text, "stopped".into()),
             end => {
@@ -162,9 +163,9 @@ impl Jobs {
         Ok(())
     }
 
-    /// Ends what nobody looks at, and removes what is old.
+    /// Kills jobs that no window polls, and removes old ones.
     pub(super) fn sweep(&self) {
-        // No folder, no jobs.
+        // Without the folder there are no jobs.
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
         for entry in entries.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes())) {
             let folder = entry.path();
@@ -176,15 +177,15 @@ impl Jobs {
                 Ok(true) if age("seen") > UNSEEN => kill(&folder),
                 Ok(true) => {}
                 Ok(false) if age("seen") <= KEPT => {}
-                // Another process is about to start it.
+                // Another process is about to start this job.
                 Err(_) if age(".") <= UNSEEN => {}
-                // Also one that was left half made.
+                // Includes jobs whose start failed halfway.
                 Ok(false) | Err(_) => drop(fs::remove_dir_all(&folder)),
             }
         }
     }
 
-    /// A job's name comes back from Alfred, and leads nowhere else.
+    /// The folder of a job. Its name comes from Alfred, so it must not lead elsewhere.
     fn path(&self, job: &str) -> Result<PathBuf, JobError> {
         let is_name = !job.is_empty() && job.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
         if is_name { Ok(self.folder.join(format!("{PREFIX}{job}"))) } else { Err(JobError::Gone) }
@@ -195,7 +196,7 @@ fn is_alive(folder: &Path) -> io::Result<bool> {
     lock::is_held(&file::open(&folder.join("error"))?)
 }
 
-/// Only for a job that is alive, whose number nobody else can have.
+/// Only for a job that is alive, whose process id therefore cannot have been reused.
 fn kill(folder: &Path) {
     let number = file::read_text(&folder.join("process"), MAX_BYTES).ok().and_then(|text| text.trim().parse().ok());
     if let Some(pid) = number.and_then(Pid::from_raw) {
@@ -203,7 +204,7 @@ fn kill(folder: &Path) {
     }
 }
 
-/// What a person can read of it: a running job may have written half a character.
+/// The text to display. A running job may have written only part of a character.
 fn shown(bytes: &[u8], is_running: bool) -> String {
     let bytes = match std::str::from_utf8(bytes) {
         Err(error) if is_running && error.error_len().is_none() => &bytes[..error.valid_up_to()],

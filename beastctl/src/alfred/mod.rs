@@ -23,9 +23,9 @@ use crate::{
     wait::Wait,
 };
 
-/// Seconds between two looks at an answer; Alfred takes 0.1 to 5.
+/// Polling interval for an answer, in seconds; Alfred accepts 0.1 to 5.
 const RERUN: f64 = 0.2;
-/// An answer that takes longer is given up: nobody watches a window for so long.
+/// Time limit for an answer: nobody watches a window for longer.
 const LIMIT: Duration = Duration::from_secs(600);
 
 pub(super) fn run(context: &Context, verb: AlfredVerb) -> Result<()> {
@@ -54,7 +54,7 @@ fn start(context: &Context, prompt: &str, question: &str) -> Result<Value> {
         question => command.extend(["ask".into(), "--".into(), question.into()]),
     }
     let jobs = jobs()?;
-    // Whoever opens a new window has closed the one before.
+    // Opening a new window closes the one before.
     jobs.sweep();
     let job = jobs.start(&env::current_exe()?, &command, &input)?;
     Ok(view_of(&job, &State::running(String::new())))
@@ -70,19 +70,19 @@ fn view_of(job: &str, State { text, footer, is_running }: &State) -> Value {
         view["rerun"] = json!(RERUN);
         view["variables"] = json!({ "beast_job": job });
     } else {
-        // What is typed now is a new question.
+        // Text typed from now on is a new question.
         view["variables"] = json!({ "beast_job": "", "beast_last": job });
     }
     view
 }
 
-/// The whole text each time: so nothing depends on what the window shows already.
+/// Always contains the whole text, so that it does not matter what the window shows already.
 fn text_view(text: &str, footer: &str) -> Value {
     json!({
         "response": text,
         "footer": footer,
         "behaviour": { "response": "replace", "scroll": "end" },
-        // Without a job nothing is asked for again.
+        // Without a job, Alfred stops polling.
         "variables": { "beast_job": "" },
     })
 }
@@ -91,7 +91,7 @@ fn failed(error: Failure) -> Value {
     text_view(&error.line().unwrap_or_else(|| error.to_string()), "failed")
 }
 
-/// Alfred names a folder for each workflow; without it, ours.
+/// The jobs in the folder that Alfred sets for each workflow, or else in our cache folder.
 fn jobs() -> Result<Jobs> {
     let folder = env::var_os("alfred_workflow_cache").map(PathBuf::from).filter(|folder| folder.is_absolute());
     let folder = match folder {

@@ -1,4 +1,4 @@
-//! Where the numbers come from: machine, model, build and time.
+//! The origin of the numbers: machine, model, build and time.
 
 use std::{path::PathBuf, time::SystemTime};
 
@@ -16,7 +16,7 @@ use crate::{
 };
 
 const CLIENT: &str = env!("CARGO_PKG_VERSION");
-/// Of the object that `--json` prints; raised when a name changes its meaning.
+/// Format of the `--json` object; raised when the meaning of a name changes.
 const FORMAT: u32 = 1;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -33,7 +33,7 @@ pub(super) struct About {
 }
 
 impl About {
-    /// `status` is that of a daemon with the settings that are measured.
+    /// `status` comes from a daemon with the measured settings.
     pub(super) fn new(machine: Machine, status: &Status, lab: &Lab<'_>, trust: Trust, now: SystemTime) -> Self {
         Self {
             machine,

@@ -5,25 +5,25 @@ use std::{collections::HashMap, fs, path::Path, time::Duration};
 use super::BenchError;
 use crate::wait::{Wait, WaitError};
 
-/// How long is looked.
+/// How long to watch the machine.
 const GLANCE: Duration = Duration::from_millis(500);
-/// More than this share of all cores in use by others is not idle.
+/// The machine is not idle if other programs use more than this share of all cores.
 const LIMIT: f64 = 0.10;
-/// How many are named, and who is worth it: a share of one core.
+/// How many programs to name, and the share of one core that makes one worth naming.
 const N_NAMED: usize = 3;
 const WORTH_NAMING: f64 = 0.05;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Trust {
     Idle,
-    /// This system does not tell.
+    /// The system does not report it.
     Unknown,
-    /// Others used it, and it was measured nevertheless.
+    /// Other programs used the machine, but the measurement was forced.
     Busy(String),
 }
 
 impl Trust {
-    /// Refuses a machine that others use, unless `is_forced`.
+    /// Refuses to measure while other programs use the machine, unless `is_forced`.
     pub(super) fn judge(busy: Option<Busy>, is_forced: bool) -> Result<Self, BenchError> {
         match busy {
             None => Ok(Trust::Unknown),
@@ -48,7 +48,7 @@ impl Trust {
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Busy {
-    /// Of all cores, 0 to 1.
+    /// Share of all cores that other programs use, 0 to 1.
     share: f64,
     /// The busiest programs and their shares of one core.
     top: Vec<(String, f64)>,
@@ -63,14 +63,14 @@ impl Busy {
     }
 }
 
-/// Looks for half a second; `None` where `proc` tells nothing.
+/// Watches for half a second; `None` if `proc` has no such information.
 pub(super) fn look(proc: &Path, wait: &Wait) -> Result<Option<Busy>, WaitError> {
     let Some(before) = Times::read(proc) else { return Ok(None) };
     wait.pause(GLANCE)?;
     Ok(Times::read(proc).map(|after| after.since(&before)))
 }
 
-/// What was computed since the machine started, in ticks.
+/// CPU time since boot, in ticks.
 #[derive(Debug)]
 struct Times {
     n_total: u64,
@@ -82,8 +82,7 @@ struct Times {
 impl Times {
     fn read(proc: &Path) -> Option<Self> {
         let stat = fs::read_to_string(proc.join("stat")).ok()?;
-        // user, nice, system, idle, waiting for disks, interrupts (two), and what a hypervisor gave to others. What
-        // follows is part of user time already.
+        // user, nice, system, idle, iowait, irq, softirq and steal. The remaining fields are included in user time.
         let all = stat.lines().next()?.strip_prefix("cpu ")?.split_whitespace().take(8);
         let all: Vec<u64> = all.map(str::parse).collect::<Result<_, _>>().ok()?;
         let is_core = |line: &&str| line.starts_with("cpu") && !line.starts_with("cpu ");
@@ -111,13 +110,13 @@ impl Times {
     }
 }
 
-/// Name and ticks of each. One that ends meanwhile is left out.
+/// Name and ticks of each program. One that ends meanwhile is left out.
 fn programs(proc: &Path) -> HashMap<u32, (String, u64)> {
     let entries = fs::read_dir(proc).into_iter().flatten().flatten();
     let program = |entry: fs::DirEntry| {
         let pid = entry.file_name().to_str()?.parse().ok()?;
         let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
-        // The name stands in brackets and may hold brackets of its own.
+        // The name is in parentheses and may itself contain some.
         let (head, fields) = stat.rsplit_once(") ")?;
         let (_, name) = head.split_once('(')?;
         let ticks = |n| fields.split(' ').nth(n)?.parse::<u64>().ok();

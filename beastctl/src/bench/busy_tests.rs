@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::exit::Failing;
 
-/// A `/proc` of two cores: ticks of user, idle and stolen time, and the ticks of each program.
+/// A fake `/proc` of two cores: ticks of user, idle and stolen time, and the ticks of each program.
 fn proc(user: u64, idle: u64, stolen: u64, programs: &[(u32, &str, u64)]) -> (TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().to_owned();
@@ -37,7 +37,7 @@ fn the_busiest_are_named() {
 fn a_machine_that_others_use_is_refused() {
     let error = Trust::judge(Some(busy(30, 70, 0, &[])), false).unwrap_err();
     expect!["cannot measure now: other programs use 30 % of the cores; try: repeat the command when the machine is idle, or pass --force for unreliable numbers; exit 75"].assert_eq(&format!("{error}; try: {}; exit {}", error.hint().unwrap(), error.exit_code()));
-    // What a hypervisor gives to others is missing here just as much.
+    // Time that the hypervisor gives to other machines is missing here too.
     assert!(Trust::judge(Some(busy(0, 80, 20, &[])), false).is_err());
 }
 

@@ -1,4 +1,4 @@
-//! `beastctl bench --calibrate`: beastd measures itself and saves the results; this shows progress and results.
+//! `beastctl bench --calibrate`: beastd measures itself and saves the results; this shows the progress and the results.
 
 use std::{
     fs::File,
@@ -30,7 +30,7 @@ use crate::{
     wait::Wait,
 };
 
-/// A line of beastd is some hundred bytes, its result a few thousand.
+/// A line from beastd has about a hundred bytes, its result a few thousand.
 const MAX_LINE: usize = 1024 * 1024;
 
 pub(super) fn run(
@@ -69,7 +69,7 @@ struct Found {
 }
 
 fn calibrate(options: &BenchOptions, program: &Path, wait: &Wait, steps: &mut Steps) -> Result<Found> {
-    // Only for its words: what it finds belongs among the user's own files.
+    // Only stderr goes to this folder: the results belong with the user's own files.
     let home = Home::new()?;
     let words = home.words(0);
     let mut command = OwnChild::command(program);

@@ -11,13 +11,13 @@ use crate::output::{
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Line {
-    /// How far it is.
+    /// Measurements done, measurements in all, and the next one.
     Progress { n_done: u32, n_total: u32, what: String },
-    /// What it has found, as it is kept.
+    /// The results, as saved.
     Calibration(Value),
-    /// Where that is kept.
+    /// Path of the saved results.
     Written(String),
-    /// What a later version may say.
+    /// An event that a later version may send.
     #[serde(skip)]
     Other,
 }
@@ -73,7 +73,7 @@ struct Variant {
     decode_tps: f64,
 }
 
-/// Milliseconds for so many at once.
+/// Milliseconds for a number of tokens or sequences at once.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 struct Point {
     #[serde(alias = "n_tokens", alias = "n_seqs")]
@@ -82,7 +82,7 @@ struct Point {
 }
 
 impl Calibration {
-    /// `None` when something is missing that has to be there.
+    /// `None` when a required value is missing.
     pub(super) fn parse(object: &Value) -> Option<Self> {
         Self::deserialize(object).ok()
     }
@@ -123,7 +123,7 @@ impl Setup {
     }
 }
 
-/// The time of so many at once, compared with the first of them: with one, where one was measured.
+/// A table of times by number, each compared with the first, which is the time for one where that was measured.
 fn curve(key: &'static str, title: &str, points: &[Point], noun: &str, n_chosen: u32) -> Group {
     let row = |Point { n, ms }: &Point| {
         let each = ms / f64::from((*n).max(1));

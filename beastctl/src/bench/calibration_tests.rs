@@ -69,7 +69,7 @@ fn what_was_found_is_shown_with_what_was_chosen() {
     .assert_eq(&table_text(&table, Layout { width: 100, is_utf8: true }));
 }
 
-/// Half a calibration would be shown as if nothing had been measured.
+/// An incomplete calibration would be shown as if values had not been measured.
 #[test]
 fn what_lacks_something_is_refused() {
     for name in ["measured_at", "machine", "model", "chosen", "variants", "prefill", "verify", "decode"] {

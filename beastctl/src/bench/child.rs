@@ -1,5 +1,5 @@
-//! A program that must not outlive this one, however this one ends: more than `program` can promise, which has no
-//! guard.
+//! Child processes that must not outlive this process, however it ends. `program` cannot promise that, because it has
+//! no guard process.
 
 use std::{
     ffi::OsStr,
@@ -9,18 +9,18 @@ use std::{
     process::{Child, Command, ExitStatus, Stdio},
 };
 
-/// Hears whom it watches, and at the end that all is well. When its stdin ends without that, which is what happens when
-/// we are gone, it kills the program and removes the folder.
+/// The guard. It reads the child's process id from stdin, and finally `well` if all went well. If stdin ends without
+/// that, because this process has died, it kills the child and removes the folder.
 const GUARD: &str = "trap '' HUP INT TERM; child=; \
     while read -r line; do case $line in well) exit 0;; *) child=$line;; esac; done; \
     [ -z \"$child\" ] || kill -9 \"$child\"; /bin/rm -rf -- \"$1\"";
 
-/// Tells the guard who it is, as its first deed, and becomes the program. So there is no moment in which the program
-/// runs and nobody watches.
+/// Sends the child's own process id to the guard before anything else, then becomes the program. So the program never
+/// runs unguarded.
 const START: &str = "echo $$ >&0; exec \"$@\" </dev/null";
 
-/// A program of ours. Dropped, it is killed; and should this process be ended in a way that drops nothing, a shell that
-/// waits for just that does it, and removes the program's folder as well.
+/// A guarded child process, killed on drop. If this process dies without dropping it, the guard kills the child and
+/// removes its folder.
 #[derive(Debug)]
 pub(super) struct OwnChild {
     pub(super) child: Child,
@@ -28,14 +28,15 @@ pub(super) struct OwnChild {
 }
 
 impl OwnChild {
-    /// What is to be started by [`OwnChild::spawn`]; nothing will be on its stdin.
+    /// A command for [`OwnChild::spawn`]; its stdin will be empty.
     pub(super) fn command(program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", START, "sh"]).arg(program);
         command
     }
 
-    /// Starts the program, which lives in `folder`. Ctrl-C is for us: it is ended in our own way.
+    /// Starts a program whose files are in `folder`. It gets a process group of its own, so that Ctrl-C reaches only
+    /// this process, which then ends it in order.
     pub(super) fn spawn(command: &mut Command, folder: &Path) -> io::Result<Self> {
         let mut guard = Command::new("/bin/sh")
             .args(["-c", GUARD, "sh"])
@@ -49,7 +50,7 @@ impl OwnChild {
         match command.process_group(0).stdin(line).spawn() {
             Ok(child) => Ok(Self { child, guard: Some(guard) }),
             Err(error) => {
-                // Nobody is there to be watched.
+                // There is no child to guard.
                 let _ = guard.stdin.take().map(|mut stdin| stdin.write_all(b"well\n"));
                 let _ = guard.wait();
                 Err(error)
@@ -64,7 +65,7 @@ impl OwnChild {
 
 impl Drop for OwnChild {
     fn drop(&mut self) {
-        // Has no effect on one that has ended and was waited for: its id may be another's by now.
+        // Has no effect on a child that has been waited for, whose process id may have been reused.
         let _ = self.child.kill();
         let _ = self.child.wait();
         let Some(mut guard) = self.guard.take() else { return };

@@ -2,7 +2,7 @@ use std::{io::Read, os::unix::process::ExitStatusExt};
 
 use super::*;
 
-/// Its stdout ends when nobody holds it any more: neither the program nor what it has started.
+/// Waits for the end of stdout, which comes when no process holds it any more: neither the program nor its children.
 fn is_gone(stdout: Option<std::process::ChildStdout>) -> bool {
     stdout.unwrap().read_to_end(&mut Vec::new()).is_ok()
 }
@@ -11,7 +11,7 @@ fn folder() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
 }
 
-/// Runs until it is killed.
+/// A program that runs until it is killed.
 fn endless() -> Command {
     let mut command = OwnChild::command("tail");
     command.args(["-f", "/dev/null"]).stdout(Stdio::piped());
@@ -29,7 +29,7 @@ fn a_program_of_ours_does_not_outlive_its_handle() {
     assert!(folder.path().exists(), "whoever made it removes it");
 }
 
-/// What happens when this process is killed: the pipe to the guard ends without a word.
+/// Simulates the death of this process: the pipe to the guard ends without `well`.
 #[test]
 fn the_guard_kills_it_when_we_are_gone() {
     let folder = folder();

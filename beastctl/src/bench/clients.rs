@@ -1,4 +1,4 @@
-//! Several clients at once: total throughput, and what each client gets.
+//! Several clients at once: total throughput, and each client's share.
 
 use std::{
     thread,
@@ -27,9 +27,9 @@ use crate::{
 
 pub(super) const PLAN: Plan = Plan { name: "clients", title: "several clients at once", weight: 6.0, measure };
 
-/// How many clients; a quick look leaves the last away.
+/// Numbers of clients; a quick run skips the last one.
 const N_CLIENTS: [usize; 4] = [1, 2, 4, 8];
-/// Tokens of a prompt and of its answer, and of quick ones.
+/// Tokens of a prompt and of its answer: usual, and for a quick run.
 const N_PROMPT: (usize, usize) = (100, 60);
 const N_ANSWER: (u32, u32) = (48, 16);
 
@@ -55,7 +55,7 @@ fn measure(lab: &mut Lab<'_>) -> Result<Table> {
     Ok(table)
 }
 
-/// Each client has its connection before the first one asks.
+/// All clients connect before the first one sends its request.
 fn at_once(lab: &mut Lab<'_>, daemon: &Daemon, n_clients: usize) -> Result<(Vec<Answered>, Duration)> {
     let (n_prompt, n_answer) = (lab.sized(N_PROMPT.0, N_PROMPT.1), lab.sized(N_ANSWER.0, N_ANSWER.1));
     let mut clients = Vec::new();
@@ -72,7 +72,7 @@ fn ask_all(clients: Vec<(Client, Generate)>, wait: &Wait) -> Result<Vec<Answered
         let one = |(mut client, request)| scope.spawn(move || ask(&mut client, request, wait, None));
         let threads: Vec<_> = clients.into_iter().map(one).collect();
         let join = |thread: thread::ScopedJoinHandle<'_, _>| thread.join().expect("asking does not panic");
-        // All of them, also when the first has failed.
+        // Joins all threads even if the first client has failed.
         let outcomes: Vec<_> = threads.into_iter().map(join).collect();
         outcomes.into_iter().collect()
     })

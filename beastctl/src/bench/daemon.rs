@@ -1,4 +1,4 @@
-//! A separate daemon: start, wait, request, stop.
+//! A separate daemon: start it, wait for it, send requests, stop it.
 
 use std::{
     fs::File,
@@ -18,20 +18,19 @@ use crate::{
     wait::Wait,
 };
 
-/// Between two looks at a daemon that starts or ends. Often enough to be found ready soon, and too seldom to slow it
-/// down.
+/// Polling interval for a daemon that starts or stops: short enough to notice soon, long enough not to slow it down.
 const PAUSE: Duration = Duration::from_millis(10);
-/// A daemon binds its socket first of all.
+/// Time limit for binding the socket, which a daemon does first.
 const BIND_LIMIT: Duration = Duration::from_secs(30);
-/// More than the daemon gives its last requests.
+/// Longer than the daemon gives its last requests.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
 
-/// A daemon that is ready. Dropped, it is killed.
+/// A daemon that is ready. Killed on drop.
 #[derive(Debug)]
 pub(super) struct Daemon {
     child: OwnChild,
     socket: PathBuf,
-    /// What it said of itself when it was ready.
+    /// Its status when it became ready.
     pub(super) status: Status,
 }
 
@@ -42,7 +41,7 @@ pub(super) struct Answered {
 }
 
 impl Daemon {
-    /// Starts the nth daemon of this home, and waits until it is ready. `say` hears how far it is.
+    /// Starts the nth daemon of this home, and waits until it is ready. `say` receives its progress.
     pub(super) fn start(
         program: &Path,
         home: &Home,
@@ -60,7 +59,7 @@ impl Daemon {
         let mut child = OwnChild::spawn(&mut command, home.path()).map_err(|error| failed(error.to_string()))?;
         match get_ready(&mut child, &socket, wait, &mut say) {
             Ok(status) => Ok(Self { child, socket, status }),
-            // Why the connection broke off is known to the one who broke it off.
+            // The daemon knows why the connection was closed, so its own last words are the better error.
             Err(error @ (ClientError::Lost | ClientError::HungUp(_) | ClientError::Unreachable { .. })) => {
                 let status = ended(&mut child, wait, Duration::from_secs(1))?;
                 let said = status.map(|status| words_in(&words, status));
@@ -74,7 +73,7 @@ impl Daemon {
         Client::open(&self.socket, wait)?.same_version()
     }
 
-    /// Tells it to end, and waits for that: it may have something to keep for the next one.
+    /// Stops the daemon and waits, because it may have to save prefixes for the next one.
     pub(super) fn stop(mut self, wait: &Wait) -> Result<()> {
         let mut client = self.connect(wait)?;
         client.send(&Request::Shutdown, wait)?;
@@ -108,7 +107,8 @@ fn get_ready(
 fn first_connection(child: &mut OwnChild, socket: &Path, wait: &Wait) -> Result<Client, ClientError> {
     let until = Instant::now() + BIND_LIMIT;
     loop {
-        // Looked at first: what it has bound before it ended can still be found missing.
+        // Checked before looking for the socket: a daemon that binds it and then ends must not be reported as never
+        // having bound.
         let has_ended = child.status().is_ok_and(|status| status.is_some());
         match Client::open(socket, wait) {
             Err(error) if error.is_not_running() && !has_ended && Instant::now() < until => wait.pause(PAUSE)?,
@@ -117,7 +117,7 @@ fn first_connection(child: &mut OwnChild, socket: &Path, wait: &Wait) -> Result<
     }
 }
 
-/// Waits for the end of a program, but not for ever.
+/// Waits for the end of a program, with a time limit.
 fn ended(child: &mut OwnChild, wait: &Wait, limit: Duration) -> Result<Option<ExitStatus>> {
     let until = Instant::now() + limit;
     loop {
@@ -129,7 +129,7 @@ fn ended(child: &mut OwnChild, wait: &Wait, limit: Duration) -> Result<Option<Ex
     }
 }
 
-/// Asks for one answer and waits for its end; only what it took is kept. `steps` are shown meanwhile.
+/// Sends one request, waits for the end of its answer, and returns only the measurements. Shows `steps` meanwhile.
 pub(super) fn ask(
     client: &mut Client,
     request: Generate,
@@ -153,7 +153,7 @@ pub(super) fn words_in(file: &Path, status: ExitStatus) -> String {
     words_of(&beast_launchd::file::read(file, 1 << 20).unwrap_or_default(), status)
 }
 
-/// What a program said before it ended: its last words, or at least how it ended.
+/// The last words of a program that ended, or else its exit status.
 fn words_of(stderr: &[u8], status: ExitStatus) -> String {
     let words = String::from_utf8_lossy(stderr);
     let words = words.trim();

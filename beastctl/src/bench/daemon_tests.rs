@@ -2,7 +2,7 @@ use std::os::unix::process::ExitStatusExt;
 
 use super::*;
 
-/// An answer with times in milliseconds: to the first token, reading the prompt, writing the answer.
+/// An answer with these times in milliseconds: to the first token, prefill, decode.
 pub(in crate::bench) fn answered(n_prompt: u32, n_generated: u32, ms: [u64; 3]) -> Answered {
     let [first_token_us, prefill_us, decode_us] = ms.map(|ms| ms * 1000);
     Answered {

@@ -1,16 +1,16 @@
-//! Why nothing, or not everything, was measured.
+//! Why nothing was measured, or not everything.
 
 use crate::exit::{self, Failing};
 
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
-    /// Numbers of a busy machine mislead.
+    /// Numbers from a busy machine would mislead.
     #[error("cannot measure now: {0}")]
     MachineBusy(String),
-    /// Why not stands in these tables.
+    /// The reasons are in these tables.
     #[error("not measured: {0}")]
     NotMeasured(String),
-    /// `--calibrate` failed, in beastd's own words, which may end with their own advice.
+    /// `--calibrate` failed, with beastd's own message, which may include advice.
     #[error("beastd could not calibrate: {0}")]
     NotCalibrated(String),
 }

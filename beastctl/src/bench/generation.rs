@@ -14,7 +14,7 @@ use crate::exit::Result;
 
 pub(super) const PLAN: Plan = Plan { name: "generation", title: "one answer at a time", weight: 2.0, measure };
 
-/// Tokens of a usual prompt and of its answer, and of quick ones.
+/// Tokens of a usual prompt and its answer, and of a quick one.
 pub(super) const N_PROMPT: (usize, usize) = (400, 150);
 pub(super) const N_ANSWER: (u32, u32) = (64, 24);
 
@@ -36,7 +36,7 @@ fn measure(lab: &mut Lab<'_>) -> Result<Table> {
     Ok(table)
 }
 
-/// A prompt of the usual size that nobody has seen, and an answer that does not end before its time.
+/// A new prompt of the usual size, whose answer has a fixed length.
 pub(super) fn usual_request(lab: &mut Lab<'_>) -> beast_protocol::Generate {
     let n = lab.next_text();
     texts::prompt(n, lab.sized(N_PROMPT.0, N_PROMPT.1), lab.sized(N_ANSWER.0, N_ANSWER.1))
@@ -54,13 +54,13 @@ fn facts(status: &Status, speeds: &Speeds) -> Vec<Detail> {
     ]
 }
 
-/// What can be said of answers that come one at a time.
+/// Speeds of answers that are generated one at a time.
 #[derive(Debug, Default)]
 pub(super) struct Speeds {
     first_token_ms: Samples,
     prompt: Samples,
     answer: Samples,
-    /// Of the last one.
+    /// Prompt tokens of the last answer.
     n_prompt: u32,
     n_answer: u32,
 }

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::exit::{During as _, Result};
 
-/// What the daemon's places are called in it.
+/// Folders in the temporary home, by the variables that name them.
 const PLACES: [(&str, &str); 5] = [
     ("XDG_CACHE_HOME", "cache"),
     ("XDG_CONFIG_HOME", "config"),
@@ -22,19 +22,19 @@ const PLACES: [(&str, &str); 5] = [
     ("XDG_RUNTIME_DIR", "run"),
     ("XDG_STATE_HOME", "state"),
 ];
-/// What calibration has found lies beside the model, or in this folder of the cache.
+/// Calibrations are saved beside the model, or in this folder of the cache.
 const CALIBRATION: &str = "calibration";
-/// The built-in model lies in the cache, and what was found about it beside it.
+/// The built-in model is in the cache folder, and its calibration is a file beside it with this suffix.
 const BESIDE: &str = ".calibration.json";
 
-/// The folder. Dropped, it is gone.
+/// The temporary folder, removed on drop.
 #[derive(Debug)]
 pub(super) struct Home {
     folder: TempDir,
 }
 
 impl Home {
-    /// An empty world, in which the user's models are found and what calibration has measured is known.
+    /// An empty home, except that it has the user's models and calibrations.
     pub(super) fn new() -> Result<Self> {
         let home = Self::below(&env::temp_dir()).or_else(|_| Self::below(Path::new("/tmp")));
         let home = home.context("cannot create a folder for the measured daemons; set TMPDIR to another folder")?;
@@ -63,7 +63,7 @@ impl Home {
         Ok(())
     }
 
-    /// Makes a program see this world and nothing of the user's.
+    /// Makes a program use this home and none of the user's files and variables.
     pub(super) fn isolate(&self, command: &mut Command) {
         let own = env::vars_os().map(|(name, _)| name).filter(|name| name.to_string_lossy().starts_with("BEAST_"));
         for name in own {
@@ -72,7 +72,7 @@ impl Home {
         for (name, folder) in PLACES {
             command.env(name, self.path().join(folder));
         }
-        // There all places hang on this one. Elsewhere it is left alone: libraries of GPUs keep their caches below it.
+        // On macOS all paths depend on HOME. Elsewhere it stays, because GPU libraries keep their caches below it.
         if cfg!(target_os = "macos") {
             command.env("HOME", self.path());
         }
@@ -108,7 +108,7 @@ fn socket_in(home: &Path, n: u32) -> PathBuf {
     home.join(format!("{n}.sock"))
 }
 
-/// Without these files the daemon is measured as it is without calibration, and its status says so.
+/// Copies calibrations. Errors are ignored: the daemon is then measured without calibration, and its status says so.
 fn copy(from: &Path, to: &Path, is_wanted: fn(&str) -> bool) {
     let entries = fs::read_dir(from).into_iter().flatten().flatten();
     for entry in entries.filter(|entry| is_wanted(&entry.file_name().to_string_lossy())) {

@@ -13,7 +13,7 @@ fn a_home_is_ours_alone_and_gone_afterwards() {
     assert!(!path.exists());
 }
 
-/// Two runs of the same process, or what a killed one left behind, are no reason to fail.
+/// A name that another run of the same process uses, or a killed one left behind, is not an error.
 #[test]
 fn a_name_that_is_taken_is_left_alone() {
     let homes = [Home::below(&env::temp_dir()).unwrap(), Home::below(&env::temp_dir()).unwrap()];

@@ -1,4 +1,4 @@
-//! The tools of every table: daemons, answers, and progress.
+//! Tools that every table uses: daemons, answers, and progress.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ use crate::{
     wait::Wait,
 };
 
-/// Medians of three are what people expect; a quick look needs none.
+/// Repetitions for a median. A quick run measures once.
 const N_REPEATS: u32 = 3;
 
 pub(super) struct Lab<'a> {
@@ -46,12 +46,12 @@ impl<'a> Lab<'a> {
         Self { program, home, n_daemons: 0, n_texts: 0, settings, wait, steps, n_repeats, is_quick }
     }
 
-    /// Starts a daemon with these settings instead of the user's; nothing of an earlier one is restored.
+    /// Starts a daemon with these settings in place of the user's; it restores no prefixes of earlier daemons.
     pub(super) fn start(&mut self, overrides: &[(&str, &str)]) -> Result<Daemon> {
         self.start_on_kept(&[&[("prefix_disk_mib", "0")], overrides].concat())
     }
 
-    /// The same with what an earlier one has kept on disk.
+    /// Starts a daemon that may restore what an earlier one saved to disk.
     pub(super) fn start_on_kept(&mut self, overrides: &[(&str, &str)]) -> Result<Daemon> {
         self.n_daemons += 1;
         let arguments = self.settings.arguments(overrides);
@@ -60,7 +60,7 @@ impl<'a> Lab<'a> {
         Daemon::start(&self.program, &self.home, self.n_daemons, &arguments, self.wait, say)
     }
 
-    /// Where a daemon's model really lies; `None` when it is the daemon's own and unpacked for this run.
+    /// Path of a daemon's model file; `None` for the built-in model, which was unpacked for this run.
     pub(super) fn file_of(&self, model: &Model) -> Option<PathBuf> {
         let path = Path::new(&model.path);
         (!self.home.holds(path)).then(|| path.canonicalize().unwrap_or_else(|_| path.to_owned()))
@@ -75,7 +75,7 @@ impl<'a> Lab<'a> {
         self.n_texts
     }
 
-    /// The first of these, or the second for a quick look.
+    /// The first value, or the second in a quick run.
     pub(super) fn sized<T>(&self, usual: T, quick: T) -> T {
         if self.is_quick { quick } else { usual }
     }

@@ -58,14 +58,14 @@ fn plan(table: BenchTable) -> &'static Plan {
 }
 
 pub(super) fn run(context: &Context, options: &BenchOptions) -> Result<()> {
-    // Everything that is the user's to mend is found before anything is measured.
+    // Reports all mistakes that the user must fix before measuring anything.
     let program = start::program()?;
-    // From here on there may be programs that have to be ended.
+    // From here on there may be child processes to stop.
     let wait = Wait::start_with_children(context.timeout).context("cannot watch for Ctrl-C")?;
     let settings = Settings::of_user(&program, options.model.clone(), &wait)?;
     let sinks = Sinks::open(options)?;
     let trust = Trust::judge(busy::look(Path::new("/proc"), &wait)?, options.force)?;
-    // The tables say it themselves.
+    // The tables include the warning themselves.
     if let Some(warning) = trust.warning().filter(|_| !sinks.has_tables) {
         context.console.warning(&warning);
     }
@@ -73,7 +73,7 @@ pub(super) fn run(context: &Context, options: &BenchOptions) -> Result<()> {
         return calibrate::run(context, options, &program, &trust, sinks, &wait);
     }
     let is_wanted = |table: &&BenchTable| options.only.is_empty() || options.only.contains(table);
-    // In the order of their list, which is that of `--help`.
+    // In the order of `BenchTable`, which is also that of `--help`.
     let plans: Vec<&Plan> = BenchTable::value_variants().iter().filter(is_wanted).map(|table| plan(*table)).collect();
     let steps = Steps::new(context.console, plans.iter().map(|plan| plan.weight).collect());
     let mut lab = Lab::new(program, settings, Home::new()?, &wait, steps, options);
@@ -84,8 +84,7 @@ pub(super) fn run(context: &Context, options: &BenchOptions) -> Result<()> {
 
 fn measure(context: &Context, lab: &mut Lab<'_>, plans: &[&Plan], trust: Trust, mut sinks: Sinks) -> Result<()> {
     let layout = Layout::of(context.console);
-    // Also unpacks the built-in model and brings the file into the page cache, which is not to be measured with the
-    // rest.
+    // Also unpacks the built-in model and brings the file into the page cache, neither of which should be measured.
     lab.steps.set("a first start");
     let daemon = lab.start(&[])?;
     let about = About::new(Machine::look(), &daemon.status, lab, trust, SystemTime::now());
@@ -101,7 +100,7 @@ fn measure(context: &Context, lab: &mut Lab<'_>, plans: &[&Plan], trust: Trust, 
     for plan in plans {
         let table = match (plan.measure)(lab) {
             Ok(table) => table,
-            // It ends the whole run, and not only one table.
+            // A timeout or Ctrl-C ends the whole run, not just one table.
             Err(error) if error.is::<WaitError>() => return Err(error),
             Err(error) => Table::failed(plan.name, plan.title, format!("{error:#}")),
         };

@@ -6,7 +6,7 @@ use crate::{exit::Result, output::tables::Table};
 pub(super) struct Plan {
     pub(super) name: &'static str,
     pub(super) title: &'static str,
-    /// About how long it takes, compared with the others.
+    /// Approximate duration, relative to the other tables.
     pub(super) weight: f64,
     pub(super) measure: fn(&mut Lab<'_>) -> Result<Table>,
 }

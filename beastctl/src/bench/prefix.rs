@@ -1,4 +1,4 @@
-//! Time saved by the prefix cache: none, from memory, or from disk after a restart.
+//! Time saved by the prefix cache: without it, from memory, or from disk after a restart.
 
 use beast_protocol::Status;
 
@@ -14,7 +14,7 @@ use crate::exit::Result;
 pub(super) const PLAN: Plan =
     Plan { name: "prefix", title: "a short text after a long instruction", weight: 3.0, measure };
 
-/// Tokens of the instruction, and for a quick look.
+/// Tokens of the instruction: usual, and for a quick run.
 const N_INSTRUCTION: (usize, usize) = (400, 150);
 const ALONE: &str = "text alone";
 const RESTORED: &str = "restored";
@@ -61,7 +61,7 @@ impl Tally {
     }
 }
 
-/// `status` is that of a daemon that was started on what another had kept.
+/// `status` comes from a daemon that was started with the saved prefixes of another one.
 fn table(tallies: [Tally; WAYS.len()], status: &Status, is_off: bool) -> Table {
     let mut table = Table::new(PLAN.name, PLAN.title);
     if !is_off && tallies[3].n_cached.iter().all(|n| *n == 0) {

@@ -21,7 +21,7 @@ fn measure(lab: &mut Lab<'_>) -> Result<Table> {
     let mut speeds: [Speeds; 2] = Default::default();
     let mut statuses = Vec::new();
     for n in 1..=lab.n_repeats {
-        // One daemon at a time: two would share the memory, which is not what a user of either has.
+        // One daemon at a time: two would compete for memory, which users of either profile do not experience.
         for (profile, speeds) in PROFILES.iter().zip(&mut speeds) {
             lab.steps.step(format!("{profile}, {n} of {}", lab.n_repeats));
             let daemon = lab.start(&[("profile", profile)])?;

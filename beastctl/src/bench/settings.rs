@@ -11,18 +11,18 @@ use crate::{
     wait::Wait,
 };
 
-/// What a profile sets, and what would hide it.
+/// The settings that a profile sets, and those that would override them.
 const OF_PROFILE: [&str; 4] = ["profile", "n_batch", "n_ctx", "n_cells"];
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Settings {
     pub(super) model: String,
-    /// What the user has set otherwise than beastd would, by name.
+    /// The settings that differ from beastd's defaults, by name.
     own: Vec<(String, String)>,
 }
 
 impl Settings {
-    /// What `beastd --print-config` says, with another model when one was asked for.
+    /// The settings that `beastd --print-config` reports, with another model if one is given.
     pub(super) fn of_user(program: &Path, model: Option<String>, wait: &Wait) -> Result<Self> {
         let failed = |error| -> Failure {
             let SettingsError::Refused(words) = error else { return error.into() };
@@ -41,9 +41,9 @@ impl Settings {
         }
     }
 
-    /// The arguments of a daemon that is set up as the user's is, but for `overrides`.
+    /// Arguments that start a daemon with the user's settings, except for `overrides`.
     pub(super) fn arguments(&self, overrides: &[(&str, &str)]) -> Vec<String> {
-        // Who names a profile measures that, and not what was changed of it.
+        // A profile is measured as it is, without the user's changes to it.
         let is_profile = overrides.iter().any(|(key, _)| *key == "profile");
         let own = self.own.iter().map(|(key, value)| (key.as_str(), value.as_str()));
         let own = own.filter(|(key, _)| !is_profile || !OF_PROFILE.contains(key));
@@ -52,7 +52,7 @@ impl Settings {
         all.flat_map(|(key, value)| ["--set".into(), format!("{key}={value}")]).collect()
     }
 
-    /// What the user has set, in words; `None` when it is nothing.
+    /// The user's settings as text; `None` if there are none.
     pub(super) fn text(&self) -> Option<String> {
         let settings = self.own.iter().map(|(key, value)| format!("{key} = {value}"));
         (!self.own.is_empty()).then(|| settings.collect::<Vec<_>>().join(", "))

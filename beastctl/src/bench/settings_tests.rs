@@ -41,6 +41,6 @@ fn arguments_are_the_users_settings_and_then_the_table_s() {
     let settings = settings(PRINTED);
     let shown = |overrides: &[(&str, &str)]| settings.arguments(overrides).join(" ");
     expect![[r#"--set model=/models/a "b".gguf --set log_dir=none --set log=error --set draft=/home/me/draft.gguf --set governor=false --set n_batch=256 --set n_threads=1 --set profile=baseline --set repack=on --set prefix_disk_mib=0"#]].assert_eq(&shown(&[("prefix_disk_mib", "0")]));
-    // A profile is measured as it is.
+    // A profile is measured as it is, without the user's changes to it.
     expect![[r#"--set model=/models/a "b".gguf --set log_dir=none --set log=error --set draft=/home/me/draft.gguf --set governor=false --set n_threads=1 --set repack=on --set profile=beast"#]].assert_eq(&shown(&[("profile", "beast")]));
 }

@@ -18,10 +18,10 @@ pub(super) const PLAN: Plan =
 const OFF: &str = "off";
 const WAYS: [(&str, Speculation); 3] =
     [(OFF, Speculation::Off), ("lookup", Speculation::Lookup), ("draft", Speculation::Draft)];
-/// Longest answer, and that of a quick look.
+/// Most tokens of an answer: usual, and for a quick run.
 const N_ANSWER: (u32, u32) = (64, 24);
 
-/// What is asked, and what the answers have in common with it.
+/// A task, and what its answers have in common with the prompt.
 struct Task {
     key: &'static str,
     title: &'static str,
@@ -40,7 +40,8 @@ fn measure(lab: &mut Lab<'_>) -> Result<Table> {
     let mut tallies: [[Tally; WAYS.len()]; TASKS.len()] = Default::default();
     for n in 1..=lab.n_repeats {
         for (task, tallies) in TASKS.iter().zip(&mut tallies) {
-            // The ways write the same answers: what is in the prefix cache saves reading, and only writing is measured.
+            // All ways of drafting get the same requests. The prefix cache saves most of the prefill, so decoding
+            // dominates the measurement.
             let n_text = lab.next_text();
             for ((name, way), tally) in WAYS.into_iter().zip(tallies) {
                 lab.steps.step(format!("{}, {name}, {n} of {}", task.key, lab.n_repeats));
@@ -68,7 +69,7 @@ fn answers(
     requests.map(|request| Ok(lab.ask(client, request)?)).collect()
 }
 
-/// Why there is nothing to measure, as the daemon says.
+/// Why there is nothing to measure, from the daemon's status.
 fn absence(way: Speculation, status: &SpeculationStatus) -> Option<String> {
     let has = |name: &str| status.drafters.iter().any(|drafter| drafter == name);
     let missing = match way {
@@ -91,7 +92,7 @@ struct Tally {
 }
 
 impl Tally {
-    /// Several short answers are one sample.
+    /// Adds several short answers as one sample.
     fn push(&mut self, answers: &[Answered]) {
         let n_decoded: u32 = answers.iter().map(|it| it.usage.n_generated.saturating_sub(1)).sum();
         let us: u64 = answers.iter().map(|it| it.timings.decode_us).sum();

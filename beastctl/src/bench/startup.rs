@@ -41,12 +41,12 @@ fn table(starts: &[Vec<Stage>]) -> Table {
     push("ready", starts.iter().map(|start| start.iter().map(|stage| stage.us).sum()).collect());
     let mut table = Table::new(PLAN.name, PLAN.title);
     table.groups.push(group);
-    // Dropping the page cache is for the administrator alone.
+    // Only root can drop the page cache.
     table.notes.push("the file was in the page cache; the first start after boot also reads it from disk".into());
     table
 }
 
-/// In the order in which they come.
+/// All stages, in the order in which they occur.
 fn stages(starts: &[Vec<Stage>]) -> Vec<LoadStage> {
     let mut stages = Vec::new();
     for stage in starts.iter().flatten() {

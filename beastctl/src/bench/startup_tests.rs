@@ -21,7 +21,7 @@ fn each_stage_has_its_time_and_its_share() {
     .assert_eq(&table_text(&table, Layout { width: 90, is_utf8: true }));
 }
 
-/// Not seen, but a stage may be missing from one of the starts.
+/// Has not been observed, but a stage may be missing from one of the starts.
 #[test]
 fn a_stage_that_is_missing_took_no_time() {
     let weights = Stage { stage: LoadStage::Weights, us: 1000 };

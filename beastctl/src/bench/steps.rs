@@ -12,16 +12,16 @@ use crate::output::{
 };
 
 const BAR_WIDTH: usize = 20;
-/// Before this part of the whole is done, nobody can tell how long the rest will take.
+/// The remaining time is unknown until this fraction of the whole is done.
 const ENOUGH_TO_TELL: f64 = 0.05;
 
 pub(super) struct Steps {
     progress: Progress<Stderr>,
     started: Instant,
-    /// How long each table takes, compared with the others.
+    /// Approximate duration of each table, relative to the others.
     weights: Vec<f64>,
     n_tables: usize,
-    /// Of the table that is being measured.
+    /// Steps done of the current table.
     n_done: u32,
     n_total: u32,
     table: &'static str,
@@ -65,7 +65,7 @@ impl Steps {
         self.set(what);
     }
 
-    /// When [`Steps::wake`] has something to do.
+    /// When [`Steps::wake`] must be called next.
     pub(super) fn due(&self) -> Option<Instant> {
         self.progress.due()
     }
@@ -86,7 +86,7 @@ impl Steps {
     }
 }
 
-/// The part that is done of everything, 0 to 1.
+/// Fraction of the whole run that is done, 0 to 1.
 fn fraction(weights: &[f64], n_tables: usize, n_done: u32, n_total: u32) -> f64 {
     let all: f64 = weights.iter().sum();
     let before: f64 = weights.iter().take(n_tables).sum();

@@ -1,23 +1,24 @@
-//! The prompts. Each is numbered and used once, so that no cached prefix answers in the engine's place.
+//! The prompts. Each is numbered and used once, so that the engine computes it: a repeated one would come from the
+//! prefix cache.
 //!
-//! All are about software: the built-in model has seen little else.
+//! All are about software, because the built-in model has seen little else.
 
 use beast_protocol::{Generate, Message, Role, Sampling, Speculation};
 
-/// A sentence of [`material`] has about so many tokens.
+/// Approximate tokens per sentence of [`material`].
 const N_TOKENS_A_SENTENCE: usize = 11;
 const SUMMARIZE: &str = "Summarize the text in one sentence.";
 const REPEAT: &str = "Repeat the text word for word.";
 const ANSWER: &str = "Answer briefly and accurately. Use plain text.";
 
-/// One long sentence a line, since the built-in model repeats no more than one. `{}` is the text's number.
+/// One long sentence per line, since the built-in model repeats no more than one. `{}` is the text's number.
 const TO_COPY: &str = include_str!("to_copy.txt");
-/// The model has to know the answers: nothing of them stands in the question.
+/// Questions that the model must answer from memory, because the prompt contains nothing of the answer.
 const THINGS: &str = include_str!("things.txt");
-/// Short answers are asked for several at a time: one alone is over before it can be measured.
+/// Number of short answers measured together, because one alone ends before it can be measured.
 const N_SHORT: usize = 4;
 
-/// A prompt of about so many tokens, and an answer of exactly so many.
+/// A prompt of about `n_prompt` tokens, with an answer of exactly `n_answer`.
 pub(super) fn prompt(n: usize, n_prompt: usize, n_answer: u32) -> Generate {
     let text = material(n, n_prompt.saturating_sub(30) / N_TOKENS_A_SENTENCE);
     Generate { ignore_eos: true, ..request(Some(SUMMARIZE), &text, n_answer) }
@@ -33,7 +34,7 @@ pub(super) fn to_answer(n: usize, n_answer: u32) -> Vec<Generate> {
     (n * N_SHORT..).take(N_SHORT).map(|at| request(Some(ANSWER), &text(at), n_answer)).collect()
 }
 
-/// After the last comes the first again.
+/// The line at this index; starts again after the last one.
 fn line(texts: &str, at: usize) -> &str {
     texts.lines().nth(at % texts.lines().count()).expect("broken invariant: there are texts")
 }
@@ -45,12 +46,12 @@ pub(super) fn instruction(n: usize, n_tokens: usize) -> String {
     )
 }
 
-/// A short text of its own behind an instruction, and a single token of the answer.
+/// A short, unique text after an instruction, with an answer of a single token.
 pub(super) fn behind(instruction: Option<&str>, n: usize) -> Generate {
     Generate { ignore_eos: true, ..request(instruction, &material(n, 2), 1) }
 }
 
-/// Greedy, and one token after the other unless somebody asks for more.
+/// Greedy, and without drafting unless the caller changes it.
 fn request(system: Option<&str>, user: &str, n_answer: u32) -> Generate {
     let message = |role, content: &str| Message::new(role, content);
     let system = system.map(|system| message(Role::System, system));
@@ -63,7 +64,7 @@ fn request(system: Option<&str>, user: &str, n_answer: u32) -> Generate {
     }
 }
 
-/// So many sentences, none of which is said twice or in another text.
+/// This many sentences, all different from each other and from those of other texts.
 fn material(n: usize, n_sentences: usize) -> String {
     const WHO: [&str; 7] = ["parser", "server", "index", "cache", "driver", "package", "module"];
     const WHAT: [&str; 5] =

@@ -20,7 +20,7 @@ fn no_text_is_said_twice() {
     }
 }
 
-/// Another number stands in the first sentence already, so that no beginning is shared.
+/// The number is in the first sentence, so that no prefix is shared.
 #[test]
 fn texts_differ_from_their_beginning() {
     let beginnings: HashSet<String> = (1..50).map(|n| material(n, 3).chars().take(20).collect()).collect();
@@ -42,7 +42,7 @@ fn everything_is_greedy_and_nothing_is_guessed_unless_asked_for() {
 #[test]
 fn a_text_is_as_long_as_was_asked_for() {
     let n_words = |n| user(&prompt(1, n, 8)).split(' ').count();
-    // A word and its space are about a token and a half.
+    // A word and its space have about one and a half tokens.
     assert!((200..300).contains(&n_words(400)), "{}", n_words(400));
     assert!(n_words(100) < n_words(400) / 3);
     assert!(!user(&behind(None, 1)).is_empty());

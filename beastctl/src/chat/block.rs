@@ -7,7 +7,7 @@ use crate::input::{InputError, MAX_LEN};
 /// Opens and closes a question of several lines.
 const QUOTES: &str = "\"\"\"";
 
-/// A question that may not be complete yet.
+/// A question that may still be incomplete.
 #[derive(Debug, Default)]
 pub(super) struct Block {
     text: String,
@@ -20,15 +20,15 @@ impl Block {
         self.is_begun
     }
 
-    /// Nobody waits for an end that would come too late.
+    /// Checks the length, so that a question which is already too long is reported before its end.
     ///
     /// # Errors
-    /// [`InputError::TooLong`] for more than one request holds.
+    /// [`InputError::TooLong`] for more than one request can hold.
     pub(super) fn check(&self) -> Result<(), InputError> {
         if self.text.len() > MAX_LEN { Err(InputError::TooLong { known: None, limit: MAX_LEN }) } else { Ok(()) }
     }
 
-    /// Takes a line, or several that were pasted; gives what was typed as soon as that is complete.
+    /// Takes a line, or several that were pasted; returns what was typed once it is complete.
     pub(super) fn push(&mut self, line: &str) -> Option<Entry> {
         if !self.is_begun
             && let Some(rest) = line.trim_start().strip_prefix(QUOTES)
@@ -62,7 +62,7 @@ impl Block {
         None
     }
 
-    /// What was typed, complete or not; `None` when nothing was.
+    /// Returns what was typed, complete or not; `None` if nothing was.
     pub(super) fn end(&mut self) -> Option<Entry> {
         let Self { text, is_begun, is_quoted } = mem::take(self);
         if !is_begun {
@@ -78,7 +78,7 @@ impl Block {
     }
 }
 
-/// What was typed, and as what it can be typed again in one piece.
+/// What was typed, and a text that the user can recall and submit again in one piece.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) text: String,
@@ -90,11 +90,11 @@ pub(super) enum Typed {
     Nothing,
     Question(String),
     Command(Command),
-    /// A command that is none, or lacks what it needs; in words.
+    /// An unknown command, or one that lacks its argument, described in words.
     Mistake(String),
 }
 
-/// What a line that begins with `/` asks for.
+/// The request in a line that begins with `/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Command {
     Help,
@@ -106,7 +106,7 @@ pub(super) enum Command {
     Quit,
 }
 
-/// What `/help` says.
+/// The text of `/help`.
 pub(super) const HELP: &str = "\
 /clear          start a new conversation
 /system [TEXT]  show the system turn, or start a new conversation with this one
@@ -119,7 +119,7 @@ Ctrl-C stops an answer.
 ";
 
 impl Typed {
-    /// Whether a person says so that the chat is over: such a word alone is no question.
+    /// Whether the user says goodbye: such a word alone is not a question.
     pub(super) fn is_farewell(&self) -> bool {
         matches!(self, Typed::Question(text) if ["exit", "quit"].contains(&text.trim()))
     }
@@ -128,7 +128,7 @@ impl Typed {
         if text.trim().is_empty() { Typed::Nothing } else { Typed::Question(text.into()) }
     }
 
-    /// A path is no command, and may begin a question.
+    /// Parses a single line. A path is no command, because it may begin a question.
     fn line(text: &str) -> Self {
         let Some(rest) = text.trim_start().strip_prefix('/') else { return Self::question(text) };
         let (word, argument) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
@@ -151,7 +151,7 @@ impl Typed {
     }
 }
 
-/// No shell has seen the path: `~` is still the home folder.
+/// Replaces `~` by the home folder, since no shell has expanded the path.
 fn expand(path: &str) -> PathBuf {
     match (path.strip_prefix("~/"), env::var_os("HOME")) {
         (Some(rest), Some(home)) => PathBuf::from(home).join(rest),

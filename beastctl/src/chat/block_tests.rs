@@ -32,7 +32,7 @@ fn a_backslash_goes_on_with_the_next_line() {
     assert_eq!(typed(&["a\\"]), [question("a\n")]);
 }
 
-/// Its own line ends with backslashes are not ours.
+/// Backslashes at the ends of pasted lines do not continue them.
 #[test]
 fn what_is_pasted_stays_as_it_is() {
     assert_eq!(typed(&["cc \\\n  -c a.c"]), [question("cc \\\n  -c a.c")]);

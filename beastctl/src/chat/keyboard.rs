@@ -19,13 +19,13 @@ use crate::{
 };
 
 const MARK: &str = "> ";
-/// Before the further lines of a question.
+/// Prompt for the further lines of a question.
 const MORE_MARK: &str = ". ";
-/// Lines that are kept to be recalled.
+/// Most lines to keep for recall.
 const MAX_LINES: usize = 1000;
-/// A longer one was pasted, and will not be wanted again.
+/// A longer line was pasted, and need not be recalled.
 const MAX_RECALLED: usize = 16 * 1024;
-/// Values of `TERM` for which the editor moves no cursor, and reads no keys.
+/// Values of `TERM` for which the editor can neither move the cursor nor read keys.
 const WITHOUT_EDITOR: [&str; 3] = ["dumb", "cons25", "emacs"];
 
 #[derive(Debug, PartialEq, Eq)]
@@ -37,14 +37,14 @@ pub(super) enum Key {
 
 pub(super) struct Keyboard {
     editor: Editor<(), FileHistory>,
-    /// At a terminal without an editor: lines as the system gives them, where Ctrl-C is a signal and no key.
+    /// Used on a terminal without an editor: whole lines, on which Ctrl-C is a signal and not a key.
     plain: Option<Lines>,
-    /// Where lines are kept; `None` keeps them in memory only.
+    /// The file with lines to recall; `None` keeps them only in memory.
     file: Option<PathBuf>,
 }
 
 impl Keyboard {
-    /// `file` holds the lines of earlier chats; with `is_kept` those of this one go there as well.
+    /// `file` holds the lines of earlier chats; with `is_kept`, those of this one are added.
     pub(super) fn new(file: Option<PathBuf>, is_kept: bool, console: Console) -> Result<Self> {
         let place = if console.stdout_is_terminal { Behavior::Stdio } else { Behavior::PreferTerm };
         let config = Config::builder().max_history_size(MAX_LINES).context("cannot start the line editor")?;
@@ -64,7 +64,7 @@ impl Keyboard {
         Ok(keyboard)
     }
 
-    /// The next line; `is_more` when it goes on with the one before.
+    /// Reads the next line; `is_more` if it continues the one before.
     pub(super) fn line(&mut self, is_more: bool, wait: &Wait, console: Console) -> Result<Key> {
         let mark = if is_more { MORE_MARK } else { MARK };
         if let Some(lines) = &mut self.plain {
@@ -75,18 +75,18 @@ impl Keyboard {
                 Ok(line) => Ok(Key::Line(line)),
                 Err(ReadlineError::Eof) => Ok(Key::End),
                 Err(ReadlineError::Interrupted) => Ok(Key::Interrupt),
-                // The editor cannot go on with its line, nor with what came together with it.
+                // The editor cannot continue with this line, nor with input that arrived together with it.
                 Err(ReadlineError::Io(error)) if error.kind() == ErrorKind::InvalidData => {
                     console.warning("the input was not UTF-8 and was discarded; type it again");
                     continue;
                 }
-                // The terminal is gone: closed, or another program took it.
+                // The terminal is gone: it was closed, or another program took it over.
                 Err(error) => Err(error).context("cannot read from the terminal"),
             };
         }
     }
 
-    /// Keeps a question to be recalled. The first failure is told, and is the last try.
+    /// Saves a question for recall. The first failure is reported and stops further attempts.
     pub(super) fn keep(&mut self, text: &str, console: Console) {
         if text.len() > MAX_RECALLED || !self.editor.add_history_entry(text).unwrap_or(false) {
             return;
@@ -100,7 +100,7 @@ impl Keyboard {
     }
 }
 
-/// A terminal that line editing cannot handle.
+/// Errors of a terminal that line editing cannot handle.
 impl Failing for ReadlineError {
     fn exit_code(&self) -> u8 {
         exit::FAILED
@@ -119,7 +119,7 @@ fn plain_line(lines: &mut Lines, mark: &str, wait: &Wait, console: Console) -> R
             Err(error) => error,
         };
         if matches!(error.find(), Some(WaitError::Interrupted)) {
-            // The mark of the next line stands alone.
+            // The next prompt goes on a line of its own.
             console.lines("\n");
             *lines = Lines::default();
             return Ok(Key::Interrupt);

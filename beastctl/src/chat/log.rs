@@ -12,16 +12,16 @@ use crate::{
 
 #[derive(Debug)]
 pub(super) enum Log {
-    /// Only in memory.
+    /// The chat is only in memory.
     Off,
-    /// Nowhere yet: the first exchange makes a file, of this name if there is one.
+    /// There is no file yet: the first exchange creates it, with this name if there is one.
     New(Option<String>),
-    /// In the file of this name. Whether somebody asked for that decides if a failure is one.
+    /// The chat is saved in the file of this name. If the user requested that, a failure is an error.
     At { name: String, is_wanted: bool },
 }
 
 impl Log {
-    /// What the command line asks for, and the conversation to go on with.
+    /// The log that the command line requests, and the conversation to continue.
     pub(super) fn begin(options: &Options, console: Console) -> crate::exit::Result<(Self, Option<Conversation>)> {
         let Some(open) = named(options)? else {
             return Ok((if is_log_wanted(options)? { Log::New(None) } else { Log::Off }, None));
@@ -37,7 +37,7 @@ impl Log {
     /// Locks the file for an exchange, if there is one.
     ///
     /// # Errors
-    /// Another process is in the middle of an exchange, the file is damaged, or one that was asked for cannot be had.
+    /// Another process is in the middle of an exchange, the file is damaged, or a requested file is unavailable.
     pub(super) fn open(&mut self, console: Console) -> Result<Option<Open>, ConversationError> {
         let opened = match &*self {
             Log::Off | Log::New(None) => return Ok(None),
@@ -49,17 +49,17 @@ impl Log {
                 warn_of_damage(&open, console);
                 return Ok(Some(open));
             }
-            // Somebody has removed it: what was said is not to come back by itself.
+            // The user removed the file, so it must not reappear with what was said before.
             Err(error @ ConversationError::Unknown(_)) => self.give_up(error, console),
             Err(error) => self.fail(error, console)?,
         }
         Ok(None)
     }
 
-    /// Writes an exchange; `head` is used when it is the first.
+    /// Saves an exchange, and before the first one `head`.
     ///
     /// # Errors
-    /// One that was asked for cannot be written.
+    /// A requested file cannot be written.
     pub(super) fn keep(
         &mut self,
         open: Option<Open>,
@@ -88,7 +88,7 @@ impl Log {
     /// Gives the conversation this name.
     ///
     /// # Errors
-    /// The name is wrong or taken, or the conversation is not kept; then nothing changes.
+    /// The name is invalid or taken, or the conversation is not being saved; then nothing changes.
     pub(super) fn save(&mut self, to: &str) -> crate::exit::Result<()> {
         let store = Store::of_user()?;
         match &*self {
@@ -120,7 +120,7 @@ impl Log {
         matches!(self, Log::New(Some(_)) | Log::At { is_wanted: true, .. })
     }
 
-    /// A failure that does not end what nobody asked to be kept.
+    /// Handles a failure. If the user did not request saving, the chat continues without it.
     fn fail(&mut self, error: ConversationError, console: Console) -> Result<(), ConversationError> {
         if self.is_wanted() || !error.is_of_the_system() {
             return Err(error);

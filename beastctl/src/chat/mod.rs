@@ -1,4 +1,4 @@
-//! `chat`: many questions in one process, from a person or a pipe, in one conversation.
+//! `chat`: many questions in one process, from a terminal or a pipe, in one conversation.
 
 mod block;
 mod error;
@@ -41,10 +41,10 @@ use crate::{
     wait::{Wait, WaitError},
 };
 
-/// The prompt of a chat for which none is named.
+/// The default prompt of a chat.
 const PROMPT: &str = "ask";
 
-/// Talks until the person, or the pipe, has said enough.
+/// Chats until the user quits or the pipe ends.
 pub(super) fn run(context: &Context, prompt: Option<String>, options: &Options) -> Result<()> {
     if options.tools.tools.is_some() {
         return Err(ChatError::Tools.into());
@@ -65,30 +65,30 @@ struct Chat<'a> {
     socket: PathBuf,
     prompt_name: String,
     prompt: Prompt,
-    /// Of the command line, which wins over what the prompt itself asks for.
+    /// The constraint from the command line, which overrides the prompt's own.
     constraint: Option<Constraint>,
-    /// What the prompt says, until a conversation that was begun with another one has heard it.
+    /// The prompt's text, if the conversation began with another prompt. Sent with the next question only.
     front: String,
     wait: Wait,
     log: Log,
     conversation: Conversation,
-    /// So many of the oldest exchanges are not sent any more: they do not fit.
+    /// Number of oldest exchanges that are no longer sent, because they do not fit.
     n_left_out: usize,
     files: Vec<PathBuf>,
-    /// What the files hold, for the next question.
+    /// Contents of the files, for the next question.
     material: Material,
     last: Option<Last>,
     is_interactive: bool,
     has_answered: bool,
 }
 
-/// A question, which is the last one from when it is asked.
+/// The most recent question, set when it is asked.
 #[derive(Clone)]
 struct Last {
     material: Material,
-    /// This is the whole turn, as it was sent once: nothing goes before it.
+    /// Whether this is the whole user turn as it was sent before, so that nothing is put before it.
     is_turn: bool,
-    /// It has an answer, which is in the conversation.
+    /// Whether it has an answer, which is part of the conversation.
     is_answered: bool,
 }
 
@@ -97,13 +97,13 @@ impl<'a> Chat<'a> {
         is_wanted("BEAST_MARKDOWN")?;
         let socket = context.socket()?;
         let mut prompt = load_prompt(prompt_name, options)?;
-        // Stdin is where this chat comes from.
+        // Stdin delivers the chat, so it cannot deliver a schema or grammar.
         let constraint = constraint(options, false)?;
         let (log, earlier) = Log::begin(options, context.console)?;
         let front = earlier.as_ref().map(|earlier| other_prompt(earlier, prompt_name, &prompt)).unwrap_or_default();
         let conversation = earlier.unwrap_or_else(|| Conversation::new(Head::new(prompt_name, &prompt.system)));
         if front.is_empty() {
-            // What a new conversation begins with after this one.
+            // `/clear` starts the next conversation with the same system turn.
             prompt.system.clone_from(&conversation.head.system);
         }
         Ok(Self {
@@ -127,7 +127,7 @@ impl<'a> Chat<'a> {
         })
     }
 
-    /// Each failure is told and the chat goes on: the person decides when it ends.
+    /// Reports each failure and continues: the user decides when the chat ends.
     fn with_person(&mut self) -> Result<()> {
         let file = Store::of_user().ok().map(|store| store.typed_lines());
         let mut keyboard = Keyboard::new(file, !matches!(self.log, Log::Off), self.console)?;
@@ -178,7 +178,7 @@ impl<'a> Chat<'a> {
         self.console.info("/help lists the commands, Ctrl-D quits");
     }
 
-    /// Goes on after a failure, and ends with the code of the first one.
+    /// Continues after a failure; the exit code is that of the first one.
     fn with_pipe(&mut self) -> Result<()> {
         let mut lines = Lines::default();
         let mut block = Block::default();
@@ -189,7 +189,7 @@ impl<'a> Chat<'a> {
                 Some(line) => block.push(line),
                 None => block.end(),
             };
-            // What follows is the rest of it and no question, so nothing does.
+            // The rest of an overlong question must not be taken for further questions, so the chat ends.
             block.check()?;
             let next = entry.map_or(Ok(ControlFlow::Continue(())), |entry| self.act(entry.typed));
             match next {
@@ -200,7 +200,7 @@ impl<'a> Chat<'a> {
                     self.tell(&error);
                     let code = error.code();
                     failed.get_or_insert(code);
-                    // Nobody answers any of the other lines either, and each would take as long to find out.
+                    // Without a daemon the other lines would fail too, each after the same wait.
                     if code == exit::UNREACHABLE || line.is_none() {
                         break;
                     }
@@ -254,7 +254,7 @@ impl<'a> Chat<'a> {
     fn clear(&mut self, system: String) {
         self.conversation = Conversation::new(Head::new(&self.prompt_name, &system));
         self.prompt.system = system;
-        // The system turn says it now.
+        // The prompt's text is in the system turn now.
         self.front.clear();
         self.n_left_out = 0;
         self.last = None;
@@ -262,9 +262,9 @@ impl<'a> Chat<'a> {
         self.console.info("new conversation");
     }
 
-    /// Reads all files anew, so that several get their headings.
+    /// Rereads all files, because several files get headings.
     fn attach(&mut self, path: PathBuf) -> Result<()> {
-        // Stdin is where this chat comes from.
+        // `-` cannot mean stdin, which delivers the chat.
         let path = if path == Path::new("-") { "./-".into() } else { path };
         let files: Vec<PathBuf> = self.files.iter().cloned().chain([path]).collect();
         let input = input::read(&files, &Wait::default())?;
@@ -287,13 +287,13 @@ impl<'a> Chat<'a> {
         }
     }
 
-    /// Asks, shows the answer and keeps both; a question that has an answer takes the place of the last exchange.
+    /// Sends a question, shows its answer and saves both. An answer to a repeated question replaces the last exchange.
     fn ask(&mut self, last: Last) -> Result<()> {
         let is_retry = last.is_answered;
         self.last = Some(last.clone());
         let open = self.log.open(self.console)?;
         if let Some(conversation) = open.as_ref().and_then(Open::conversation) {
-            // Another process may have gone on with it since the last question.
+            // Another process may have continued the conversation since the last question.
             self.conversation.clone_from(conversation);
         }
         self.begin_waiting(self.context.timeout);
@@ -312,7 +312,7 @@ impl<'a> Chat<'a> {
         outcome
     }
 
-    /// A person's Ctrl-C is about one answer, or one line. Whoever started a chat on a pipe wants all of it to end.
+    /// On a terminal, Ctrl-C concerns a single answer or line. On a pipe it ends the whole chat.
     fn begin_waiting(&mut self, limit: Option<Duration>) {
         if self.is_interactive {
             self.wait.forget_interrupts();
@@ -320,7 +320,7 @@ impl<'a> Chat<'a> {
         self.wait.limit(limit);
     }
 
-    /// The question as it was sent, what was said to it, and what was wrong with that.
+    /// The question as it was sent, its answer, and whether that answer is a success.
     fn answer(&mut self, last: &Last) -> Result<(String, Said, Result<()>)> {
         let n_earlier = self.conversation.exchanges.len().saturating_sub(usize::from(last.is_answered));
         self.n_left_out = self.n_left_out.min(n_earlier);
@@ -347,14 +347,14 @@ impl<'a> Chat<'a> {
         }
         let (mut request, _) = request::generate(prompt, last.material, self.options);
         request.constraint = self.constraint.clone().or(request.constraint);
-        // Spans of the request are about its last message, which stays the last.
+        // Spans of the request refer to its last message, which stays last.
         let question = request.messages.pop();
         request.messages = self.conversation.messages(self.n_left_out..n_earlier);
         request.messages.extend(question);
         request
     }
 
-    /// One request and its answer. An error has left nothing to keep.
+    /// Sends one request and shows its answer. After an error there is nothing to save.
     fn exchange(&mut self, request: Generate) -> Result<(Said, Result<()>)> {
         let Context { console, timeout, .. } = *self.context;
         let context = Context { console, started: Instant::now(), socket: None, timeout };
@@ -369,7 +369,7 @@ impl<'a> Chat<'a> {
         if self.has_answered && !self.is_interactive {
             answering.set_apart();
         }
-        // Its connection is closed by now, which is how the daemon hears that it can stop.
+        // When `follow` returns, the connection is closed, which makes the daemon stop.
         let followed = answering.follow(client, &mut asking, &self.wait);
         self.has_answered |= answering.has_text();
         match followed {
@@ -379,14 +379,14 @@ impl<'a> Chat<'a> {
             }
             Err(error) if self.is_stopped(&error) => {
                 answering.abandon(true)?;
-                // What was asked for in one piece has not been seen at all.
+                // An answer that is shown only as a whole has not been seen at all.
                 Ok((if answering.is_seen() { answering.said() } else { nothing() }, Ok(())))
             }
             Err(error) => Err(broken_off(&mut answering, error)),
         }
     }
 
-    /// Whether a person has stopped an answer, which is no failure and does not end the chat.
+    /// Whether the user stopped an answer, which is no failure and does not end the chat.
     fn is_stopped(&self, error: &Failure) -> bool {
         self.is_interactive && error.code() == exit::INTERRUPTED
     }
@@ -398,7 +398,7 @@ impl<'a> Chat<'a> {
         let kept = self.log.keep(open, &self.conversation.head, &exchange, self.console);
         self.conversation.push(exchange);
         self.last.iter_mut().for_each(|last| last.is_answered = true);
-        // What was asked again is older than the prompt.
+        // A repeated question was sent without the prompt's text.
         if !is_retry {
             self.front.clear();
         }
@@ -410,7 +410,7 @@ fn nothing() -> Said {
     Said { text: String::new(), model: String::new(), is_cut: true }
 }
 
-/// Whether no further answer can come, or none is wanted.
+/// Whether no further answer is possible or wanted.
 fn is_end(error: &Failure) -> bool {
     matches!(error.code(), exit::DONE | exit::INTERRUPTED) || error.is::<OutputError>()
 }

@@ -20,7 +20,7 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// The next line without its end; `None` after the last one.
+    /// The next line without its newline; `None` after the last one.
     pub(super) fn next(&mut self, wait: &Wait, console: Console) -> Result<Option<String>> {
         let mut n_searched = 0;
         loop {
@@ -44,7 +44,7 @@ impl Lines {
         let stdin = io::stdin();
         wait.ready(stdin.as_fd(), PollFlags::IN, None)?;
         let mut bytes = [0; CHUNK_LEN];
-        // Not through std's own buffer: poll does not see what has been taken into that.
+        // Bypasses std's buffer, because poll does not see bytes that were read into it.
         match rustix::io::read(&stdin, &mut bytes) {
             Ok(0) => self.is_ended = true,
             Ok(n) => self.bytes.extend(&bytes[..n]),

@@ -1,4 +1,4 @@
-//! `alfred`: what the scripts of the Alfred workflow call. Hidden: nobody types it.
+//! `alfred`: the commands for the scripts of the Alfred workflow. Hidden, because users do not type them.
 
 use clap::Subcommand;
 

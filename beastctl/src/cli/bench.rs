@@ -1,4 +1,4 @@
-//! `bench`: what can be typed.
+//! `bench`: its options.
 
 use std::path::PathBuf;
 
@@ -43,7 +43,7 @@ pub struct BenchOptions {
     pub calibrate: bool,
 }
 
-/// `FILE` when it is stdout.
+/// The value of `FILE` that stands for stdout.
 pub const STDOUT: &str = "-";
 
 /// The tables of `bench`.

@@ -1,4 +1,4 @@
-//! `logs` and `doctor`: what can be typed.
+//! `logs` and `doctor`: their options.
 
 use clap::Args;
 

@@ -9,7 +9,7 @@ fn the_command_line_is_consistent() {
     Cli::command().debug_assert();
 }
 
-/// The first thing a person sees has to fit on a screen.
+/// The first help that a user sees must fit on a screen.
 #[test]
 fn the_help_is_short() {
     let help = Cli::command().render_help().to_string();

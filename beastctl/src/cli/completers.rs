@@ -1,5 +1,5 @@
-//! Names that are looked up when Tab is pressed. Whatever cannot be read has no names: nobody is told anything in the
-//! middle of a line that is being typed.
+//! Completions that are looked up when Tab is pressed. Errors yield no candidates, because a message would disturb
+//! the line that is being typed.
 
 use std::{
     ffi::OsStr,
@@ -16,10 +16,10 @@ use crate::{
     prompts::{self, Prompt, Variable},
 };
 
-/// Begins the id of a candidate that stands for paths.
+/// Prefix of the id of a candidate that stands for paths.
 const PATHS: &str = "paths:";
 
-/// The prompts, each with what it is for; also those that are broken, since they are to be mended.
+/// All prompts with their descriptions, including broken ones, because the user may want to fix them.
 pub fn prompts() -> Vec<CompletionCandidate> {
     let folder = prompts::folder().ok();
     let description = |name: &str| prompts::load(name, folder.as_deref()).ok()?.description;
@@ -29,7 +29,7 @@ pub fn prompts() -> Vec<CompletionCandidate> {
         .collect()
 }
 
-/// What `--param` takes for this prompt, up to the value.
+/// The values of `--param` for this prompt: `NAME=`.
 pub fn variables(prompt: &Prompt) -> Vec<CompletionCandidate> {
     let default = |default: &String| format!("[default: {}]", one_line(default)).into();
     let candidate = |variable: &Variable| {
@@ -38,7 +38,7 @@ pub fn variables(prompt: &Prompt) -> Vec<CompletionCandidate> {
     prompt.variables.iter().map(candidate).collect()
 }
 
-/// A kind of paths, which the shell completes.
+/// A kind of paths, which the shell itself completes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Paths {
     /// Any file.
@@ -52,7 +52,7 @@ pub enum Paths {
 impl Paths {
     const ALL: [Paths; 3] = [Paths::Any, Paths::Gguf, Paths::Folders];
 
-    /// How the shell's script is told.
+    /// The name by which the shell's script knows it.
     pub fn name(self) -> &'static str {
         match self {
             Paths::Any => "files",
@@ -61,30 +61,30 @@ impl Paths {
         }
     }
 
-    /// The kind that this candidate stands for, if it is no word of its own.
+    /// The kind that a candidate stands for; `None` for an ordinary candidate.
     pub fn of(candidate: &CompletionCandidate) -> Option<Self> {
         let id = candidate.get_id()?.strip_prefix(PATHS)?;
         Self::ALL.into_iter().find(|kind| kind.name() == id)
     }
 }
 
-/// A candidate that stands for paths of a kind.
+/// A candidate that stands for paths of this kind.
 pub fn paths(kind: Paths) -> CompletionCandidate {
     CompletionCandidate::new("").id(Some(format!("{PATHS}{}", kind.name())))
 }
 
-/// What `--model` takes: a word, a file among the fetched models, any other file.
+/// Values of `--model`: a word, a downloaded model's file, any other file.
 pub fn models(current: &OsStr) -> Vec<CompletionCandidate> {
     let folder = beast_launchd::paths::models_dir().unwrap_or_default();
     let files = files_of(&folder, "gguf");
-    // The path is what the option wants; the name is what a person begins to type.
+    // The option takes a path, but the user may begin to type the file's name.
     let files = files
         .iter()
         .filter(|file| begins(file.as_os_str(), current) || file.file_name().is_some_and(|name| begins(name, current)));
     words(current).chain(files.map(CompletionCandidate::new)).chain([paths(Paths::Gguf)]).collect()
 }
 
-/// The words that stand for a model.
+/// The words for models that are not files.
 fn words(current: &OsStr) -> impl Iterator<Item = CompletionCandidate> {
     let words =
         [("auto", "the default model if it is on disk, else the built-in one"), ("builtin", "the built-in one")];
@@ -96,7 +96,7 @@ fn begins(name: &OsStr, current: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(current.as_encoded_bytes())
 }
 
-/// The models that have a name and those that were fetched; nobody is asked over the network.
+/// The models of the catalogue and the downloaded ones; does not use the network.
 pub fn named_models() -> Vec<CompletionCandidate> {
     let entries = catalogue::entries();
     let is_other = |file: &PathBuf| !entries.iter().any(|entry| file.file_name() == Some(OsStr::new(&entry.file)));
@@ -107,12 +107,12 @@ pub fn named_models() -> Vec<CompletionCandidate> {
     names.chain(files).collect()
 }
 
-/// What `models use` takes: a word, a name, a file.
+/// Values for `models use`: a word, a name, a file.
 pub fn usable_models(current: &OsStr) -> Vec<CompletionCandidate> {
     named_and_files(current).into_iter().chain(words(current)).collect()
 }
 
-/// What `models pull` takes: a name or a file.
+/// Values for `models pull`: a name or a file.
 pub fn named_and_files(current: &OsStr) -> Vec<CompletionCandidate> {
     let mut found = named_models();
     found.retain(|candidate| begins(candidate.get_value(), current));
@@ -120,13 +120,13 @@ pub fn named_and_files(current: &OsStr) -> Vec<CompletionCandidate> {
     found
 }
 
-/// The conversations that are kept.
+/// The saved conversations.
 pub fn sessions() -> Vec<CompletionCandidate> {
     let entries = Store::of_user().and_then(|store| store.entries()).unwrap_or_default();
     entries.into_iter().map(|entry| CompletionCandidate::new(entry.name)).collect()
 }
 
-/// The files of a kind in a folder, in order, without hidden ones.
+/// The files with this extension in a folder, sorted, without hidden ones.
 fn files_of(folder: &Path, extension: &str) -> Vec<PathBuf> {
     let is_hidden = |file: &Path| file.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();

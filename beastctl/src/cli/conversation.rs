@@ -1,4 +1,4 @@
-//! Which conversation a question belongs to.
+//! Options that choose the conversation of a question.
 
 use clap::Args;
 use clap_complete::ArgValueCandidates;

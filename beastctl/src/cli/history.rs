@@ -1,4 +1,4 @@
-//! What `beastctl history` can do.
+//! `history`: its commands.
 
 use clap::Subcommand;
 use clap_complete::ArgValueCandidates;

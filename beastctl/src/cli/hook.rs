@@ -1,4 +1,4 @@
-//! `hook`: what can be typed.
+//! `hook`: its commands.
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 

@@ -1,4 +1,4 @@
-//! The options of commands that list something, and do more with what they list.
+//! Options of commands that list things and have subcommands for them.
 
 use clap::{Args, Subcommand};
 

@@ -1,4 +1,4 @@
-//! Which command is meant by a command line that cannot be parsed: its help is the next step.
+//! Finds the command that an invalid command line was meant for, because its help is the next step.
 
 use std::ffi::OsStr;
 
@@ -7,7 +7,7 @@ use clap::{Command, CommandFactory};
 use super::Cli;
 use crate::text::quoted;
 
-/// The command as it is typed, like `beastctl prompts new`, without options; where no command is found, `beastctl`.
+/// The command as typed, such as `beastctl prompts new`, without options; `beastctl` if there is none.
 pub fn command_of<S: AsRef<OsStr>>(words: impl IntoIterator<Item = S>) -> String {
     let root = Cli::command();
     let (mut command, mut typed) = (&root, root.get_name().to_owned());
@@ -22,7 +22,7 @@ pub fn command_of<S: AsRef<OsStr>>(words: impl IntoIterator<Item = S>) -> String
         }
         match command.find_subcommand(word) {
             Some(next) => command = next,
-            // A prompt, whose name is a command: nothing else gets past its name.
+            // A prompt's name works like a command; the words after it are arguments.
             None if std::ptr::eq(command, &raw const root) => return format!("{typed} {}", quoted(word)),
             None => break,
         }
@@ -31,7 +31,7 @@ pub fn command_of<S: AsRef<OsStr>>(words: impl IntoIterator<Item = S>) -> String
     typed
 }
 
-/// Whether the next word belongs to this option. `option` is without its first `-`.
+/// Whether the option takes the next word as its value. `option` is without its first `-`.
 fn has_value(command: &Command, option: &str) -> bool {
     let is_meant = |argument: &clap::Arg| match option.strip_prefix('-') {
         Some(long) => argument.get_long() == Some(long),

@@ -1,5 +1,5 @@
-//! What the parser says about a command line, where it does not know what was meant: a variable of the environment in
-//! the place of an option, a file that looks like one.
+//! Improves the parser's error messages where it misreads the user's intention: a value from an environment variable,
+//! or a file name that looks like an option.
 
 use std::ffi::OsString;
 
@@ -13,7 +13,7 @@ use super::{Cli, meant::command_of};
 
 use crate::text::{nearest, quoted};
 
-/// What the parser has compared, and what it suggests instead. It goes by letters in common, so that `--stop` is near
+/// What the parser compared, and what it suggests instead. It counts common letters, so it considers `--stop` close
 /// to `--to`.
 const SUGGESTIONS: [(ContextKind, ContextKind); 3] = [
     (ContextKind::InvalidArg, ContextKind::SuggestedArg),
@@ -21,14 +21,14 @@ const SUGGESTIONS: [(ContextKind, ContextKind); 3] = [
     (ContextKind::InvalidValue, ContextKind::SuggestedValue),
 ];
 
-/// What the error says, in words about what was typed; `arguments` are without the program, `variables` are those of
+/// The message for an error, in terms of what was typed; `arguments` exclude the program, `variables` are those of
 /// the prompt.
 pub fn told(error: &clap::Error, arguments: impl IntoIterator<Item = OsString>, variables: &[String]) -> String {
     let arguments: Vec<_> = arguments.into_iter().take_while(|argument| argument != "--").collect();
     if let Some(text) = question(error, &arguments) {
         return text;
     }
-    // What a value must be stands in no part of the error that could be copied.
+    // A copy of the error would lose what the value must be.
     let near = (error.kind() != ErrorKind::ValueValidation).then(|| with_near_names(error, variables));
     let error = near.as_ref().unwrap_or(error);
     let text = error.render().to_string();
@@ -50,8 +50,8 @@ fn string(error: &clap::Error, kind: ContextKind) -> Option<&str> {
     if let Some(ContextValue::String(text)) = error.get(kind) { Some(text) } else { None }
 }
 
-/// The same error with suggestions that a slip could have made what was typed of; for an option, also a variable of the
-/// prompt.
+/// A copy of the error that keeps only suggestions which a typo can explain. For an option, also suggests a variable
+/// of the prompt.
 fn with_near_names(error: &clap::Error, variables: &[String]) -> clap::Error {
     let mut near = clap::Error::new(error.kind());
     let is_suggestion = |kind: ContextKind| SUGGESTIONS.iter().any(|(_, suggested)| *suggested == kind);
@@ -82,7 +82,7 @@ fn with_near_names(error: &clap::Error, variables: &[String]) -> clap::Error {
     near
 }
 
-/// What is said when a text that begins with `-` was read as options.
+/// The message when a text that begins with `-` was parsed as options.
 fn question(error: &clap::Error, arguments: &[OsString]) -> Option<String> {
     let mut words = arguments.iter().filter_map(|argument| argument.to_str());
     let is_text = |word: &&str| word.starts_with('-') && word.contains(char::is_whitespace);
@@ -91,7 +91,7 @@ fn question(error: &clap::Error, arguments: &[OsString]) -> Option<String> {
             let blamed = string(error, ContextKind::InvalidArg)?;
             file(blamed, arguments).or_else(|| words.find(|word| *word == blamed)).filter(is_text)?
         }
-        // Of `-p what?` the option takes ` what?`.
+        // In `-p what?`, the option takes ` what?` as its value.
         ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
             let value =
                 string(error, ContextKind::InvalidValue).filter(|value| value.starts_with(char::is_whitespace))?;
@@ -103,7 +103,8 @@ fn question(error: &clap::Error, arguments: &[OsString]) -> Option<String> {
     Some(format!("{word} starts with a dash, so it was parsed as options; try: {command} -- {word}"))
 }
 
-/// The variable that an option has its value from, which nobody has typed: `--color <WHEN>` is `BEAST_COLOR`.
+/// The environment variable that an option got its value from, if the option was not typed: `--color <WHEN>` is
+/// `BEAST_COLOR`.
 fn variable(blamed: &str, arguments: &[OsString]) -> Option<String> {
     let long = blamed.split([' ', '=']).next()?.strip_prefix("--")?;
     let is_it = |argument: &OsString| {
@@ -118,7 +119,7 @@ fn variable(blamed: &str, arguments: &[OsString]) -> Option<String> {
     Some(option.get_env()?.to_str()?.to_owned())
 }
 
-/// The word that was read as several short options: of `-dash.txt` the parser knows `-d` only.
+/// The word that was parsed as several short options: the error for `-dash.txt` names only `-d`.
 fn file<'a>(blamed: &str, arguments: &'a [OsString]) -> Option<&'a str> {
     let letter = blamed.strip_prefix('-').filter(|letter| letter.chars().count() == 1)?;
     let mut words = arguments.iter().filter_map(|argument| argument.to_str());
@@ -128,7 +129,7 @@ fn file<'a>(blamed: &str, arguments: &'a [OsString]) -> Option<&'a str> {
     })
 }
 
-/// The help of what was typed, as far as it names a command.
+/// The help for the command that these words name.
 pub fn help(arguments: impl IntoIterator<Item = OsString>) -> StyledStr {
     let mut root = Cli::command();
     root.build();

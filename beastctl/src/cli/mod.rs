@@ -1,4 +1,4 @@
-//! The command line: what can be typed, and its help. No logic beyond checking one value at a time.
+//! The command line and its help. No logic beyond checking one value at a time.
 
 mod alfred;
 mod bench;

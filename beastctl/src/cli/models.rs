@@ -1,4 +1,4 @@
-//! What `beastctl models` can do.
+//! `models`: its commands.
 
 use clap::{Args, Subcommand};
 use clap_complete::{ArgValueCandidates, ArgValueCompleter};

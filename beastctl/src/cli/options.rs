@@ -1,4 +1,4 @@
-//! What all verbs that generate an answer share.
+//! Options of all verbs that generate an answer.
 
 use std::path::PathBuf;
 
@@ -72,7 +72,7 @@ pub struct ThinkingOptions {
 }
 
 impl ThinkingOptions {
-    /// What was said about it, if anything was.
+    /// The user's wish; `None` if neither option was given.
     pub fn wish(&self) -> Option<bool> {
         match (self.think || self.effort.is_some(), self.no_think) {
             (true, _) => Some(true),

@@ -1,4 +1,4 @@
-//! How an answer is shown: what can be typed.
+//! Options for the output of an answer.
 
 use std::{ffi::OsStr, path::PathBuf};
 
@@ -47,18 +47,17 @@ pub struct OutputOptions {
     pub strict: bool,
 }
 
-/// What a command line that cannot be parsed says about colours and objects: what is said about it follows both as
-/// well.
+/// The output options in a command line that cannot be parsed, which apply to its error message too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Wishes {
-    /// `--color`, or its variable.
+    /// The value of `--color` or of its variable.
     pub color: ColorChoice,
-    /// `--stream-json`.
+    /// Whether `--stream-json` was given.
     pub stream_json: bool,
 }
 
 impl Wishes {
-    /// Looks for them; `variable` is `BEAST_COLOR`. What makes no sense counts as not said.
+    /// Searches the arguments; `variable` is the value of `BEAST_COLOR`. Invalid values are ignored.
     pub fn of<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>, variable: Option<&OsStr>) -> Self {
         let read = |value: &OsStr| value.to_str().and_then(|value| ColorChoice::from_str(value, false).ok());
         let mut wishes = Wishes { color: variable.and_then(read).unwrap_or_default(), stream_json: false };

@@ -1,4 +1,5 @@
-//! Each prompt is a verb: `beastctl explain FILE` is `beastctl run explain FILE`, options, help and mistakes included.
+//! Makes each prompt a verb: `beastctl explain FILE` is `beastctl run explain FILE`, including options, help and
+//! error messages.
 
 use std::{ffi::OsString, path::Path};
 
@@ -12,23 +13,23 @@ use crate::{
     text,
 };
 
-/// Reads the command line; `folder` holds the user's own prompts.
+/// Parses the command line; `folder` holds the user's own prompts.
 ///
 /// # Errors
-/// [`clap::Error`] for what does not parse, help and version included; [`PromptError::NoCommand`] for a first word that
-/// is neither a command nor a prompt.
+/// [`clap::Error`] for an invalid command line, and for help and version; [`PromptError::NoCommand`] for a first word
+/// that is neither a command nor a prompt.
 pub fn parse(mut arguments: Vec<OsString>, folder: Option<&Path>) -> Result<Cli> {
     let cli = Cli::try_parse_from(&arguments)?;
     let words = match cli.verb {
-        // The help comes as an error of the parser.
+        // The parser reports help as an error.
         Verb::Help { command } => return parse(asking_for_help(&arguments, command), folder),
         Verb::Prompt(words) => words,
         _ => return Ok(cli),
     };
-    // The words are all that follows the name, the name included; what stands before are global options.
+    // `words` begin with the name; only global options precede it.
     let at = arguments.len() - words.len();
     if arguments[at - 1] == "--" {
-        // It says that no options follow; whether a command or a prompt does is another question.
+        // `--` says that no options follow, but a command or a prompt may.
         arguments.remove(at - 1);
         return parse(arguments, folder);
     }
@@ -45,17 +46,17 @@ pub fn parse(mut arguments: Vec<OsString>, folder: Option<&Path>) -> Result<Cli>
     Ok(Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))?)
 }
 
-/// The command line that shows the help of a command.
+/// The command line that shows a command's help.
 fn asking_for_help(arguments: &[OsString], command: Vec<OsString>) -> Vec<OsString> {
     let is_help = |word: &OsString| word == "help";
     let words = command.into_iter().skip_while(is_help);
     arguments[..1].iter().cloned().chain(words).chain(["--help".into()]).collect()
 }
 
-/// `run` as it looks to somebody who typed the name of a prompt.
+/// The command `run`, presented as a command with the prompt's name.
 fn disguise(run: Command, prompt: &Prompt) -> Command {
     let name = text::quoted(&prompt.name);
-    // The parser paints its help, so the words of others must be harmless before.
+    // clap styles its help, so untrusted text must be sanitized first.
     let description = prompt.description.as_deref().map(one_line);
     let about = description.unwrap_or_else(|| format!("Run the prompt {name}"));
     let line = |Variable { name, default }: &Variable| match default {
@@ -71,18 +72,18 @@ fn disguise(run: Command, prompt: &Prompt) -> Command {
     );
     run.about(about)
         .override_usage(format!("beastctl {name} [OPTIONS] [FILE]..."))
-        // Not mut_arg, which would put it behind the files.
+        // `mut_arg` would move it after the files.
         .mut_args(|argument| if argument.get_id() == "prompt" { argument.hide(true) } else { argument })
         .after_help(after)
 }
 
-/// The first of these words is neither a command nor a prompt.
+/// The error for words whose first is neither a command nor a prompt.
 pub(crate) fn unknown(words: &[OsString], folder: Option<&Path>) -> PromptError {
     let word = words.first().map(|word| word.to_string_lossy()).unwrap_or_default();
     let command = Cli::command();
     let own = prompts::names(folder);
     let names = command.get_subcommands().map(Command::get_name).chain(own.iter().map(String::as_str));
-    // Other programs have such a command, and no name of ours is near to it.
+    // Other programs have a command `help`, but none of our names is close to it.
     let nearest = if word == "help" { Some("--help") } else { text::nearest(&word, names) };
     PromptError::NoCommand { word: text::excerpt(&word), nearest: nearest.map(str::to_owned) }
 }

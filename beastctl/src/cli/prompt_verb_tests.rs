@@ -47,7 +47,7 @@ fn what_is_neither_is_told_in_one_line() {
     assert_eq!(told("explian"), ("explian".into(), Some("explain".into())));
     assert_eq!(told("statsu"), ("statsu".into(), Some("status".into())));
     assert_eq!(told("a/b"), ("a/b".into(), None));
-    // A text in the place of a name is not told from end to end.
+    // A long text in place of a name is shortened.
     assert_eq!(told(&"word ".repeat(1000)).0.chars().count(), 61);
 }
 

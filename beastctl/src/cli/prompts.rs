@@ -1,4 +1,4 @@
-//! `prompts`, `completions` and `man`: what can be typed.
+//! `prompts`, `completions` and `man`: their options.
 
 use std::path::PathBuf;
 

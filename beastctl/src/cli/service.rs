@@ -1,4 +1,4 @@
-//! `service`: what can be typed.
+//! `service`: its commands.
 
 use clap::Subcommand;
 

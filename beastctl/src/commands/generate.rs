@@ -19,7 +19,7 @@ use crate::{
 
 #[derive(Debug)]
 pub(super) enum Task {
-    /// `ask`: the question goes after the material.
+    /// `ask`: the question follows the material.
     Ask {
         question: Vec<String>,
     },
@@ -29,7 +29,7 @@ pub(super) enum Task {
         name: String,
         files: Vec<PathBuf>,
     },
-    /// `run` with a text in the place of files.
+    /// `run` with a text in place of files.
     Text {
         name: String,
         text: String,
@@ -60,7 +60,7 @@ impl Task {
     }
 }
 
-/// Answers one task. Whoever reads lines hears of every failure in one, the last.
+/// Answers one task. With `--stream-json`, a failure is also reported as the last line.
 pub(super) fn run(context: &Context, task: Task, options: &Options) -> Result<()> {
     let outcome = answer(context, task, options);
     if options.output.stream_json { outcome.inspect_err(|error| turn::print_error(context, error)) } else { outcome }
@@ -68,7 +68,7 @@ pub(super) fn run(context: &Context, task: Task, options: &Options) -> Result<()
 
 fn answer(context: &Context, task: Task, options: &Options) -> Result<()> {
     let console = context.console;
-    // Everything that is the user's to mend is found before the daemon is troubled.
+    // Reports all mistakes that the user must fix before contacting the daemon.
     turn::is_wanted("BEAST_MARKDOWN")?;
     let path = context.socket()?;
     let prompt_name = task.prompt().to_owned();
@@ -78,7 +78,7 @@ fn answer(context: &Context, task: Task, options: &Options) -> Result<()> {
     if is_stdout_lost() {
         console.info("stdout is closed or /dev/null, so the answer is lost");
     }
-    // Ctrl-C ends the reading at once: there is nothing to tidy up yet.
+    // While reading, Ctrl-C may end the process: there is nothing to clean up yet.
     let reading = Wait::default().limited(context.timeout);
     let mut conversing = Conversing::begin(options, matches!(task, Task::Ask { .. }), console)?;
     let mut material = match task {
@@ -93,7 +93,7 @@ fn answer(context: &Context, task: Task, options: &Options) -> Result<()> {
         console.warning(warning);
     }
     let (mut request, span) = request::generate(prompt, material, options);
-    // What is typed wins over what the prompt itself asks for.
+    // The command line overrides the prompt's own constraint.
     request.constraint = constraint.or(request.constraint);
     request.tools = tools;
     let form = Form::of(request.constraint.as_ref());

@@ -18,9 +18,9 @@ use crate::{
     turn::conversing::damage,
 };
 
-/// Columns of a list whose reader is no terminal.
+/// Columns of a list that is not printed on a terminal.
 const WIDTH: usize = 120;
-/// What is left of a question in the narrowest terminal.
+/// Fewest columns for a question, on however narrow a terminal.
 const MIN_QUESTION: usize = 10;
 
 pub(super) fn run(context: &Context, options: HistoryOptions) -> Result<()> {
@@ -34,13 +34,13 @@ pub(super) fn run(context: &Context, options: HistoryOptions) -> Result<()> {
     }
 }
 
-/// One that cannot be read is told and does not hide the others.
+/// Lists the conversations. One that cannot be read is reported and does not hide the others.
 fn list(store: &Store, is_json: bool, console: Console) -> Result<()> {
     let mut rows = Vec::new();
     for entry in store.entries()? {
         match store.read(&entry.name) {
             Ok(read) => rows.push((entry, read.conversation)),
-            // Removed since the folder was read, or begun and not yet written.
+            // Removed since the folder was listed, or begun but not yet written.
             Err(ConversationError::Unknown(_)) => {}
             Err(error) => console.warning(&Failure::from(error).line().unwrap_or_default()),
         }
@@ -70,7 +70,7 @@ fn object(name: &str, conversation: &Conversation) -> Value {
     })
 }
 
-/// A row each: name, age, number of questions, the first question as far as it fits.
+/// A row per conversation: name, age, number of questions, and as much of the first question as fits.
 fn table(rows: &[(Entry, Conversation)], now: SystemTime, width: usize) -> String {
     let name_width = rows.iter().map(|(entry, _)| entry.name.chars().count()).max().unwrap_or_default();
     let mut text = String::new();
@@ -86,7 +86,7 @@ fn table(rows: &[(Entry, Conversation)], now: SystemTime, width: usize) -> Strin
     text
 }
 
-/// The largest unit is enough to find a conversation by.
+/// The largest unit only, which is enough to recognize a conversation.
 fn age(age: Duration) -> String {
     let seconds = age.as_secs();
     match seconds {
@@ -110,8 +110,8 @@ fn show(store: &Store, name: Option<&str>, is_json: bool, console: Console) -> R
         return Ok(console.print(&json_line(&object))?);
     }
     for (n, exchange) in read.conversation.exchanges.iter().enumerate() {
-        // A file takes it as it was said; a terminal takes no commands from it. A block of code that never ends does
-        // not go on in the next answer.
+        // A file gets the text unchanged, a terminal gets no control characters. A new `Answer` for each one, so that
+        // an unclosed code block does not continue in the next answer.
         let mut shown = Answer::new(io::stdout(), true, console.stdout_is_terminal).painted(console.markdown());
         if n > 0 {
             shown.set_apart();
@@ -131,7 +131,7 @@ fn exchange_object(exchange: &Exchange) -> Value {
     })
 }
 
-/// The question as a quotation, the answer as it is.
+/// Formats the question as a quotation, and the answer unchanged.
 fn markdown(exchange: &Exchange) -> String {
     let question = exchange.question.content.trim_end();
     let quoted: Vec<String> = question.lines().map(|line| format!("> {line}").trim_end().to_owned()).collect();
@@ -139,7 +139,7 @@ fn markdown(exchange: &Exchange) -> String {
     format!("{}\n\n{}{cut}\n", quoted.join("\n"), exchange.answer.content)
 }
 
-/// All names are found before the first goes, so that a slip costs nothing.
+/// Finds all names before removing anything, so that a typo removes nothing.
 fn remove(store: &Store, names: &[String]) -> Result<()> {
     let found = names.iter().map(|name| store.find(name).or_else(|error| leftover(store, name, error)));
     let mut found = found.collect::<Result<Vec<_>, _>>()?;
@@ -151,7 +151,7 @@ fn remove(store: &Store, names: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// A file without content is in no list, and can be removed by its whole name.
+/// The name of a file without content, which is not listed but can be removed by its full name.
 fn leftover(store: &Store, name: &str, error: ConversationError) -> Result<String, ConversationError> {
     if store.has_file(name) { Ok(name.into()) } else { Err(error) }
 }
@@ -161,7 +161,7 @@ fn remove_all(store: &Store, is_forced: bool, console: Console) -> Result<()> {
     if !is_forced && !entries.is_empty() {
         removal::confirm(console, &count(entries.len() as u64, "conversation"))?;
     }
-    // One that is in use does not keep the others.
+    // A conversation in use does not prevent removing the others.
     let outcomes: Vec<_> = entries.iter().map(|entry| store.remove(&entry.name)).collect();
     remove_file(&store.typed_lines())?;
     let is_there = |outcome: &Result<(), ConversationError>| !matches!(outcome, Err(ConversationError::Unknown(_)));

@@ -13,10 +13,10 @@ use crate::{
     wait::Wait,
 };
 
-/// So many daemons may end while they load, until the model is to blame.
+/// After this many daemons have ended while loading, the model is to blame.
 const MAX_ENDS: usize = 5;
 
-/// Loads the model; starts a daemon if need be.
+/// Loads the model; starts a daemon if none is running.
 pub(super) fn load(context: &Context) -> Result<()> {
     let path = context.socket()?;
     let wait = Wait::start(context.timeout).context("cannot watch for Ctrl-C")?;
@@ -28,13 +28,13 @@ pub(super) fn load(context: &Context) -> Result<()> {
     tell(context, outcome?, "loaded")
 }
 
-/// Has a running daemon answer with another model, which takes until the present one has finished what it began. `None`
-/// when none runs: the next one reads the setting.
+/// Makes a running daemon switch to another model, which it does after its running requests. `None` if no daemon is
+/// running: the next one reads the setting.
 pub(crate) fn switch(socket: &Path, model: &str, wait: &Wait, mut say: impl FnMut(&str)) -> Result<Option<Status>> {
     load_past_an_end(socket, Some(model.to_owned()), wait, &mut say, |_| Ok(running(socket, wait)?))
 }
 
-/// `reach` finds a daemon, also the next one where that ends before it has loaded.
+/// `reach` finds a daemon. It is called again if a daemon ends before it has loaded the model.
 fn load_past_an_end(
     path: &Path,
     model: Option<String>,
@@ -61,7 +61,7 @@ fn running(path: &Path, wait: &Wait) -> Result<Option<Client>, ClientError> {
     }
 }
 
-/// Gives the memory of the model back. A daemon that does not run holds none.
+/// Unloads the model. If no daemon is running, there is nothing to unload.
 pub(super) fn unload(context: &Context) -> Result<()> {
     let path = context.socket()?;
     let wait = Wait::start(context.timeout).context("cannot watch for Ctrl-C")?;
@@ -70,13 +70,13 @@ pub(super) fn unload(context: &Context) -> Result<()> {
         return Ok(());
     };
     match change(&mut client, &Request::Unload, &wait, |_| {}) {
-        // Its end gives the memory back as well.
+        // The end of the daemon frees the memory as well.
         Err(error) if error.is_shutting_down() => Ok(client.wait_for_end(&wait)?),
         status => tell(context, Some(status?), "unloaded"),
     }
 }
 
-/// Sends a request that ends with a status; `say` hears how far it is.
+/// Sends a request that is answered with a status; `say` receives its progress.
 fn change(
     client: &mut Client,
     request: &Request,

@@ -1,4 +1,4 @@
-//! One file per verb, and the dispatch. A verb of more than a few steps has its own room.
+//! One file per verb, and the dispatch. A verb with more than a few steps has a room of its own.
 
 mod generate;
 mod history;
@@ -27,10 +27,10 @@ use crate::{
     service,
 };
 
-/// Runs what was typed.
+/// Runs a command.
 ///
 /// # Errors
-/// Whatever the command fails with; [`exit::verdict`] turns it into a line and a code.
+/// Those of the command; [`exit::verdict`] turns them into a line and an exit code.
 pub fn run(cli: Cli, console: Console, started: Instant) -> Result<()> {
     let context = Context { console, started, socket: cli.socket, timeout: cli.timeout };
     match cli.verb {
@@ -39,7 +39,7 @@ pub fn run(cli: Cli, console: Console, started: Instant) -> Result<()> {
         Verb::Decide(options) => decide::run(&context, &options),
         Verb::CommitMsg { options } => generate::run(&context, Task::CommitMsg, &options),
         Verb::Run { prompt, files, options } => generate::run(&context, Task::of_prompt(&prompt, files), &options),
-        // Not reached: `prompt_verb::parse` has made the help of it.
+        // Not reached: `prompt_verb::parse` has already turned it into the help text.
         Verb::Help { .. } => Ok(()),
         Verb::Prompt(words) => Err(prompt_verb::unknown(&words, crate::prompts::folder().ok().as_deref()).into()),
         Verb::Prompts(options) => prompts::run(&context, options),

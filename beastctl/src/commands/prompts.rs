@@ -23,11 +23,11 @@ use crate::{
     text,
 };
 
-/// What a new prompt says: every setting, commented out.
+/// The contents of a new prompt: every setting, commented out.
 const TEMPLATE: &str = include_str!("../../prompts/template.txt");
-/// When nobody has said which.
+/// The editor if no variable names one.
 const EDITOR: &str = "vi";
-/// What a shell says about a command that it does not find.
+/// A shell's exit code for a command that it cannot find.
 const NOT_FOUND: i32 = 127;
 
 pub(super) fn run(context: &Context, options: PromptsOptions) -> Result<()> {
@@ -42,7 +42,7 @@ pub(super) fn run(context: &Context, options: PromptsOptions) -> Result<()> {
 }
 
 fn list(context: &Context, is_json: bool) -> Result<()> {
-    // Without a home there are still the built-in ones.
+    // Without a home folder there are still the built-in prompts.
     let folder = prompts::folder().ok();
     let entries = prompts::list(folder.as_deref())?;
     if is_json {
@@ -73,7 +73,7 @@ fn object(entry: &Entry) -> Value {
             object["think"] = json!(prompt.think);
             object["sampling"] = sampling_object(&prompt.sampling);
             object["schema"] = prompt.schema.as_ref().map_or(Value::Null, |schema| schema_object(schema));
-            // As it is written in a file.
+            // Written as in a prompt file.
             object["reduce"] = match prompt.reduce.as_deref() {
                 None => false.into(),
                 Some("") => true.into(),
@@ -84,7 +84,7 @@ fn object(entry: &Entry) -> Value {
     object
 }
 
-/// What a prompt can set; the protocol knows more.
+/// The sampling parameters that a prompt can set, which are fewer than the protocol's.
 fn sampling_object(sampling: &Sampling) -> Value {
     let Sampling { temp, top_p, top_k, min_p, seed, repeat_penalty, .. } = sampling;
     let mut object = json!({ "temp": temp, "top_p": top_p, "top_k": top_k, "min_p": min_p, "seed": seed });
@@ -94,7 +94,7 @@ fn sampling_object(sampling: &Sampling) -> Value {
     object
 }
 
-/// The text where it is no object: a schema was checked when it was read.
+/// The schema as an object. It was validated when the prompt was read; as a fallback, its text.
 fn schema_object(schema: &str) -> Value {
     serde_json::from_str(schema).unwrap_or_else(|_| schema.into())
 }
@@ -107,7 +107,7 @@ fn error_line(error: &PromptError) -> String {
 fn table(entries: &[Entry]) -> String {
     let origin = |entry: &Entry| match entry.origin {
         Origin::BuiltIn => "built in",
-        // The command wins.
+        // The command takes precedence.
         Origin::Own if prompt_verb::is_command(&entry.name) => "yours, only with beastctl run",
         Origin::Own => "yours",
         Origin::OwnInPlace => "yours, overrides the built-in one",
@@ -128,7 +128,7 @@ fn table(entries: &[Entry]) -> String {
     table
 }
 
-/// The text as it was written, also of one that is broken.
+/// Prints the text as written, even if the prompt is broken.
 fn show(context: &Context, name: &str) -> Result<()> {
     let mut text = prompts::find(name, prompts::folder().ok().as_deref())?.text;
     if !text.ends_with('\n') {
@@ -143,7 +143,7 @@ fn path(context: &Context, name: Option<&str>) -> Result<()> {
         None => folder,
         Some(name) => {
             let path = prompts::own_file(name, &folder);
-            // A broken file has a path all the same, and whoever asks for it may want to mend it.
+            // A broken file has a path too, and the user may want to fix it.
             if prompts::check_name(name).is_ok() && is_there(&path) {
                 path
             } else {
@@ -154,14 +154,14 @@ fn path(context: &Context, name: Option<&str>) -> Result<()> {
     Ok(context.console.print(&format!("{}\n", path.display()))?)
 }
 
-/// Also when it is a link to nowhere.
+/// Also true for a dangling link.
 fn is_there(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()
 }
 
 fn new(context: &Context, name: &str, from: Option<&str>) -> Result<()> {
     prompts::check_name(name)?;
-    // `summarize` and its like are commands whose prompt may be the user's.
+    // The user may override the prompts of commands such as `summarize`.
     if prompt_verb::is_command(name) && !prompts::is_built_in(name) {
         return Err(PromptError::Reserved(name.into()).into());
     }
@@ -171,7 +171,7 @@ fn new(context: &Context, name: &str, from: Option<&str>) -> Result<()> {
         None => TEMPLATE.into(),
     };
     let path = prompts::own_file(name, &folder);
-    // An empty page would take the place of what is good already, and nobody would be told.
+    // The template would silently replace a good built-in prompt.
     if from.is_none() && prompts::is_built_in(name) && !is_there(&path) {
         return Err(PromptError::BuiltIn(name.into()).into());
     }
@@ -187,16 +187,16 @@ fn new(context: &Context, name: &str, from: Option<&str>) -> Result<()> {
     Ok(())
 }
 
-/// An editor needs a terminal to read keys from and to draw on.
+/// An editor needs a terminal for input and output.
 fn can_edit(console: Console) -> bool {
     console.stdout_is_terminal && console.stderr_is_terminal && input::stdin_is_terminal()
 }
 
-/// Writes a file that must not be there yet, whole or not at all.
+/// Creates a new file, completely or not at all.
 fn create(path: &Path, name: &str, text: &str) -> Result<(), PromptError> {
     let unwritable = |path: &Path, source| PromptError::Unwritable { path: path.to_owned(), source };
     if let Some(folder) = path.parent() {
-        // What people ask of a model is their own business.
+        // Private, because prompts are the user's own business.
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| unwritable(folder, error))?;
     }
     let mut file =
@@ -224,7 +224,7 @@ fn edit(context: &Context, name: &str) -> Result<()> {
         None => None,
     };
     let edited = open_editor(&path);
-    // A copy that says the same would only hide what a later version improves.
+    // An unchanged copy would only hide improvements in later versions.
     if copy.is_some_and(|copy| beast_launchd::file::read(&path, 1 << 20).is_ok_and(|bytes| bytes == copy.as_bytes())) {
         fs::remove_file(&path).map_err(|source| PromptError::Unwritable { path: path.clone(), source })?;
         edited?;
@@ -240,7 +240,7 @@ fn open_editor(path: &Path) -> Result<(), PromptError> {
     let of = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
     let editor = of("VISUAL").or_else(|| of("EDITOR")).unwrap_or_else(|| EDITOR.into());
     let failed = |problem: String| PromptError::Editor { editor: editor.clone(), problem };
-    // Through the shell, as git does it: the setting may hold arguments, and quotes around a path with spaces.
+    // Through the shell, as git does it: the setting may contain arguments, and quotes around a path with spaces.
     let status = Command::new("sh").arg("-c").arg(format!("{editor} \"$@\"")).arg(&editor).arg(path).status();
     let status = status.map_err(|error| failed(format!("cannot be started: {error}")))?;
     match status.code() {

@@ -1,4 +1,4 @@
-//! Asks before something is removed that cannot come back.
+//! Asks for confirmation before removing something irretrievably.
 
 use std::io::{self, BufRead as _};
 
@@ -22,7 +22,7 @@ impl Failing for NotRemoved {
     }
 }
 
-/// Asks a person whether these things may go.
+/// Asks the user whether these things may be removed.
 pub(super) fn confirm(console: Console, what: &str) -> Result<()> {
     if !input::stdin_is_terminal() {
         return Err(NotRemoved("cannot ask for confirmation without a terminal").into());

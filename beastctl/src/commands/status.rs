@@ -13,7 +13,7 @@ use crate::{
     wait::Wait,
 };
 
-/// A daemon that takes longer to describe itself is stuck.
+/// A daemon that takes longer to report its status is stuck.
 const LIMIT: Duration = Duration::from_secs(10);
 
 pub(super) fn run(context: &Context, is_json: bool) -> Result<()> {
@@ -35,11 +35,11 @@ pub(super) fn run(context: &Context, is_json: bool) -> Result<()> {
     Ok(())
 }
 
-/// How often a daemon may hang up after its greeting, and the pause after that.
+/// How often to retry after a daemon closed the connection after its handshake, and the pause in between.
 const MAX_TRIES: usize = 20;
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// A daemon may end between its greeting and its answer: then nobody is there, or the next one.
+/// A daemon may end between handshake and answer; then there is no daemon, or a new one.
 fn ask_past_an_end(path: &Path, wait: &Wait) -> Result<Status, ClientError> {
     let mut n_tries = 0;
     loop {

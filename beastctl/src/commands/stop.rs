@@ -9,7 +9,7 @@ use crate::{
     wait::Wait,
 };
 
-/// Time for the requests that still run: twice what the daemon gives them by default.
+/// Time for running requests: twice what the daemon gives them by default.
 const LIMIT: Duration = Duration::from_secs(60);
 
 pub(super) fn run(context: &Context) -> Result<()> {
@@ -17,7 +17,7 @@ pub(super) fn run(context: &Context) -> Result<()> {
     let limit = context.timeout.unwrap_or(LIMIT);
     let wait = Wait::start(Some(limit)).context("cannot watch for Ctrl-C")?;
     if !stop::end(&path, &wait)? {
-        // What was asked for is so already, as for a service that is stopped twice.
+        // The goal is reached already, as when stopping a stopped service.
         context.console.info(&format!("beastd is not running at {}", path.display()));
     } else if context.console.stdout_is_terminal {
         context.console.print("stopped\n")?;

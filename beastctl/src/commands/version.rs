@@ -14,10 +14,10 @@ use crate::{
 };
 
 const CLIENT: &str = env!("CARGO_PKG_VERSION");
-/// A daemon that is slower than this has other troubles; the version of the client is known without it.
+/// A slow daemon is a problem for `doctor`; the client's version is known without it.
 const LIMIT: Duration = Duration::from_secs(2);
 
-/// Prints the versions. That no daemon can be reached is an answer here, not an error.
+/// Prints the versions. An unreachable daemon is a result here, not an error.
 pub(super) fn run(context: &Context, is_json: bool) -> Result<()> {
     let path = context.socket()?;
     let wait = Wait::start(Some(context.timeout.unwrap_or(LIMIT))).context("cannot watch for Ctrl-C")?;

@@ -7,18 +7,18 @@ use serde::Deserialize;
 
 use super::{Conversation, ConversationError, Exchange, Head, Turn};
 
-/// What this program writes and reads.
+/// The format version that this program writes and reads.
 pub(super) const VERSION: u64 = 1;
 
 #[derive(Debug, Default)]
 pub(super) struct Parsed {
-    /// `None` when there is no head: the file is empty, or its first line was cut off.
+    /// `None` if there is no header: the file is empty, or its first line is incomplete.
     pub(super) conversation: Option<Conversation>,
-    /// Length of what makes sense, in bytes: up to the end of an exchange.
+    /// Length of the valid part, in bytes, which ends with a complete exchange.
     pub(super) n_good: u64,
-    /// What comes after that is damaged.
+    /// Whether damaged bytes follow the valid part.
     pub(super) is_damaged: bool,
-    /// The last line has no end, which an editor may have taken away.
+    /// Whether the last line lacks its newline, which an editor may have removed.
     pub(super) is_unended: bool,
 }
 
@@ -27,7 +27,7 @@ struct Versioned {
     version: u64,
 }
 
-/// Reads what is in a file. Its last line may be damaged, since a power cut does that; no other line may.
+/// Parses a file. Only the last line may be damaged, because a power failure can do that.
 pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Parsed, ConversationError> {
     let mut parsed = Parsed::default();
     let mut question: Option<Turn> = None;
@@ -40,8 +40,8 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Parsed, ConversationErr
             match head(path, line) {
                 Ok(head) => parsed.conversation = Some(Conversation::new(head)),
                 Err(error @ ConversationError::OtherVersion { .. }) => return Err(error),
-                // A first line with an end was never cut off: this is another kind of file, which is not ours to
-                // overwrite. Nor was one that does not begin as a head does.
+                // A complete first line was not cut off by a power failure: the file is of another kind and must not
+                // be overwritten. The same holds if it does not begin like a header.
                 Err(error) if is_ended || !is_cut_head(line) => return Err(error),
                 Err(_) => break,
             }
@@ -67,10 +67,10 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Parsed, ConversationErr
     Ok(parsed)
 }
 
-/// Whether a power cut can have left this of a head.
+/// Whether a power failure can have left this of a header.
 fn is_cut_head(line: &[u8]) -> bool {
     const BEGINNING: &[u8] = br#"{"version":"#;
-    // File systems put zeros where nothing was written yet.
+    // File systems fill parts that were not written yet with zeros.
     if line.iter().all(|byte| *byte == 0) {
         return true;
     }
@@ -83,7 +83,7 @@ fn head(path: &Path, line: &[u8]) -> Result<Head, ConversationError> {
         let problem = format!("this is no head of a conversation ({error})");
         ConversationError::Damaged { path: path.to_owned(), line: 1, problem }
     };
-    // First the version alone: the head of another one may have other fields.
+    // Reads the version first, since headers of other versions may have other fields.
     let Versioned { version } = serde_json::from_slice(line).map_err(unusable)?;
     if version != VERSION {
         return Err(ConversationError::OtherVersion { path: path.to_owned(), version });

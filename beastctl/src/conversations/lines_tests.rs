@@ -30,14 +30,14 @@ fn what_is_written_is_read_byte_for_byte() {
     assert!(!parsed.is_damaged && !parsed.is_unended);
 }
 
-/// Wherever a power cut ends the file, what is left is whole exchanges, and only the last one can be missing.
+/// Wherever a power failure truncates the file, complete exchanges remain, and at most the last one is missing.
 #[test]
 fn every_cut_leaves_whole_exchanges() {
     let whole = text(&[exchange("a", "1"), exchange("b", "2")]);
     let ends: Vec<usize> = whole.match_indices('\n').map(|(n, _)| n + 1).collect();
     for len in 0..=whole.len() {
         let parsed = parse(&whole.as_bytes()[..len]).unwrap();
-        // A line is complete also without its end.
+        // A line without its newline is complete as well.
         let n_lines = ends.iter().filter(|end| **end <= len + 1).count();
         assert_eq!(questions(&parsed), ["a", "b"][..n_lines.saturating_sub(1) / 2], "{len}");
         assert_eq!(parsed.is_damaged, parsed.n_good < len as u64, "{len}");

@@ -17,21 +17,21 @@ use crate::exit::{self, Failing, advice};
 pub use names::{RULE, check as check_name, is_automatic};
 pub use store::{Entry, Open, Read, Store};
 
-/// What is tried with a file that is not changed.
+/// Actions on a file that do not change it.
 const READ_ONLY: [&str; 3] = ["read", "read the folder", "look at"];
-/// How many names an error lists.
+/// Most names in an error message.
 const MAX_LISTED: usize = 5;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ConversationError {
     #[error("invalid conversation name `{0}`; try: {rule}", rule = names::RULE)]
     Name(String),
-    /// It would be removed with the automatic ones.
+    /// It would be removed like an automatic one.
     #[error("no conversation `{0}`, and names of this form are assigned automatically; try: use another name")]
     Automatic(String),
     #[error("no conversation `{0}`; try: beastctl history, to list the names")]
     Unknown(String),
-    /// More than one begins like this.
+    /// Several names begin with this prefix.
     #[error("`{prefix}` matches {} conversations; try: {}", .names.len(), one_of(.names))]
     Ambiguous { prefix: String, names: Vec<String> },
     #[error("no conversations yet; try: start one with beastctl ask 'QUESTION' or beastctl chat")]
@@ -44,17 +44,17 @@ pub enum ConversationError {
          another --session"
     )]
     InUse(String),
-    /// It is another one than that which was asked for.
+    /// A different system turn was requested.
     #[error("the conversation `{0}` has a different system turn; try: leave out -s, or use another --session")]
     OtherSystem(String),
-    /// Written by a later program.
+    /// Written by a newer version of the program.
     #[error(
         "{}:1: unsupported file version {version}; this beastctl reads {}; try: install a newer beastctl, or use \
          another --session",
         .path.display(), lines::VERSION
     )]
     OtherVersion { path: PathBuf, version: u64 },
-    /// Not the last line, whose damage a power cut explains; they count from 1.
+    /// A damaged line other than the last one, which a power failure does not explain. Lines count from 1.
     #[error(
         "{}:{line}: {problem}; try: fix that line, or beastctl history rm {}",
         .path.display(), .path.file_stem().unwrap_or_default().display()
@@ -62,7 +62,7 @@ pub enum ConversationError {
     Damaged { path: PathBuf, line: usize, problem: String },
     #[error("cannot {action} {}", .path.display())]
     File { action: &'static str, path: PathBuf, source: io::Error },
-    /// The cause ends with what to do.
+    /// The cause includes advice.
     #[error("no folder for conversations: {0}")]
     NoPlace(PathError),
 }
@@ -88,7 +88,7 @@ impl Failing for ConversationError {
 }
 
 impl ConversationError {
-    /// Whether nothing can be kept at all, which is no reason against an answer.
+    /// Whether saving is impossible altogether, which must not prevent an answer.
     pub fn is_of_the_system(&self) -> bool {
         matches!(self, ConversationError::File { .. } | ConversationError::NoPlace(_))
     }
@@ -102,12 +102,12 @@ fn one_of(names: &[String]) -> String {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
     version: u64,
-    /// When it began, as RFC 3339 in UTC.
+    /// When it began, in RFC 3339 and UTC.
     pub created: String,
-    /// Name of the prompt that it began with.
+    /// Name of its first prompt.
     #[serde(default)]
     pub prompt: String,
-    /// Name of the model that answered first.
+    /// Name of the model that gave the first answer.
     #[serde(default)]
     pub model: String,
     /// The system turn; empty for none.
@@ -125,18 +125,18 @@ impl Head {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Turn {
     pub role: Role,
-    /// What is said, byte for byte.
+    /// The text, byte for byte.
     pub content: String,
-    /// When, as RFC 3339 in UTC.
+    /// When it was sent, in RFC 3339 and UTC.
     #[serde(default)]
     pub at: String,
-    /// Of an answer: the model.
+    /// For an answer: name of the model.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub model: String,
-    /// Of an answer: it was stopped, or had no more room.
+    /// For an answer: whether it was stopped or truncated.
     #[serde(default, rename = "cut", skip_serializing_if = "is_false")]
     pub is_cut: bool,
-    /// Of a question: this exchange takes the place of the one before it.
+    /// For a question: whether this exchange replaces the one before it.
     #[serde(default, rename = "retry", skip_serializing_if = "is_false")]
     pub is_retry: bool,
 }
@@ -177,7 +177,7 @@ pub struct Said {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conversation {
     pub head: Head,
-    /// What was said, oldest first, without what was asked again.
+    /// The exchanges, oldest first, without those that were replaced.
     pub exchanges: Vec<Exchange>,
 }
 
@@ -186,7 +186,7 @@ impl Conversation {
         Self { head, exchanges: Vec::new() }
     }
 
-    /// Puts the next exchange behind the others, or in the place of the last one.
+    /// Appends an exchange, or replaces the last one by it.
     pub fn push(&mut self, exchange: Exchange) {
         if exchange.question.is_retry {
             self.exchanges.pop();
@@ -194,7 +194,7 @@ impl Conversation {
         self.exchanges.push(exchange);
     }
 
-    /// What goes before the next question: the system turn, then the exchanges of this range.
+    /// The messages before the next question: the system turn, then the exchanges in this range.
     pub fn messages(&self, range: std::ops::Range<usize>) -> Vec<Message> {
         let message = |role, content: &String| Message::new(role, content.clone());
         let has_system = !self.head.system.trim().is_empty();

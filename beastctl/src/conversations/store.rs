@@ -22,11 +22,11 @@ use super::{
     names,
 };
 
-/// So many automatic conversations are kept; the longest unused go first.
+/// Most automatic conversations to keep; the least recently used ones are removed first.
 const MAX_AUTOMATIC: usize = 1000;
-/// Longer than any context; a file that is longer was meant for something else.
+/// Longer than any context: such a file is something else.
 const MAX_BYTES: u64 = 64 << 20;
-/// How often a name may be taken before that is told.
+/// How many taken names to try before giving up.
 const MAX_TRIES: usize = 100;
 const EXTENSION: &str = "jsonl";
 
@@ -39,14 +39,14 @@ pub struct Store {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     pub name: String,
-    /// When something was said last.
+    /// Time of the last exchange.
     pub modified: SystemTime,
 }
 
 #[derive(Debug)]
 pub struct Read {
     pub conversation: Conversation,
-    /// Its last exchange is damaged and not in there.
+    /// Whether its last exchange is damaged, and therefore missing.
     pub is_damaged: bool,
 }
 
@@ -74,7 +74,7 @@ impl Store {
             let Some(name) = name.filter(|_| path.extension().is_some_and(|extension| extension == EXTENSION)) else {
                 continue;
             };
-            // Gone since the folder was read, most likely.
+            // Most likely removed since the folder was listed.
             let Ok(metadata) = path.metadata() else { continue };
             if metadata.is_file() && metadata.len() > 0 {
                 let modified = metadata.modified().map_err(failed)?;
@@ -89,7 +89,7 @@ impl Store {
         self.entries()?.into_iter().next().map(|entry| entry.name).ok_or(ConversationError::Nothing)
     }
 
-    /// The one name that is this, or begins so.
+    /// The one name that equals this prefix or begins with it.
     ///
     /// # Errors
     /// [`ConversationError::Unknown`], [`ConversationError::Ambiguous`], and see [`Store::entries`].
@@ -107,7 +107,7 @@ impl Store {
         }
     }
 
-    /// Reads one, also while another process goes on with it.
+    /// Reads a conversation, even while another process continues it.
     pub fn read(&self, name: &str) -> Result<Read, ConversationError> {
         let path = self.path(name)?;
         let bytes = file::read(&path, MAX_BYTES).map_err(|source| missing(name, failure("read", &path, source)))?;
@@ -116,7 +116,7 @@ impl Store {
         Ok(Read { conversation, is_damaged: parsed.is_damaged })
     }
 
-    /// Locks the conversation of this name for an exchange; begins it when there is none.
+    /// Locks the conversation of this name for an exchange; creates it if it does not exist.
     pub fn open(&self, name: &str) -> Result<Open, ConversationError> {
         let path = self.path(name)?;
         if names::is_automatic(name) && !path.exists() {
@@ -131,7 +131,7 @@ impl Store {
         if open.conversation.is_none() { Err(ConversationError::Unknown(name.into())) } else { Ok(open) }
     }
 
-    /// Begins one with an automatic name, and removes old ones when there are too many.
+    /// Creates a conversation with an automatic name, and removes old ones if there are too many.
     pub fn create(&self, time: SystemTime) -> Result<Open, ConversationError> {
         self.prepare()?;
         let mut n = 1;
@@ -148,15 +148,15 @@ impl Store {
         Ok(open)
     }
 
-    /// Gives a conversation another name, which must be free.
+    /// Renames a conversation; the new name must be free.
     pub fn rename(&self, from: &str, to: &str) -> Result<(), ConversationError> {
         let (old, new) = (self.path(from)?, self.path(to)?);
         if names::is_automatic(to) {
             return Err(ConversationError::Automatic(to.into()));
         }
         let _open = self.open_existing(from)?;
-        // Reserves the name, since renaming would replace a file without a word. The lock is held until then, so that
-        // nobody begins a conversation in the file that goes.
+        // Reserves the new name, since renaming would silently replace a file. Stays locked until then, so that no
+        // other process begins a conversation in the file that will be replaced.
         let _reserved = match new_file().create_new(true).open(&new) {
             Ok(file) => Open::locked(to, new.clone(), file)?,
             Err(error) if error.kind() == ErrorKind::AlreadyExists => return Err(ConversationError::Taken(to.into())),
@@ -165,19 +165,19 @@ impl Store {
         fs::rename(&old, &new).map_err(|error| failure("rename", &old, error))
     }
 
-    /// Removes one, damaged or not, unless it is in use.
+    /// Removes a conversation, damaged or not, unless it is in use.
     pub fn remove(&self, name: &str) -> Result<(), ConversationError> {
         let path = self.path(name)?;
         let _file = lock::at(&path, || file::open(&path)).map_err(|error| not_locked(name, &path, error))?;
         fs::remove_file(&path).map_err(|source| missing(name, failure("remove", &path, source)))
     }
 
-    /// Whether there is a file of this name, even one without content.
+    /// Whether a file of this name exists, even without content.
     pub fn has_file(&self, name: &str) -> bool {
         self.path(name).is_ok_and(|path| path.is_file())
     }
 
-    /// The file that holds the lines typed into chats, for the editor of lines.
+    /// The file with the lines typed in chats, for the line editor.
     pub fn typed_lines(&self) -> PathBuf {
         self.folder.with_file_name("chat-history")
     }
@@ -187,7 +187,7 @@ impl Store {
         Ok(self.folder.join(format!("{name}.{EXTENSION}")))
     }
 
-    /// The folder is there and nobody else can look into it.
+    /// Ensures that the folder exists and is private.
     fn prepare(&self) -> Result<(), ConversationError> {
         let folder = &self.folder;
         DirBuilder::new()
@@ -204,12 +204,12 @@ impl Store {
     }
 
     fn remove_old(&self) -> Result<(), ConversationError> {
-        // The new one has no content yet, so it is not among them.
+        // The new conversation has no content yet, so it is not included.
         let mut old: Vec<Entry> =
             self.entries()?.into_iter().filter(|entry| names::is_automatic(&entry.name)).collect();
         for entry in old.drain(self.max_automatic.saturating_sub(1).min(old.len())..) {
             match self.remove(&entry.name) {
-                // Another process uses it, or has removed it: it will do as well next time.
+                // Another process uses it or has removed it; the next run can remove it.
                 Ok(()) | Err(ConversationError::InUse(_) | ConversationError::Unknown(_)) => {}
                 Err(error) => return Err(error),
             }
@@ -218,7 +218,7 @@ impl Store {
     }
 }
 
-/// A conversation that nobody else can go on with. Dropping it gives it free.
+/// A conversation that is locked for this process, until dropped.
 #[derive(Debug)]
 pub struct Open {
     name: String,
@@ -235,17 +235,17 @@ impl Open {
         &self.name
     }
 
-    /// What was said so far; `None` when it begins now.
+    /// The conversation so far; `None` if it is new.
     pub fn conversation(&self) -> Option<&Conversation> {
         self.conversation.as_ref()
     }
 
-    /// Whether its last exchange is damaged: the next one takes its place.
+    /// Whether its last exchange is damaged; the next one overwrites it.
     pub fn is_damaged(&self) -> bool {
         self.is_damaged
     }
 
-    /// Writes one exchange, and `head` before the first one: all of it or nothing.
+    /// Appends one exchange, and `head` before the first one, completely or not at all.
     pub fn append(mut self, head: &Head, exchange: &Exchange) -> Result<(), ConversationError> {
         let head = if self.conversation.is_none() { lines::line(head) } else { String::new() };
         let end = if self.is_unended { "\n" } else { "" };
@@ -254,7 +254,7 @@ impl Open {
             self.file.set_len(self.n_good).map_err(|source| failure("write", &self.path, source))?;
         }
         if let Err(error) = self.file.write_all(text.as_bytes()) {
-            // Half of it may have found room on a full disk.
+            // Part of it may have been written to a full disk.
             let _ = self.file.set_len(self.n_good);
             return Err(failure("write", &self.path, error));
         }
@@ -282,14 +282,14 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        // Begun, and nothing was said: no trace of it.
+        // A new conversation without an exchange leaves no file.
         if self.file.metadata().is_ok_and(|metadata| metadata.len() == 0) && lock::is_at(&self.file, &self.path) {
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-/// Appending: what another process has written meanwhile is never overwritten.
+/// Options for appending, so that text written by another process is never overwritten.
 fn new_file() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).append(true).mode(0o600);
@@ -307,7 +307,7 @@ fn failure(action: &'static str, path: &Path, source: io::Error) -> Conversation
     ConversationError::File { action, path: path.to_owned(), source }
 }
 
-/// A file that is not there is a conversation that is not there.
+/// Turns a missing file into an unknown conversation.
 fn missing(name: &str, error: ConversationError) -> ConversationError {
     match error {
         ConversationError::File { source, .. } if source.kind() == ErrorKind::NotFound => {

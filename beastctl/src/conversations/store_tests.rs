@@ -26,8 +26,7 @@ fn head() -> Head {
 }
 
 fn say(store: &Store, name: &str, question: &str) {
-    // A child that another test is forking holds every open file for a moment, also the lock of one that was just
-    // closed.
+    // While another test forks, its child briefly holds all open files, including locks that were just released.
     let until = Instant::now() + Duration::from_secs(30);
     let open = loop {
         match store.open(name) {
@@ -47,7 +46,7 @@ fn names(store: &Store) -> Vec<String> {
     store.entries().unwrap().into_iter().map(|entry| entry.name).collect()
 }
 
-/// The times of files are coarser than this test is fast.
+/// File times are too coarse for the speed of this test.
 fn make_older(store: &Store, name: &str, seconds: u64) {
     let file = File::options().write(true).open(store.path(name).unwrap()).unwrap();
     file.set_modified(SystemTime::now() - Duration::from_secs(seconds)).unwrap();
@@ -77,7 +76,7 @@ fn a_conversation_in_which_nothing_is_said_leaves_no_trace() {
     assert!(matches!(store.open_existing("talk"), Err(ConversationError::Unknown(_))));
 }
 
-/// A killed process leaves an empty file: no conversation, and no obstacle.
+/// A killed process leaves an empty file, which is neither a conversation nor an obstacle.
 #[test]
 fn an_empty_file_is_no_conversation() {
     let (_dir, store) = store();
@@ -107,7 +106,7 @@ fn one_exchange_at_a_time() {
 #[test]
 fn two_writers_lose_nothing() {
     let (_dir, store) = store();
-    // Far above anything that happens; a conversation that stays in use must not keep the test.
+    // A deadline far above any real delay, so that a conversation that stays locked does not hang the test.
     let until = Instant::now() + Duration::from_secs(30);
     std::thread::scope(|scope| {
         for writer in ["x", "y"] {
@@ -191,7 +190,7 @@ fn automatic_ones_are_bounded_and_named_ones_stay() {
         store.create(time(n)).unwrap().append(&head(), &exchange("a")).unwrap();
         make_older(&store, &names::automatic(time(n), 1), 100 - n);
     }
-    // Used again, so another one is the longest unused.
+    // Used again, so that another one is the least recently used.
     let used = names::automatic(time(0), 1);
     say(&store, &used, "b");
     store.create(time(9)).unwrap().append(&head(), &exchange("a")).unwrap();
@@ -246,7 +245,7 @@ fn what_is_no_file_is_no_conversation() {
     assert!(matches!(Store::at(store.path("a").unwrap()).open("x"), Err(ConversationError::File { .. })));
 }
 
-/// Whoever renames holds the new name too, from when it is reserved.
+/// The process that renames also holds the new name once it is reserved.
 #[test]
 fn nothing_is_said_into_a_name_that_is_about_to_be_given() {
     for _ in 0..20 {

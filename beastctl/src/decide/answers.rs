@@ -15,7 +15,7 @@ pub(super) enum Answers {
 }
 
 impl Answers {
-    /// Those of the command line.
+    /// The answers that the command line offers.
     ///
     /// # Errors
     /// [`DecideError::Choice`].
@@ -60,13 +60,13 @@ pub(super) struct Answer {
     question: Question,
     probabilities: Vec<f32>,
     temperature: f32,
-    /// The printed option.
+    /// Index of the printed option.
     nth: usize,
     is_unsure: bool,
 }
 
 impl Answer {
-    /// `gap` comes from `--unsure`. `None` if the probabilities are not those of the question's options.
+    /// `gap` comes from `--unsure`. `None` if the probabilities do not fit the question's options.
     pub(super) fn new(question: Question, probabilities: Vec<f32>, temperature: f32, gap: f32) -> Option<Self> {
         let are_valid = probabilities.iter().all(|p| (0.0..=1.0).contains(p));
         if !are_valid || probabilities.len() != question.options.len() {
@@ -99,7 +99,7 @@ impl Answer {
         self.question.options.get(self.nth).map_or("", |option| option.name.as_str())
     }
 
-    /// One line of several: `QUESTION<TAB>answer<TAB>p`. Of `unsure`, `p` is the probability of the likeliest option.
+    /// One line of several: `QUESTION<TAB>answer<TAB>p`. For `unsure`, `p` is the probability of the likeliest option.
     pub(super) fn line(&self) -> String {
         let question = self.question.text.split_whitespace().collect::<Vec<_>>().join(" ");
         format!("{question}\t{}\t{:.3}\n", self.text(), self.probabilities.get(self.nth).copied().unwrap_or(0.0))
@@ -133,7 +133,7 @@ pub(super) fn code(answers: &[Answer]) -> u8 {
     [exit::NO, exit::UNSURE].into_iter().find(|code| codes.contains(code)).unwrap_or(exit::DONE)
 }
 
-/// To four digits, which is all that the model's numbers are good for.
+/// Rounds to four digits, because the model's numbers are no more precise.
 fn rounded(number: f64) -> f64 {
     (number * 1e4).round() / 1e4
 }

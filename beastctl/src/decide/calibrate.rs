@@ -19,9 +19,9 @@ use crate::{
     wait::Wait,
 };
 
-/// Limit of the file of examples, in bytes.
+/// Largest file of examples, in bytes.
 const MAX_BYTES: u64 = 64 << 20;
-/// Fewer examples tell more about chance than about the model.
+/// Fewer examples would measure chance rather than the model.
 const LEAST: usize = 10;
 
 #[derive(Debug, Deserialize)]

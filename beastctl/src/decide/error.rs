@@ -9,21 +9,21 @@ use crate::{
 
 #[derive(Debug, thiserror::Error)]
 pub enum DecideError {
-    /// Unusable `--choice`.
+    /// The values of `--choice` are unusable.
     #[error("invalid --choice: {0}")]
     Choice(&'static str),
-    /// A question of whitespace.
+    /// The question is blank.
     #[error("the question is empty")]
     NoQuestion,
-    /// A file's name in place of a question: it would be decided about without being read.
+    /// The question is a file's name: it would be decided without reading the file.
     #[error("{} is a file, not a question", .0.display())]
     IsFile(PathBuf),
-    /// More than one question for `--calibrate`.
+    /// `--calibrate` takes a single question.
     #[error("--calibrate takes one question, not {0}")]
     Questions(usize),
     #[error("cannot read {}", path.display())]
     Unreadable { path: PathBuf, source: std::io::Error },
-    /// A line of the file that cannot be used.
+    /// A line of the file of examples is unusable.
     #[error("invalid example in line {line} of {}: {why}", path.display())]
     Example { path: PathBuf, line: usize, why: String },
     #[error("too few examples in {}: {n}, and at least {least} are needed", path.display())]

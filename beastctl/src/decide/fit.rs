@@ -11,9 +11,9 @@ pub(super) struct Judged {
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Quality {
-    /// Share of examples whose likeliest answer is right.
+    /// Share of examples whose likeliest answer is correct.
     pub(super) accuracy: f64,
-    /// Mean of -ln p of the right answer.
+    /// Mean of -ln p of the correct answer.
     pub(super) log_loss: f64,
     /// Expected calibration error: the distance between the likeliest answer's probability and the share that is right,
     /// over [`N_BINS`] bins of equal width, weighted by their examples (Naeini et al. 2015).
@@ -24,7 +24,7 @@ const N_BINS: usize = 10;
 /// The searched range of the temperature's logarithm: about 1/20 to 20.
 const RANGE: (f64, f64) = (-3.0, 3.0);
 const N_STEPS: usize = 60;
-/// Keeps the log loss of a probability of 0 finite.
+/// Smallest probability, which keeps the log loss finite.
 const LEAST: f64 = 1e-9;
 
 /// The probabilities at another temperature.
@@ -35,11 +35,11 @@ pub(super) fn tempered(probabilities: &[f32], temperature: f64) -> Vec<f64> {
     powers.iter().map(|power| (power - max).exp() / sum).collect()
 }
 
-/// Their quality at this temperature.
+/// The quality of the probabilities at this temperature.
 pub(super) fn quality(examples: &[Judged], temperature: f64) -> Quality {
     let n = examples.len().max(1) as f64;
     let (mut n_right, mut loss) = (0.0, 0.0);
-    // Examples, those that are right, and the sum of their probabilities.
+    // For each bin: number of examples, number of correct ones, sum of their probabilities.
     let mut bins = [(0.0, 0.0, 0.0); N_BINS];
     for Judged { probabilities, right } in examples {
         let tempered = tempered(probabilities, temperature);
@@ -55,8 +55,8 @@ pub(super) fn quality(examples: &[Judged], temperature: f64) -> Quality {
     Quality { accuracy: n_right / n, log_loss: loss / n, ece }
 }
 
-/// The temperature with the least log loss, by golden-section search: the loss has one minimum in the inverse
-/// temperature.
+/// The temperature with the smallest log loss, by golden-section search: as a function of the inverse temperature the
+/// loss has a single minimum.
 pub(super) fn temperature(examples: &[Judged]) -> f64 {
     let loss = |log: f64| quality(examples, log.exp()).log_loss;
     let ratio = (5f64.sqrt() - 1.0) / 2.0;

@@ -1,6 +1,6 @@
 use super::*;
 
-/// `n` examples that say yes with this probability, of which this share is right.
+/// `n` examples that answer yes with this probability, `n_right` of them correctly.
 fn group(yes: f32, n: usize, n_right: usize) -> Vec<Judged> {
     (0..n).map(|nth| Judged { probabilities: vec![yes, 1.0 - yes], right: usize::from(nth >= n_right) }).collect()
 }
@@ -19,7 +19,7 @@ fn a_model_that_is_as_right_as_it_says_needs_no_temperature() {
 
 #[test]
 fn a_model_that_is_too_sure_is_cooled_to_what_it_is_worth() {
-    // Right 3 times of 4 and says 99 %: with T, 0.99 becomes 0.75, so T = logit(0.99) / logit(0.75).
+    // Correct 3 times out of 4 at 99 %: T turns 0.99 into 0.75, so T = logit(0.99) / logit(0.75).
     let examples = group(0.99, 400, 300);
     let expected = (0.99f64 / 0.01).ln() / 3f64.ln();
     let fitted = temperature(&examples);

@@ -30,7 +30,7 @@ use crate::{
     wait::Wait,
 };
 
-/// Daemons that may end over one request before the request is to blame.
+/// After this many daemons have ended on one request, the request is to blame.
 const MAX_ENDS: usize = 5;
 
 /// Answers the questions; the exit code is the answer.
@@ -46,7 +46,7 @@ pub(super) fn run(context: &Context, options: &DecideOptions) -> Result<()> {
     }
 }
 
-/// Gives a failure a code that no script mistakes for an answer.
+/// Gives a failure an exit code that no script mistakes for an answer.
 fn unmistakable(error: Failure) -> Failure {
     match error.code() {
         exit::DONE | exit::FAILED | exit::UNSURE => error.with_code(exit::SOFTWARE),
@@ -105,7 +105,7 @@ fn print(context: &Context, options: &DecideOptions, answers: &[Answer], model: 
     print_all(context, &text)
 }
 
-/// Prints to whoever still reads: the exit code and what was saved matter without a reader too.
+/// Prints the result; a closed pipe is ignored, because the exit code and saved files count without a reader too.
 fn print_all(context: &Context, text: &str) -> Result<()> {
     match context.console.print(text) {
         Err(OutputError::ReaderGone) => Ok(()),
@@ -124,7 +124,7 @@ fn state(context: &Context, options: &DecideOptions, reading: &Wait) -> Result<(
     }
     let input = input::read(&options.files, reading)?;
     if input.is_blank() {
-        // An answer about nothing looks like any other.
+        // An answer about an empty text would look like any other.
         return Err(InputError::Empty { example: "beastctl decide -n QUESTION, if the question needs no input" }.into());
     }
     Ok((input.text, input.warnings))
@@ -137,7 +137,7 @@ fn decided(event: Event) -> Result<Decided> {
     }
 }
 
-/// A connection to the daemon for successive requests.
+/// A connection to the daemon for a series of requests.
 struct Asking<'a> {
     path: &'a Path,
     may_start: bool,
@@ -152,7 +152,7 @@ impl<'a> Asking<'a> {
         Self { path, may_start, client: None, progress, waiting: Waiting::default() }
     }
 
-    /// Sends a request that one event answers. If the daemon ends meanwhile, asks the next one.
+    /// Sends a request that is answered with one event. If the daemon ends meanwhile, asks the next one.
     fn ask(&mut self, request: Request, wait: &Wait) -> Result<Event> {
         let mut n_ends = 0;
         loop {

@@ -9,7 +9,7 @@ use crate::{output::status, settings::Settings};
 
 const CHECK: &str = "backend";
 
-/// Whether this machine shows a GPU: every Mac has one.
+/// Whether this machine has a GPU; every Mac has one.
 pub(super) fn has_gpu() -> bool {
     cfg!(target_os = "macos") || Path::new("/dev/nvidia0").exists() || has_render_node(Path::new("/dev/dri"))
 }
@@ -20,7 +20,7 @@ fn has_render_node(folder: &Path) -> bool {
     })
 }
 
-/// The output layer is one more than the model counts.
+/// The number of offloaded layers includes the output layer, which the model's number of layers does not.
 pub(super) fn check(model: &Model, settings: &Settings, has_gpu: bool) -> Finding {
     let text = status::backend(model);
     let n_all = model.n_layers + 1;

@@ -11,7 +11,7 @@ use crate::{
 
 const CHECK: &str = "configuration";
 
-/// The settings are empty when beastd refuses them.
+/// Also returns the settings, which are empty if beastd rejects them.
 pub(super) fn check(program: &Path, wait: &Wait) -> Result<(Finding, Settings), WaitError> {
     let file = beast_launchd::paths::config_dir().map(|folder| folder.join("config.toml"));
     let place = file.as_ref().map_or("config.toml".into(), |file| file.display().to_string());

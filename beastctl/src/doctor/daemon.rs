@@ -19,11 +19,11 @@ use crate::{
 };
 
 const CHECK: &str = "daemon";
-/// A daemon that takes longer to describe itself is stuck.
+/// A daemon that takes longer to report its status is stuck.
 const LIMIT: Duration = Duration::from_secs(10);
 const AGAIN: &str = "beastctl stop, then repeat the command";
 
-/// Its status is returned when it has one.
+/// Also returns its status, if it reports one.
 pub(super) fn check(
     path: &Path,
     service: Option<&Service>,
@@ -47,12 +47,12 @@ fn unreached(path: &Path, error: &ClientError) -> Finding {
     if !error.is_not_running() {
         return Finding::said(Verdict::Problem, CHECK, &error.to_string(), &error.hint().unwrap_or(AGAIN.into()));
     }
-    // No client starts a daemon beside a service.
+    // With a service installed, clients start no daemon themselves.
     if beast_launchd::installed_at(path).is_some() {
         let text = format!("the service is installed but stopped: nothing listens on {}", path.display());
         return Finding::problem(CHECK, text, "beastctl service start");
     }
-    // Anything else there is told by the check of the socket.
+    // Other kinds of files are reported by the check of the socket.
     if path.symlink_metadata().is_ok_and(|metadata| metadata.file_type().is_socket()) {
         let text = format!("not running, but its socket {} exists: it crashed or was killed", path.display());
         return Finding::warning(CHECK, text, format!("{}, and see beastctl logs for the reason", client::start(path)));

@@ -17,12 +17,12 @@ use crate::{
 };
 
 const CHECK: &str = "disk";
-/// Below this, what is written there soon fails.
+/// With less space, writing will soon fail.
 const LITTLE: u64 = 64 * 1024 * 1024;
-/// As much as the stored prefixes may take, and some logs.
+/// The most that stored prefixes may use, and some logs.
 const ENOUGH: u64 = 1024 * 1024 * 1024;
 
-/// A line for each folder in trouble, and one for all others.
+/// One finding per folder with a problem, and one for all others.
 pub(super) fn check(settings: &Settings) -> Vec<Finding> {
     let places =
         [("models", paths::models_dir()), ("conversations", paths::data_dir()), ("caches", paths::cache_dir())];
@@ -31,7 +31,7 @@ pub(super) fn check(settings: &Settings) -> Vec<Finding> {
     let log = log_dir(settings).map(|folder| ("logs", Ok(folder)));
     for (name, folder) in places.into_iter().chain(log) {
         match folder {
-            // One variable that is missing would be told for each of them.
+            // A missing variable affects several folders, so it is reported once.
             Err(error) if findings.is_empty() => {
                 findings.push(Finding::said(Verdict::Problem, CHECK, &error.to_string(), "export HOME"));
             }
@@ -59,13 +59,13 @@ pub(super) fn check(settings: &Settings) -> Vec<Finding> {
     findings
 }
 
-/// Free bytes for a folder, or for the nearest one above that exists, `None` where the disk has no blocks to count;
-/// what is in the way of writing there.
+/// Free bytes in a folder, or in its nearest existing parent; `None` for a file system that has no blocks to count.
+/// The error says what prevents writing there.
 fn look(folder: &Path) -> Result<Option<u64>, (PathBuf, io::Error)> {
     let fail = |path: &Path, error: io::Error| (path.to_owned(), error);
     for path in folder.ancestors() {
         match path.metadata() {
-            // Also above a file that stands in the place of a folder: that is found next.
+            // `NotADirectory`: a file is in place of a folder, which the next parent reveals.
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => continue,
             Err(error) => return Err(fail(path, error)),
             Ok(metadata) if !metadata.is_dir() => return Err(fail(path, io::ErrorKind::NotADirectory.into())),

@@ -19,11 +19,11 @@ fn a_folder_that_is_not_there_yet_has_the_room_above_it() {
     assert_eq!((path, error.kind()), (dir.path().join("a"), io::ErrorKind::NotADirectory));
 }
 
-/// What has no blocks is not full.
+/// A file system without blocks is not full.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_disk_that_is_none_says_nothing_of_its_room() {
     let own = format!("/proc/{}/task", std::process::id());
-    // Who is not root may not write there at all.
+    // Users other than root may not be able to write there.
     assert!(matches!(look(Path::new(&own)), Ok(None) | Err(_)));
 }

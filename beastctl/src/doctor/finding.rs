@@ -41,7 +41,7 @@ impl Finding {
         Self::of_error(check, &FileError::of(READ, path)(error))
     }
 
-    /// Where others may use what is the user's alone.
+    /// A finding if the mode gives other users access to a private file or folder.
     pub(super) fn too_open(check: &'static str, what: &str, path: &Path, mode: u32, right: &str) -> Option<Self> {
         let mode = mode & 0o777;
         (mode & 0o077 != 0).then(|| {
@@ -51,12 +51,12 @@ impl Finding {
         })
     }
 
-    /// In the words of somebody else, which may have a fix of their own.
+    /// A finding from another room's message, which may include a fix.
     pub(super) fn said(verdict: Verdict, check: &'static str, words: &str, fix: &str) -> Self {
         Self::advised(verdict, check, Advised::new(&one_line(words)), fix)
     }
 
-    /// A message with a fix of its own, or with this one.
+    /// A finding with the message's own fix, or else this one.
     pub(super) fn advised(verdict: Verdict, check: &'static str, message: Advised, fix: &str) -> Self {
         let Advised { text, step } = message.or_try(|| Some(fix.into()));
         Self { check, verdict, text, fix: step }

@@ -1,6 +1,6 @@
-//! The HTTP endpoint, if configured: whether beastd answers there, or another program.
+//! The HTTP endpoint, if configured: whether beastd or another program answers there.
 //!
-//! Does not connect if the service manager holds the sockets of a stopped beastd: that would start it.
+//! Does not connect if the service manager holds the sockets of a stopped beastd, because that would start it.
 
 use std::{
     io::{self, Read, Write},
@@ -23,22 +23,22 @@ use super::finding::Finding;
 use crate::settings::Settings;
 
 const CHECK: &str = "http";
-/// By which beastd names itself in the header `Server`.
+/// The name in beastd's `Server` header.
 const NAME: &str = "beastd";
-/// Who takes longer to say how it is, is stuck.
+/// A server that takes longer to answer a health check is stuck.
 const LIMIT: Duration = Duration::from_secs(3);
-/// Most bytes of an answer that are looked at.
+/// Most bytes of an answer to read.
 const MAX_LEN: u64 = 64 * 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Beastd {
     Running,
-    /// The next call starts it.
+    /// Stopped; the next connection starts it.
     Asleep,
     Stopped,
 }
 
-/// Nothing where no endpoint is configured.
+/// No findings if no endpoint is configured.
 pub(super) fn check(settings: &Settings, beastd: Beastd) -> Vec<Finding> {
     let places = settings.http();
     if places.is_empty() {
@@ -81,7 +81,7 @@ fn of_places(places: &HttpPlaces, is_running: bool) -> Vec<Finding> {
     tcp.chain(unix).collect()
 }
 
-/// All addresses at once is where to listen, not whom to call.
+/// An address to connect to: the unspecified address is only for listening.
 fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -108,7 +108,7 @@ fn of_place(
             let text = format!("beastd is running but does not listen on {place}: its configuration is older");
             Finding::problem(CHECK, text, "beastctl stop; the next request restarts it")
         }
-        // Without beastd, whoever answers is somebody else.
+        // If beastd is not running, another program has answered.
         Ok(page) if is_running && page.is_beastds => {
             let state = if page.status == 503 { ", still loading" } else { "" };
             Finding::ok(CHECK, format!("{scheme}{place} answers{state}"))
@@ -125,21 +125,21 @@ fn of_place(
     }
 }
 
-/// An answer over HTTP, as much of it as is needed.
+/// The parts of an HTTP response that are needed.
 #[derive(Debug)]
 struct Page {
     status: u16,
-    /// Whether it says that it is beastd's.
+    /// Whether its header names beastd.
     is_beastds: bool,
     body: String,
 }
 
-/// By hand: ureq knows no Unix sockets, and would ask a proxy.
+/// Written by hand: ureq does not support Unix sockets, and would use a proxy.
 fn get(mut stream: impl Read + Write + AsFd, path: &str) -> io::Result<Page> {
-    // Its other end may be silent.
+    // The peer may not answer.
     set_socket_timeout(&stream, Timeout::Recv, Some(LIMIT))?;
     set_socket_timeout(&stream, Timeout::Send, Some(LIMIT))?;
-    // At once: who has read enough of it to answer may hang up.
+    // In a single write: a server may close the connection as soon as it has read enough to answer.
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
     let mut bytes = Vec::new();

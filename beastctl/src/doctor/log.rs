@@ -11,20 +11,21 @@ use crate::{
 };
 
 const CHECK: &str = "log";
-/// How many of the last lines are looked at.
+/// How many of the last lines to check.
 const N_LINES: usize = 200;
 
-/// What beastd says when it keeps the configuration that it has, since the new one makes no sense.
+/// beastd's message when it rejects a new configuration and keeps the current one.
 const REFUSED: &str = "configuration not reloaded";
-/// What it says when it has read one that does: at its start, and later.
+/// beastd's messages when it accepts a configuration, at its start and later.
 const READ: [&str; 2] = ["beastd: listening", "configuration reloaded"];
 
-/// `folder` is `None` when no log is written; `is_configuration_fine` says what beastd makes of it now.
+/// `folder` is `None` if no log is written; `is_configuration_fine` says whether beastd accepts the current
+/// configuration.
 pub(super) fn check(folder: Option<PathBuf>, is_configuration_fine: bool) -> Finding {
     let Some(folder) = folder else {
         return Finding::ok(CHECK, "log files are off");
     };
-    // So few lines are read at once.
+    // Reading this few lines needs no time limit.
     let tail = |files: Vec<_>| Ok((files.len(), files::tail(&files, N_LINES, &Wait::default())?));
     match files::list(&folder).map_err(Failure::from).and_then(tail) {
         Err(error) => Finding::advised(Verdict::Warning, CHECK, error.advised(), "beastctl logs"),
@@ -34,7 +35,7 @@ pub(super) fn check(folder: Option<PathBuf>, is_configuration_fine: bool) -> Fin
 }
 
 fn judge(lines: &str, is_configuration_fine: bool) -> Finding {
-    // The time, then the level, then who says it.
+    // A line begins with time, level and target.
     let level = |line: &str| line.split_whitespace().nth(1) == Some("ERROR");
     let mut errors: Vec<&str> = Vec::new();
     for line in lines.lines() {
@@ -45,7 +46,7 @@ fn judge(lines: &str, is_configuration_fine: bool) -> Finding {
         }
     }
     if is_configuration_fine {
-        // It has been mended, and is not in force yet.
+        // The configuration has been fixed but not reloaded yet.
         errors.retain(|error| !error.contains(REFUSED));
     }
     match errors.last() {

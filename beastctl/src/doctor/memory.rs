@@ -1,11 +1,11 @@
-//! Memory against the size of the model.
+//! Compares the available memory with the size of the model.
 
 use super::finding::Finding;
 use crate::{machine::Memory, output::units::bytes};
 
 const CHECK: &str = "memory";
 
-/// `loaded` is the size of the model that the daemon has in memory, `file` that of the one it would load.
+/// `loaded` is the size of the model that the daemon has in memory, `file` the size of the one that it would load.
 pub(super) fn check(loaded: Option<u64>, file: Option<u64>) -> Finding {
     match Memory::look() {
         Some(memory) => judge(memory, loaded, file),
@@ -28,7 +28,7 @@ fn judge(memory: Memory, loaded: Option<u64>, file: Option<u64>) -> Finding {
     if n >= memory.total {
         return Finding::problem(CHECK, text, "use a smaller model: beastctl models list");
     }
-    // Beside the weights there are the cache of the context and the buffers.
+    // The KV cache and buffers come on top of the weights.
     let needed = n + n / 4;
     match memory.available {
         Some(available) if available < needed => {

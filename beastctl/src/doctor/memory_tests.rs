@@ -12,6 +12,6 @@ fn a_model_needs_more_than_its_file() {
     assert_eq!(verdict(None, None, Some(9 * GB)), Verdict::Problem);
     assert_eq!(verdict(None, None, Some(2 * GB)), Verdict::Ok);
     assert_eq!(verdict(Some(GB), None, None), Verdict::Ok);
-    // What it has taken is not available any more.
+    // Memory that the loaded model uses no longer counts as available, and need not.
     assert_eq!(verdict(Some(GB), Some(5 * GB), Some(5 * GB)), Verdict::Ok);
 }

@@ -37,11 +37,11 @@ pub(super) fn run(context: &Context, options: &DoctorOptions) -> Result<()> {
         true => context.console.print(&json_line(&object(&findings)))?,
         false => context.console.print_painted_lines(&lines(context, &findings))?,
     }
-    // The lines have said it.
+    // The findings have already been printed.
     if count(&findings, Verdict::Problem) > 0 { Err(AlreadyTold(exit::FAILED).into()) } else { Ok(()) }
 }
 
-/// From the programs to the disk: what comes later often depends on what comes before.
+/// Runs all checks from the programs to the disk: later ones often depend on earlier ones.
 fn examine(context: &Context, is_hash_wanted: bool, wait: &Wait) -> Result<Vec<Finding>> {
     let (program_finding, program) = program::check(wait)?;
     let mut findings = vec![program_finding];
@@ -85,7 +85,7 @@ fn examine(context: &Context, is_hash_wanted: bool, wait: &Wait) -> Result<Vec<F
     Ok(findings)
 }
 
-/// As beastd says it, else where it usually is; `None` where there is none.
+/// The log folder that beastd reports, or else the default one; `None` if no log is written.
 fn log_dir(settings: &Settings) -> Option<PathBuf> {
     settings.log_dir().unwrap_or_else(|| beast_launchd::paths::log_dir().ok())
 }

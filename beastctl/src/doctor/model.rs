@@ -21,21 +21,21 @@ use crate::{
 };
 
 const CHECK: &str = "model";
-/// Read whole without being asked: less than a second.
+/// Files up to this size are hashed without being asked, in less than a second.
 const SMALL: u64 = 100_000_000;
 const PULL: &str = "beastctl models pull lfm2-2.6b";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Located {
     File(PathBuf),
-    /// The one inside of beastd, because it was asked for or because nothing else is there.
+    /// The built-in model, because it is configured or no other file exists.
     BuiltIn {
         is_wanted: bool,
     },
 }
 
 impl Located {
-    /// The size of its file, which is nearly that of its weights.
+    /// The size of its file, which is nearly the size of its weights.
     pub(super) fn n_bytes(&self) -> Option<u64> {
         match self {
             Located::File(path) => path.metadata().ok().map(|metadata| metadata.len()),
@@ -44,14 +44,14 @@ impl Located {
     }
 }
 
-/// Without a models folder the built-in one is left.
+/// Without a models folder, the built-in model is used.
 pub(super) fn locate(settings: &Settings) -> Located {
     let setting = settings.get("model").unwrap_or_else(|| AUTO.into());
     let file = model::file_of(&setting).ok().flatten();
     file.map_or(Located::BuiltIn { is_wanted: setting == BUILTIN }, Located::File)
 }
 
-/// The file, its hash, and what a download has left behind.
+/// Checks the file, its hash, and leftovers of downloads.
 pub(super) fn check(located: &Located, is_hash_wanted: bool, wait: &Wait) -> Result<Vec<Finding>, WaitError> {
     let mut findings = match located {
         Located::BuiltIn { is_wanted: true } => vec![Finding::ok(CHECK, "the built-in one")],
@@ -94,7 +94,7 @@ fn anew(path: &Path) -> String {
     format!("rm {}, and pull the model again", quoted(&path.display().to_string()))
 }
 
-/// Compares it with the note beside it, `NAME.gguf.sha256`, in the format of sha256sum: `HEX  NAME`.
+/// Compares the file's hash with that in `NAME.gguf.sha256` beside it, which has the format of sha256sum: `HEX  NAME`.
 fn of_hash(path: &Path, n: u64, is_wanted: bool, wait: &Wait) -> Result<Finding, WaitError> {
     let note = path.with_added_extension("sha256");
     let noted = match file::read_text(&note, 64 << 10) {
@@ -121,7 +121,7 @@ fn of_hash(path: &Path, n: u64, is_wanted: bool, wait: &Wait) -> Result<Finding,
     }
 }
 
-/// Downloads that have not ended. A folder that cannot be read is told by the check of the disk.
+/// Unfinished downloads. An unreadable folder is reported by the check of the disk.
 fn parts(folder: &Path) -> Option<Finding> {
     let entries = fs::read_dir(folder).ok()?.filter_map(Result::ok);
     let is_part = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "part");

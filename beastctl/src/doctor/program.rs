@@ -13,7 +13,7 @@ use crate::{
 const CHECK: &str = "program";
 const CLIENT: &str = env!("CARGO_PKG_VERSION");
 
-/// The program is returned as far as it can be run.
+/// Also returns the program, if it can be run.
 pub(super) fn check(wait: &Wait) -> Result<(Finding, Option<PathBuf>), WaitError> {
     let Some(program) = find_beastd() else {
         let fix = "put beastd beside beastctl, or into a folder in PATH";

@@ -20,7 +20,7 @@ const UNIT_FOLDERS: [&str; 2] = ["/usr/local/lib/systemd/user", "/usr/lib/system
 
 const IS_MAC: bool = cfg!(target_os = "macos");
 
-/// A socket unit and the service unit beside it, or the property list that is both.
+/// The files of a service: a socket unit and the service unit beside it, or the one property list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Service {
     socket_file: PathBuf,
@@ -32,7 +32,7 @@ pub(super) fn find() -> Option<Service> {
         let file = paths::agents_dir().ok()?.join(beast_launchd::LABEL).with_added_extension("plist");
         return file.exists().then(|| Service { socket_file: file.clone(), program_file: file });
     }
-    // A package's that is enabled lies wherever its link leads; the other places are in the order of systemd.
+    // An enabled unit of a package is wherever its link leads; the other folders are in systemd's order.
     let packaged = paths::units_dir().ok().and_then(|folder| beast_launchd::packaged_in(&folder));
     let of_user = [paths::units_dir().ok(), Some("/etc/systemd/user".into()), paths::data_units_dir().ok()];
     let folders = of_user.into_iter().flatten().chain(UNIT_FOLDERS.into_iter().map(PathBuf::from));
@@ -42,20 +42,19 @@ pub(super) fn find() -> Option<Service> {
 }
 
 impl Service {
-    /// Where the system listens; `None` when its file does not say so.
+    /// The path where the system listens; `None` if the file does not name one.
     fn socket(&self) -> Option<PathBuf> {
         let text = read(&self.socket_file).ok()?;
         if IS_MAC { beast_launchd::socket_of(&text) } else { systemd::listens_at(&text, &paths::runtime_dir()) }
     }
 
-    /// Whether the system listens at `path` in the place of a daemon that does not run: calling the socket would start
-    /// it.
+    /// Whether the system listens on `path` on behalf of a stopped daemon, which connecting would start.
     pub(super) fn is_asleep(&self, path: &Path, wait: &Wait) -> Result<bool, WaitError> {
         let is_elsewhere = |socket: PathBuf| std::path::absolute(path).is_ok_and(|path| path != socket);
         if self.socket().is_some_and(is_elsewhere) {
             return Ok(false);
         }
-        // Whoever cannot be asked does not hold the socket either.
+        // A manager that cannot be reached does not hold the socket either.
         if IS_MAC {
             let said = ask(Path::new("/bin/launchctl"), &["list", beast_launchd::LABEL], wait)?;
             return Ok(said.is_ok_and(|said| said.answer().is_ok_and(|said| !said.contains("\"PID\""))));
@@ -66,7 +65,7 @@ impl Service {
     }
 }
 
-/// A unit whose program was moved away fails at the first request, and says so only in the log of the system.
+/// If its program was moved away, a unit fails at the first request and reports that only in the system's log.
 pub(super) fn check(service: Option<&Service>) -> Finding {
     let Some(Service { program_file: file, .. }) = service else {
         return Finding::ok(CHECK, format!("not installed: clients start beastd (to install: {INSTALL})"));

@@ -12,7 +12,7 @@ use crate::exit::advice;
 const CHECK: &str = "socket";
 const OTHER: &str = "use a --socket in a folder you own";
 
-/// Whoever may pass the folder and write to the socket could ask.
+/// Any user who can enter the folder and write to the socket could send requests.
 pub(super) fn check(path: &Path) -> Finding {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     of_folder(folder)

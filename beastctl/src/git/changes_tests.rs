@@ -2,7 +2,7 @@ use expect_test::expect;
 
 use super::*;
 
-/// A changed file for each character, `-` for one that nobody wrote.
+/// A changed file per character; `-` stands for a generated one.
 pub(crate) fn texts(wanted: &str) -> Vec<Change> {
     let change = |(n, c)| Change {
         status: b'M',
@@ -16,7 +16,7 @@ pub(crate) fn texts(wanted: &str) -> Vec<Change> {
     wanted.chars().enumerate().map(change).collect()
 }
 
-/// What git writes for some files, with NULs as `|`.
+/// Parses git's output, with `|` for NUL.
 fn parsed(text: &str) -> Option<Vec<Change>> {
     parse(text.replace('|', "\0").as_bytes())
 }

@@ -8,12 +8,12 @@ use super::{
 };
 use crate::output::units::count;
 
-/// Most bytes of diff; of the rest there are only the numbers of lines. Ten times what a context holds, so that
-/// dividing it still makes sense, and little enough to be read at once.
+/// Most bytes of diff; the rest is reduced to numbers of lines. Ten times what a context holds, so that reading it in
+/// parts still makes sense, and little enough to read into memory.
 const MAX_LEN: usize = 4 * 1024 * 1024;
-/// Most files that are named without their diff.
+/// Most files to list without their diff.
 const MAX_LINES: usize = 500;
-/// What is common to all calls: the diff as git would store it, whatever is configured for people's eyes.
+/// Arguments of all calls. They produce the diff as git stores it, whatever the user has configured for display.
 const DIFF: &[&str] = &[
     "-c",
     "core.quotePath=false",
@@ -31,19 +31,19 @@ const DIFF: &[&str] = &[
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Staged {
-    /// What can be read of them. Each file's diff begins with its line `diff --git`.
+    /// The readable changes. Each file's diff begins with its line `diff --git`.
     pub text: String,
-    /// What is missing, or was changed on the way, a line each.
+    /// What is missing or was altered, one line each.
     pub warnings: Vec<String>,
-    /// Changed files that the text does not even name.
+    /// Number of changed files that the text does not even list.
     pub n_unnamed: usize,
 }
 
 impl Staged {
-    /// What the next commit changes.
+    /// The changes of the next commit.
     ///
     /// # Errors
-    /// See [`GitError`]; [`GitError::NothingStaged`] when it changes nothing.
+    /// See [`GitError`]; [`GitError::NothingStaged`] if there are none.
     pub fn read(git: Git<'_>) -> Result<Self, GitError> {
         Self::read_up_to(git, MAX_LEN)
     }
@@ -53,7 +53,7 @@ impl Staged {
         if changes.is_empty() {
             return Err(GitError::NothingStaged);
         }
-        // A new version of a lock file alone is what the commit is about.
+        // If all changes are generated, such as a new version of a lock file, they are what the commit is about.
         if changes.iter().all(|change| change.is_generated) {
             changes.iter_mut().for_each(|change| change.is_generated = false);
         }
@@ -75,7 +75,7 @@ impl Staged {
                 missing => format!("the staged diff is too long: left out {} files", missing.len()),
             });
         }
-        // A list that nobody would read to its end.
+        // A longer list would not be read to its end.
         let n_unnamed = lines.len().saturating_sub(MAX_LINES);
         if n_unnamed > 0 {
             lines.truncate(MAX_LINES);
@@ -95,11 +95,11 @@ impl Staged {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Finished {
     pub(super) kept: Vec<u8>,
-    /// The first change whose section is not there, or not to its end.
+    /// The first change whose section is missing or incomplete.
     pub(super) first_missing: Option<usize>,
 }
 
-/// A file that .gitattributes declares to be text may hold anything.
+/// A file that .gitattributes declares to be text may contain any bytes.
 fn text(bytes: Vec<u8>) -> (String, usize) {
     let n_nul = bytes.iter().filter(|byte| **byte == 0).count();
     let (text, n_invalid) = match String::from_utf8(bytes) {

@@ -12,10 +12,10 @@ use crate::{
 pub enum GitError {
     #[error("cannot run git")]
     Missing(#[source] io::Error),
-    /// The reason is its own first line.
+    /// The reason is the first line of git's error.
     #[error("git {command} failed: {reason}")]
     Failed { command: String, reason: String },
-    /// The same where nothing came from stdin either.
+    /// The same, and stdin was empty too.
     #[error("the input is empty, and git {command} failed: {reason}")]
     NoInput { command: String, reason: String },
     #[error(transparent)]
@@ -24,7 +24,7 @@ pub enum GitError {
     Garbled { command: String, problem: String },
     #[error("the staged diff is empty")]
     NothingStaged,
-    /// It would start none on this terminal.
+    /// git would not start an editor on this terminal.
     #[error("git has no editor that works on this terminal")]
     NoEditor,
 }
@@ -45,7 +45,7 @@ impl Failing for GitError {
             }
             GitError::Missing(_) => "git --version, to check that it runs",
             GitError::Failed { reason, .. } if reason.contains(NO_REPOSITORY) => "cd into a git repository",
-            // Of what git says only the first line is told here.
+            // Only the first line of git's error is shown.
             GitError::Failed { .. } => "git status, for details, or cd into another git repository",
             GitError::NoInput { reason, .. } if !reason.contains(NO_REPOSITORY) => "git status, for details",
             GitError::NoInput { .. } | GitError::Garbled { .. } => "git diff --staged | beastctl commit-msg",

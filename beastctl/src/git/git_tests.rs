@@ -18,7 +18,7 @@ fn git_says_why_in_its_first_line() {
 
 #[test]
 fn outside_of_a_repository_every_command_says_so() {
-    // Inside of a hook git is told where the repository is.
+    // In a hook, variables tell git where the repository is.
     if env::var_os("GIT_DIR").is_some() {
         return;
     }
@@ -32,7 +32,7 @@ fn outside_of_a_repository_every_command_says_so() {
     );
 }
 
-/// The input and the answer are both longer than a pipe holds.
+/// Both input and output exceed the size of a pipe's buffer.
 #[test]
 fn git_is_heard_while_it_still_reads() {
     let wait = Wait::default();

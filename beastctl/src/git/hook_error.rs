@@ -9,9 +9,9 @@ use super::{
 };
 use crate::exit::{self, Failing, FileError, advice};
 
-/// What somebody writes into a hook of their own.
+/// The line to add to a hook of one's own.
 const CALL: &str = "`beastctl hook run \"$@\" || :`";
-/// Where a folder of hooks is set.
+/// The setting that names the folder of hooks.
 pub(super) const CONFIGURED: &str = "core.hooksPath";
 
 #[derive(Debug, thiserror::Error)]
@@ -20,45 +20,45 @@ pub enum HookError {
     Git(#[from] GitError),
     #[error("{} is another program's hook", .0.display())]
     Foreign(PathBuf),
-    /// Two hooks of others: one in the place of ours, one that ours ran.
+    /// Two hooks of other programs: one in place of ours, and the one that ours ran.
     #[error("{} is another program's hook, and {CHAINED} exists as well", .0.display())]
     TwoForeign(PathBuf),
-    /// The folder serves other repositories, too.
+    /// The folder also serves other repositories.
     #[error("git looks for hooks in {} (core.hooksPath), which is outside of this repository", .0.display())]
     Outside(PathBuf),
-    /// The same by a link.
+    /// The same through a link.
     #[error("{} is a link to {}, which is outside of this repository", .folder.display(), .real.display())]
     Linked { folder: PathBuf, real: PathBuf },
-    /// A file or a device stands where a folder belongs; with `/dev/null` somebody has switched hooks off.
+    /// A file or device is in place of the folder; `/dev/null` is used to disable hooks.
     #[error("git looks for hooks in {} ({by}), which is not a folder", .path.display())]
     NotFolder {
         path: PathBuf,
-        /// Who says that git looks there.
+        /// Where the path comes from.
         by: &'static str,
     },
-    /// Nobody commits there.
+    /// There are no commits here.
     #[error("not in a work tree (a bare repository, or a .git folder)")]
     NoWorkTree,
-    /// Its program writes it anew whenever it likes.
+    /// A hook manager rewrites this file whenever it likes.
     #[error("{} is managed by {}", .path.display(), .manager.name)]
     Managed { path: PathBuf, manager: Manager },
-    /// Another program has moved ours where nobody runs it.
+    /// A hook manager has moved our hook to a name that it never runs.
     #[error("{} has moved beastctl's hook to {}, where it never runs", .manager.name, .path.display())]
     Dead { path: PathBuf, manager: Manager },
     #[error("{} already calls `beastctl hook run`", .0.display())]
     Called(PathBuf),
-    /// Under another name it would look for another hook's work.
+    /// Under another name it would do another hook's work.
     #[error("{} depends on its own name ($0) and would do nothing under another one", .0.display())]
     Named(PathBuf),
-    /// Ours, with somebody's own lines.
+    /// Our hook, with added or changed lines.
     #[error("{} has been changed since it was installed", .0.display())]
     Changed(PathBuf),
-    /// Git passes over such a file, and so does our script.
+    /// Git skips such a file, and so does our script.
     #[error("{} is not executable, so {who} does not run it", .path.display())]
     NotExecutable { path: PathBuf, who: &'static str },
     #[error("core.hooksPath is empty, so git runs no hooks in this repository")]
     NoFolder,
-    /// `status` found none.
+    /// The error of `status` without a hook.
     #[error("the hook is not installed in {}", .0.display())]
     NotInstalled(PathBuf),
     #[error(transparent)]

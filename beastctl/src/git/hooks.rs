@@ -1,4 +1,4 @@
-//! The installed hook: where git looks for it, its contents, and what may be there instead.
+//! The installed hook: where git looks for it, its contents, and other hooks that may be in its place.
 
 use std::{
     fs, io,
@@ -21,13 +21,13 @@ use crate::exit::{FileError, READ};
 
 /// The hook that writes messages.
 const NAME: &str = "prepare-commit-msg";
-/// What another program's hook is called once ours runs it.
+/// Name of another program's hook once ours runs it.
 pub(super) const CHAINED: &str = "prepare-commit-msg.beast-chained";
-/// What a hook is called that has to make room: a changed one of ours, or one that git does not run.
+/// Name for a hook that is set aside: a changed one of ours, or one that git did not run.
 pub(super) const KEPT: &str = "prepare-commit-msg.beast-old";
-/// How a program asks what it was called as.
+/// How programs refer to their own name.
 const OWN_NAMES: [&[u8]; 5] = [b"$0", b"${0", b"BASH_SOURCE", b"argv[0]", b"PROGRAM_NAME"];
-/// Hooks are scripts and sometimes programs.
+/// Hooks are scripts and sometimes binaries.
 const MAX_BYTES: u64 = 64 << 20;
 
 /// The folder where git looks for the hooks of this repository.
@@ -36,9 +36,9 @@ pub struct Hooks {
     folder: PathBuf,
     top: PathBuf,
     is_outside: bool,
-    /// `core.hooksPath` says where they are.
+    /// Whether `core.hooksPath` names the folder.
     is_configured: bool,
-    /// The folder lies among the files that are committed.
+    /// Whether the folder is part of the work tree, so that it may be committed.
     is_shared: bool,
 }
 
@@ -46,22 +46,22 @@ pub struct Hooks {
 pub struct Installed {
     pub path: PathBuf,
     pub program: PathBuf,
-    /// How long it may take, as the script says it.
+    /// The time limit, as written in the script.
     pub limit: String,
-    /// Another program's hook that it runs first.
+    /// Another program's hook, which this one runs first.
     pub chained: Option<PathBuf>,
-    /// Where a hook is now that git did not run.
+    /// New path of a hook that git did not run.
     pub set_aside: Option<PathBuf>,
-    /// Who runs it, when it is not git.
+    /// The hook manager that runs it; `None` if git does.
     pub runner: Option<Manager>,
     is_changed: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Status {
-    /// Through our script.
+    /// By our script.
     Installed(Installed),
-    /// Through somebody's own, which calls us.
+    /// By a hook of the user's own, which calls beastctl.
     Called(PathBuf),
 }
 
@@ -69,14 +69,14 @@ pub enum Status {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Removed {
     Ours(PathBuf),
-    /// Ours is gone and the one that it ran is back in its place.
+    /// Our hook is removed, and the one that it ran is back in place.
     Restored(PathBuf),
     Nothing(PathBuf),
-    /// Another program has written over ours; what ours ran is still beside it.
+    /// Another program has overwritten our hook; the hook that ours ran is still beside it.
     Overwritten {
         path: PathBuf,
         chained: PathBuf,
-        /// The two are the same, so the copy is gone now.
+        /// Whether both were the same, so that the copy was removed.
         is_gone: bool,
     },
 }
@@ -86,11 +86,11 @@ impl Hooks {
         if git.output(&["rev-parse", "--is-inside-work-tree"])?.trim_ascii() != b"true" {
             return Err(HookError::NoWorkTree);
         }
-        // Where hooks run: a relative folder is meant from there.
+        // Hooks run here, so a relative folder starts here.
         let top = git.path(&["rev-parse", "--show-toplevel"])?;
         let git = git.at(&top);
         let configured = git.output(&["config", "--null", "--get", CONFIGURED]).ok();
-        // Of an empty value git's own answers make folders that nobody meant.
+        // From an empty value, git's own commands derive folders that nobody meant.
         if configured.as_deref() == Some(b"\0") {
             return Err(HookError::NoFolder);
         }
@@ -107,7 +107,7 @@ impl Hooks {
         Ok(Self { folder, top, is_outside, is_configured, is_shared })
     }
 
-    /// Puts ours there, or renews it. `chain`: another program's hook that is there runs first from now on.
+    /// Installs or updates the hook. With `chain`, another program's hook that is in its place will run first.
     pub fn install(&self, program: &Path, limit: Duration, force: bool, chain: bool) -> Result<Installed, HookError> {
         if self.is_outside && !force {
             let folder = self.folder.clone();
@@ -118,7 +118,7 @@ impl Hooks {
         }
         let (path, ours) = (self.path(), self.ours()?);
         let is_there = exists(&path) && ours.is_none();
-        // Git passes over it, so it need not run first either.
+        // Git skips this file, so it need not be chained either.
         let is_idle = is_there && path.is_file() && !is_executable(&path);
         let is_foreign = is_there && !is_idle;
         if is_foreign {
@@ -137,14 +137,14 @@ impl Hooks {
         Ok(Installed { set_aside, ..installed })
     }
 
-    /// The template of a repository whose commits begin with words, so that none is asked for.
+    /// The commit template, if it contains a message: then no suggestion is requested for commits here.
     pub fn template(&self, git: Git<'_>, settings: &Settings) -> Option<PathBuf> {
         let path = git.at(&self.top).path(&["config", "--type=path", "--get", "commit.template"]).ok()?;
         let path = self.top.join(path);
         MessageFile::read(&path).is_ok_and(|file| file.has_message(settings)).then_some(path)
     }
 
-    /// Whether the hook that is there can be run by ours.
+    /// Whether our hook can chain the existing one.
     fn check_foreign(&self, force: bool, chain: bool) -> Result<(), HookError> {
         let (path, chained) = (self.path(), self.chained());
         if let Some(path) = self.caller() {
@@ -162,14 +162,14 @@ impl Hooks {
         }
         let is_other = exists(&chained) && !is_same(&path, &chained);
         match chain {
-            // What another program has written over ours is mostly what ours ran, and then there is nothing to lose.
+            // A program that overwrote our hook is usually the one whose hook ours ran, and then nothing is lost.
             true if !is_other || force => Ok(()),
             false if !is_other => Err(HookError::Foreign(path)),
             _ => Err(HookError::TwoForeign(path)),
         }
     }
 
-    /// Somebody's own hook that calls us: the one that git runs, or the one that husky's runs, which is a folder above.
+    /// The user's own hook that calls beastctl: the one that git runs or, with husky, the one in the parent folder.
     fn caller(&self) -> Option<PathBuf> {
         let above = self.folder.parent().map(|folder| folder.join(NAME)).filter(|_| self.folder.ends_with("_"));
         let files = Manager::of(&self.path()).map(|manager| manager.files).unwrap_or_default();
@@ -196,7 +196,7 @@ impl Hooks {
         })
     }
 
-    /// Takes ours away and puts back what was there before.
+    /// Removes our hook and restores the one from before.
     pub fn uninstall(&self, force: bool) -> Result<Removed, HookError> {
         let (path, chained) = (self.path(), self.chained());
         let ours = self.ours()?;
@@ -215,12 +215,12 @@ impl Hooks {
                 }
                 return Ok(Removed::Overwritten { path, chained, is_gone });
             }
-            // Without ours nobody runs it.
+            // Without our hook, nothing runs this one.
             None if exists(&chained) => {}
             None => return Ok(Removed::Nothing(path)),
         }
         if exists(&chained) {
-            // In one step: there is never no hook at all.
+            // In one step, so that there is a hook at all times.
             fs::rename(&chained, &path).map_err(FileError::of("put back", &chained))?;
             return Ok(Removed::Restored(path));
         }
@@ -228,10 +228,10 @@ impl Hooks {
         Ok(Removed::Ours(path))
     }
 
-    /// What is installed.
+    /// The installed hook.
     ///
     /// # Errors
-    /// See [`HookError`]; without a hook of ours [`HookError::NotInstalled`], or [`HookError::Foreign`].
+    /// See [`HookError`]; without our hook [`HookError::NotInstalled`] or [`HookError::Foreign`].
     pub fn status(&self) -> Result<Status, HookError> {
         let path = self.path();
         let status = match (self.ours()?, self.caller()) {
@@ -253,7 +253,7 @@ impl Hooks {
         Ok(status)
     }
 
-    /// Ours where another program runs it, whose hook is in its place.
+    /// Our hook, if the hook manager that took its place runs it.
     fn moved_or_foreign(&self, path: PathBuf) -> Result<Installed, HookError> {
         let Some(manager) = Manager::of(&path) else { return Err(HookError::Foreign(path)) };
         match self.moved(manager)? {
@@ -271,12 +271,12 @@ impl Hooks {
         self.folder.join(CHAINED)
     }
 
-    /// Ours, when it is there. A link is somebody's way to share one hook, so it is theirs wherever it leads.
+    /// Our hook, if it is installed. A link never counts as ours, because the user made it to share a hook.
     fn ours(&self) -> Result<Option<Installed>, HookError> {
         self.ours_at(self.path())
     }
 
-    /// Ours, where the program whose hook is in its place has moved it.
+    /// Our hook under the name that this hook manager moves existing hooks to.
     fn moved(&self, manager: Manager) -> Result<Option<Installed>, HookError> {
         let Some(end) = manager.moved_end else { return Ok(None) };
         let ours = self.ours_at(self.folder.join(format!("{NAME}{end}")))?;
@@ -303,8 +303,7 @@ impl Hooks {
     }
 }
 
-/// A hook of ours is replaced or removed as it was written; with anybody's own lines only when that is wanted, and
-/// never without a copy.
+/// Our hook may be replaced or removed if it is unchanged. A changed one needs `force`, and is copied first.
 fn keep(ours: &Installed, force: bool) -> Result<(), HookError> {
     let path = &ours.path;
     if !ours.is_changed {
@@ -318,7 +317,7 @@ fn keep(ours: &Installed, force: bool) -> Result<(), HookError> {
     Ok(())
 }
 
-/// A name beside a hook that nothing has, or the same text.
+/// A name beside the hook that is unused, or whose file has the same contents.
 fn free(path: &Path) -> PathBuf {
     let names = (1..).map(|n| if n == 1 { KEPT.to_owned() } else { format!("{KEPT}.{n}") });
     let free = names.map(|name| path.with_file_name(name)).find(|copy| !exists(copy) || is_same(path, copy));
@@ -337,12 +336,12 @@ fn contains(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)
 }
 
-/// Also a link that leads nowhere.
+/// Also true for a dangling link.
 fn exists(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
 
-/// Without links, as far as it exists.
+/// The path without links, as far as it exists.
 fn real(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| match (path.parent(), path.file_name()) {
         (Some(parent), Some(name)) => real(parent).join(name),

@@ -4,27 +4,27 @@ use std::path::Path;
 
 use beast_launchd::file;
 
-/// One that writes `prepare-commit-msg` itself.
+/// A hook manager that writes `prepare-commit-msg` itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Manager {
     pub name: &'static str,
-    /// Any of these words is in its hooks.
+    /// Words that identify its hooks.
     marks: &'static [&'static str],
-    /// How it calls beastctl.
+    /// How to make it call beastctl.
     pub recipe: &'static str,
-    /// Where that may be written, in the work tree.
+    /// Files in the work tree that may contain this call.
     pub(super) files: &'static [&'static str],
-    /// The end of the name that it gives to a hook that was there before.
+    /// Suffix that it appends to the name of an existing hook.
     pub(super) moved_end: Option<&'static str>,
     pub(super) runs_moved: bool,
 }
 
-/// Of a hook, in bytes.
+/// Largest hook to read, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
 
 impl Manager {
-    /// From npm; the user's own scripts lie in `.husky`. They are for everybody, and a graphical program has a short
-    /// PATH.
+    /// husky, from npm. The user's scripts are in `.husky` and shared with everyone, and a graphical program has a
+    /// short PATH.
     pub const HUSKY: Self = Self {
         name: "husky",
         marks: &["husky.sh", "$(dirname \"$0\")/h\""],

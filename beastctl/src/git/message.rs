@@ -1,6 +1,6 @@
 //! The file in which git, its hooks and an editor prepare a commit message.
 //!
-//! Changed at the very end and atomically: until then, it is as git wrote it.
+//! Written at the very end and atomically: until then, it stays as git wrote it.
 
 use std::{
     io,
@@ -11,16 +11,16 @@ use beast_launchd::{file, shown::is_hidden, whole::WholeFile};
 
 use super::settings::Settings;
 
-/// Far more than git writes, the diff of `commit -v` included.
+/// Far more than git writes, even with the diff of `commit -v`.
 const MAX_BYTES: u64 = 64 << 20;
 
-/// After the mark of a comment: the line below which nothing belongs to the message.
+/// Follows the comment character: nothing below this line belongs to the message.
 const SCISSORS: &[u8] = b" ------------------------ >8 ------------------------";
-/// An editor that opens with a message commits it when it is closed, where one that opens empty ends the commit.
+/// Closing an editor that opened with a message commits it, while closing an empty one aborts the commit.
 const HOW_TO_ABORT: &str = "this is a suggestion; delete it to abort";
-/// What `git cherry-pick -x` writes among the trailers.
+/// The line that `git cherry-pick -x` adds to the trailers.
 const PICKED: &[u8] = b"(cherry picked from ";
-/// Words of which a heading such as "Here is the commit message:" is made.
+/// Words of headings such as "Here is the commit message:".
 const HEADING: &[&str] = &[
     "a",
     "an",
@@ -44,9 +44,9 @@ const HEADING: &[&str] = &[
     "message",
     "msg",
 ];
-/// One of them has to be there.
+/// A heading contains at least one of these.
 const HEADING_NOUNS: &[&str] = &["message", "msg", "subject"];
-/// What is put around a text that is quoted.
+/// Characters around quoted text.
 const QUOTES: &[[char; 2]] = &[['"', '"'], ['\'', '\''], ['`', '`'], ['*', '*'], ['“', '”'], ['‘', '’'], ['«', '»']];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,14 +60,14 @@ impl MessageFile {
         Ok(Self { path: path.to_owned(), bytes: file::read(path, MAX_BYTES)? })
     }
 
-    /// Whether somebody has written a message into it already. Trailers alone are none: `git commit -s` puts them there
-    /// for whoever writes the message.
+    /// Whether the file contains a message already. Trailers alone are none, because `git commit -s` adds them before
+    /// the message is written.
     pub fn has_message(&self, settings: &Settings) -> bool {
         !(self.text(settings).all(|line| line.trim_ascii().is_empty()) || self.has_only_trailers(settings))
     }
 
-    /// Git leaves room for a subject above its trailers. A first line is a subject whatever it looks like (`fix: a
-    /// thing`).
+    /// Git leaves room for a subject above its trailers, so a first line is a subject even if it looks like a trailer
+    /// (`fix: a thing`).
     fn has_only_trailers(&self, settings: &Settings) -> bool {
         let mut lines = self.text(settings).skip_while(|line| line.trim_ascii().is_empty()).peekable();
         self.lines().next().is_some_and(|line| line.trim_ascii().is_empty())
@@ -80,11 +80,11 @@ impl MessageFile {
         self.lines().take_while(move |line| !is_scissors(line, comment)).filter(move |line| !line.starts_with(comment))
     }
 
-    /// Puts a message at the top, and `notes` beside git's own comments, with a line about what becomes of a message;
-    /// whether there were any such comments.
+    /// Puts a message at the top, and `notes` beside git's own comments, with a line on how to discard the message.
+    /// Returns whether there were such comments.
     ///
     /// # Errors
-    /// Those of the file, which then is as it was.
+    /// I/O errors; the file is then unchanged.
     pub fn write(&self, message: Option<&str>, notes: &[String], settings: &Settings) -> io::Result<bool> {
         let mut bytes = self.bytes.clone();
         let place = self.place_of_notes(settings);
@@ -95,7 +95,7 @@ impl MessageFile {
             bytes.splice(place..place, notes.into_bytes());
         }
         if let Some(message) = message {
-            // One empty line above trailers, and not as many as git has left there.
+            // One empty line above the trailers, however many git left there.
             let n_blank = if self.has_only_trailers(settings) {
                 self.lines().take_while(|line| line.trim_ascii().is_empty()).map(<[u8]>::len).sum()
             } else {
@@ -110,16 +110,16 @@ impl MessageFile {
         Ok(place.is_some())
     }
 
-    /// Where a comment is as safe as git's own: before the first of these. What becomes of comments depends on options
-    /// that no hook is told of, and on the program that opens the file instead of an editor; without any comment of
-    /// git's, one of ours might be committed.
+    /// Position where a comment is as safe as git's own: before the first of these. Whether comments are removed
+    /// depends on options that no hook can see, and on programs that replace the editor. If git wrote no comment,
+    /// ours might be committed.
     fn place_of_notes(&self, settings: &Settings) -> Option<usize> {
         let comment = settings.comment.as_bytes();
         let mut start = 0;
         for line in self.lines() {
             if is_scissors(line, comment) {
-                // Above the scissors even comments may belong to the message. The lines below them explain the line
-                // itself.
+                // Above the scissors even comments may belong to the message. The comments just below explain the
+                // scissors.
                 let below = self.bytes[start..].split_inclusive(|byte| *byte == b'\n');
                 let n: usize = below.take_while(|line| line.starts_with(comment)).map(<[u8]>::len).sum();
                 return Some(start + n);
@@ -136,7 +136,8 @@ impl MessageFile {
         self.bytes.split_inclusive(|byte| *byte == b'\n')
     }
 
-    /// Others may read the old file (`core.sharedRepository`), so they may read the new one.
+    /// Keeps the permissions: if other users may read the old file (`core.sharedRepository`), they may read the new
+    /// one.
     fn replace(&self, bytes: &[u8]) -> io::Result<()> {
         WholeFile::like(&self.path)?.with(bytes)?.finish()
     }
@@ -146,7 +147,7 @@ fn is_scissors(line: &[u8], comment: &[u8]) -> bool {
     line.strip_prefix(comment).is_some_and(|rest| rest.trim_ascii_end() == SCISSORS)
 }
 
-/// `Token: value`, or the line of a cherry-pick.
+/// `Token: value`, or the line that `cherry-pick -x` adds.
 fn is_trailer(line: &[u8]) -> bool {
     let token = line.split(|byte| *byte == b':').next().unwrap_or_default();
     let is_token = !token.is_empty() && token.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
@@ -154,13 +155,13 @@ fn is_trailer(line: &[u8]) -> bool {
     (is_token && has_value) || line.starts_with(PICKED)
 }
 
-/// What of an answer is a commit message; `None` when nothing is. Lines that git would take for comments lose what
-/// makes them so.
+/// The commit message in an answer; `None` if there is none. Lines that git would take for comments lose their
+/// comment character.
 pub fn clean(answer: &str, comment: &str) -> Option<String> {
     let text: String = answer.replace("\r\n", "\n").replace('\r', "\n");
     let text: String = text.chars().filter(|c| !is_hidden(*c)).collect();
     let mut text = text.trim();
-    // A heading may be quoted, and what follows it may be, too.
+    // A heading may be quoted, and so may the text after it.
     loop {
         let inner = unquoted(unfenced(without_heading(text))).trim();
         if inner == text {
@@ -173,7 +174,7 @@ pub fn clean(answer: &str, comment: &str) -> Option<String> {
     (!message.is_empty()).then_some(message)
 }
 
-/// Without a first line, or the beginning of one, that only says what follows.
+/// Removes a first line, or the beginning of one, that only announces the message.
 fn without_heading(text: &str) -> &str {
     let Some((heading, rest)) = text.split_once(':') else { return text };
     // The end of emphasis that began before the heading.
@@ -184,7 +185,7 @@ fn without_heading(text: &str) -> &str {
     }
 }
 
-/// Whether a line, or its beginning, only says what follows.
+/// Whether a line, or its beginning, only announces the message.
 pub(super) fn is_heading(text: &str) -> bool {
     let heading = text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '*' | '#' | '_')).to_lowercase();
     let mut words = heading.split_whitespace().peekable();
@@ -193,11 +194,11 @@ pub(super) fn is_heading(text: &str) -> bool {
         && words.any(|word| HEADING_NOUNS.contains(&word))
 }
 
-/// Without the fence of a block of code around all of it.
+/// Removes a code fence around the whole text.
 fn unfenced(text: &str) -> &str {
     let inner = text.strip_prefix("```").and_then(|text| text.strip_suffix("```"));
     match inner.and_then(|inner| inner.split_once('\n')) {
-        // After the fence only the name of a language may stand.
+        // Only the name of a language may follow the fence.
         Some((language, inner)) if !language.trim().contains(' ') && !inner.contains("```") => inner,
         _ => text,
     }

@@ -45,7 +45,7 @@ fn the_message_goes_to_the_top_and_notes_to_the_comments() {
         # more
     "#]]
     .assert_eq(&written("\n# Please enter\n# more\n", Some("Add a thing"), &hash));
-    // Above the scissors a comment would be part of the message.
+    // Above the scissors a comment would become part of the message.
     expect![[r#"
 
         # ------------------------ >8 ------------------------
@@ -58,7 +58,7 @@ fn the_message_goes_to_the_top_and_notes_to_the_comments() {
         None,
         &hash,
     ));
-    // Nobody would take the note out again.
+    // Nothing would remove the note again.
     assert_eq!(written("\n", None, &hash), "\n");
     assert_eq!(written("\n", Some("Add"), &hash), "Add\n\n");
     assert_eq!(written("\n\nSigned-off-by: A\n", Some("Add"), &hash), "Add\n\nSigned-off-by: A\n");

@@ -1,4 +1,4 @@
-//! Everything that asks git: staged changes, the hook, the message file.
+//! Everything that needs git: staged changes, the hook, the message file.
 //!
 //! Always runs the program git and never reads its files, so that worktrees, submodules and all settings work as in
 //! git. Knows [`Wait`], and so kills git at the time limit; never knows prompts, the daemon or the console.

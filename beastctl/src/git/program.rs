@@ -14,14 +14,14 @@ use crate::{
     wait::Wait,
 };
 
-/// More than any list of changed files; what is longer is no work of a person.
+/// More than any list of changed files that a person produces.
 const MAX_LIST: usize = 64 * 1024 * 1024;
-/// The subcommand that says where things are.
+/// The subcommand that prints paths.
 const REV_PARSE: &str = "rev-parse";
-/// Git's words for a folder that is none of its own; in another language the advice is a wider one.
+/// git's error outside a repository. In other languages it is not recognized, and the advice is more general.
 pub(super) const NO_REPOSITORY: &str = "not a git repository";
 
-/// The program git, in the current folder, and with what it has told its hooks in the environment.
+/// Runs git in the current folder, with the environment that git gives to its hooks.
 #[derive(Debug, Clone, Copy)]
 pub struct Git<'a> {
     wait: &'a Wait,
@@ -43,7 +43,7 @@ impl<'a> Git<'a> {
         self.answer(arguments, Vec::new())
     }
 
-    /// The same for a command that reads `input`.
+    /// Runs a command that reads `input`.
     pub(crate) fn answer(&self, arguments: &[&str], input: Vec<u8>) -> Result<Vec<u8>, GitError> {
         let mut output = Vec::new();
         self.stream(arguments, input, |bytes| {
@@ -57,7 +57,7 @@ impl<'a> Git<'a> {
         Ok(output)
     }
 
-    /// One path, which may contain anything but a NUL.
+    /// A single path in the output, which may contain any byte but NUL.
     pub(crate) fn path(&self, arguments: &[&str]) -> Result<PathBuf, GitError> {
         let mut bytes = self.output(arguments)?;
         if bytes.last() == Some(&b'\n') {
@@ -66,7 +66,7 @@ impl<'a> Git<'a> {
         Ok(OsString::from_vec(bytes).into())
     }
 
-    /// Gives each piece of the output to `take`, until that has enough.
+    /// Passes each piece of the output to `take` until that breaks.
     pub(crate) fn stream(
         &self,
         arguments: &[&str],
@@ -92,8 +92,8 @@ impl<'a> Git<'a> {
         Err(self.explained(name(arguments), reason))
     }
 
-    /// Outside of a repository `git diff` takes itself for another command and complains about the options of that one;
-    /// this says what is really wrong.
+    /// Outside a repository `git diff` becomes another command and rejects our options as unknown. This finds the
+    /// real error.
     fn explained(&self, command: String, reason: String) -> GitError {
         let better = (command != REV_PARSE).then(|| self.output(&[REV_PARSE, "--git-dir"]).err()).flatten();
         let reason = if let Some(GitError::Failed { reason, .. }) = better { reason } else { reason };
@@ -111,7 +111,7 @@ fn failed(error: RunError, arguments: &[&str]) -> GitError {
     }
 }
 
-/// After the first line comes git's manual, or the same in more words.
+/// The first line of git's error. Further lines are its manual, or the same in more words.
 fn first_line(words: &str) -> Option<String> {
     words.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("warning:")).map(str::to_owned)
 }

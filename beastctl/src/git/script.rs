@@ -14,19 +14,18 @@ use std::{
 
 use beast_launchd::whole::WholeFile;
 
-/// By this line ours is known again.
+/// The line that identifies our hook.
 pub(super) const MARK: &str = "# Written by `beastctl hook install`; `beastctl hook uninstall` takes it away.";
 pub(super) const PROGRAM: &str = "beastctl=";
-/// Before a number by which it is known whether anybody has changed the script, also one of another version of
-/// beastctl.
+/// Precedes a checksum, which shows whether the script was changed, even if another version of beastctl wrote it.
 pub(super) const SUM: &str = "# Unchanged as long as its checksum is ";
 pub(super) const LIMIT: &str = "--limit ";
 
-/// A commit must never fail because of us: each way out ends well, but for the failure of the hook that came first.
+/// A commit must never fail because of us: the script always exits with 0, unless the chained hook fails.
 const HOOK: &str = include_str!("hook.sh");
 
-/// Without a `program` nothing of it belongs to this machine: others commit and share it, perhaps without beastctl, and
-/// then it is silent.
+/// The script. Without a `program` it contains nothing specific to this machine, because it will be committed and
+/// shared. It is then silent for people without beastctl.
 pub(super) fn script(program: Option<&Path>, limit: Duration) -> Vec<u8> {
     let limit = humantime::format_duration(limit).to_string().replace(' ', "");
     let (head, rest) = HOOK.split_once("@PROGRAM@").expect("broken invariant: the hook runs a program");
@@ -37,7 +36,7 @@ pub(super) fn script(program: Option<&Path>, limit: Duration) -> Vec<u8> {
     with(&checksum(&with("")))
 }
 
-/// For the shell.
+/// Quotes a path for the shell.
 fn quoted(path: &OsStr) -> Vec<u8> {
     shlex::bytes::try_quote(path.as_bytes()).expect("broken invariant: a path contains no NUL").into_owned()
 }
@@ -53,7 +52,8 @@ pub(super) fn begin_program(path: &Path, bytes: &[u8]) -> io::Result<WholeFile> 
     file.with(bytes)
 }
 
-/// FNV-1a of all lines but the one that holds it: the same in every version, and nobody has to be kept from forging it.
+/// FNV-1a of all lines except the one that holds the checksum. It must be the same in every version; it need not
+/// resist forgery.
 pub(super) fn checksum(script: &[u8]) -> String {
     let lines = script.split_inclusive(|byte| *byte == b'\n').filter(|line| !line.starts_with(SUM.as_bytes()));
     let sum = lines

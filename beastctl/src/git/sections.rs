@@ -1,4 +1,4 @@
-//! Splits git's diff into sections as it arrives, one per file, and keeps only some of them, within a limit.
+//! Splits git's diff into sections as it arrives, one per file, and keeps the wanted ones up to a limit.
 
 use std::{
     collections::VecDeque,
@@ -7,24 +7,24 @@ use std::{
 
 use super::{changes::Change, diff::Finished};
 
-/// No line of a file begins like this: those have a mark of their own before them.
+/// Begins a section. No line of a file begins like this, since a diff prefixes those.
 const MARK: &[u8] = b"diff --git ";
 
 #[derive(Debug)]
 pub(super) struct Sections {
-    /// For each section that is still to come: its change, and whether it is wanted.
+    /// The sections still to come: each one's change, and whether it is wanted.
     plan: VecDeque<(usize, bool)>,
     current: Option<(usize, bool)>,
     kept: Vec<u8>,
     limit: usize,
     is_line_start: bool,
-    /// The beginning of a line that may become a mark.
+    /// A partial line that may become a mark.
     held: Vec<u8>,
     first_missing: Option<usize>,
 }
 
 impl Sections {
-    /// Git's sections come in the order of its list.
+    /// Git's sections are in the order of its list of changes.
     pub(super) fn new(changes: &[Change], limit: usize) -> Self {
         let sections = changes.iter().enumerate();
         let plan = sections.flat_map(|(n, change)| std::iter::repeat_n((n, change.has_section()), change.n_sections()));
@@ -39,7 +39,7 @@ impl Sections {
         }
     }
 
-    /// Breaks when it needs no more.
+    /// Takes more of the diff; breaks when no more is needed.
     pub(super) fn take(&mut self, bytes: &[u8]) -> ControlFlow<()> {
         let joined;
         let mut rest = bytes;
@@ -65,7 +65,7 @@ impl Sections {
         Continue(())
     }
 
-    /// The next section begins; when none of the rest is wanted, git need not write it.
+    /// Begins the next section; breaks if no further section is wanted, so that git need not write them.
     fn next(&mut self) -> ControlFlow<()> {
         self.current = self.plan.pop_front();
         let is_wanted = |section: &(usize, bool)| section.1;
@@ -78,7 +78,7 @@ impl Sections {
             self.kept.extend_from_slice(bytes);
             return Continue(());
         }
-        // Half a line says something else than the line.
+        // Part of a line could be misread.
         let end = self.kept.iter().rposition(|byte| *byte == b'\n').map_or(0, |n| n + 1);
         self.kept.truncate(end);
         self.first_missing = Some(n);

@@ -3,7 +3,7 @@ use crate::git::changes::tests::texts;
 
 const DIFF: &str = "diff --git a/a b/a\n+one\n+diff --git\ndiff --git a/b b/b\n+two\ndiff --git a/c b/c\n+three\n";
 
-/// The diff in pieces of `len` bytes; a `+` keeps a file, a `-` does not.
+/// Feeds the diff in pieces of `len` bytes; `+` keeps a file, `-` drops it.
 fn kept(wanted: &str, len: usize, limit: usize) -> (String, Option<usize>, bool) {
     let mut sections = Sections::new(&texts(wanted), limit);
     let is_enough = DIFF.as_bytes().chunks(len).any(|piece| sections.take(piece).is_break());

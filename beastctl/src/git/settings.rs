@@ -4,17 +4,17 @@ use std::{ffi::OsString, os::unix::ffi::OsStrExt, time::Duration};
 
 use super::{error::GitError, program::Git};
 
-/// What lines beginning with it are, unless the configuration has another.
+/// The comment character, unless configured.
 const COMMENT: &str = "#";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// `beast.hook`: whether the hook does anything.
     pub is_enabled: bool,
-    /// `beast.hookTimeout`, as it was typed.
+    /// `beast.hookTimeout`, unparsed.
     pub timeout: Option<String>,
     pub comment: String,
-    /// `i18n.commitEncoding`, when it is another than ours.
+    /// `i18n.commitEncoding`, unless it is UTF-8.
     pub encoding: Option<String>,
 }
 
@@ -26,7 +26,7 @@ impl Default for Settings {
 
 impl Settings {
     pub fn read(git: Git<'_>) -> Result<Self, GitError> {
-        // `--get-regexp` fails when nothing matches; the list of everything does not.
+        // Not `--get-regexp`, which fails when nothing matches.
         let bytes = git.output(&["config", "--list", "--null"])?;
         let mut settings = Self::default();
         for entry in bytes.split(|byte| *byte == 0) {
@@ -35,44 +35,44 @@ impl Settings {
         Ok(settings)
     }
 
-    /// The last one wins, as in git. A key without a value means yes.
+    /// The last value of a key counts, as in git. A key without a value means yes.
     fn take(&mut self, entry: &str) {
         let (key, value) = entry.split_once('\n').unwrap_or((entry, "true"));
         match key {
             "beast.hook" => self.is_enabled = !is_no(value),
             "beast.hooktimeout" => self.timeout = Some(value.to_owned()),
-            // With `auto` git takes another character only when the message has lines that begin with this one, and
-            // here there is no message yet.
             "i18n.commitencoding" => {
                 let is_ours = ["utf-8", "utf8", ""].iter().any(|name| value.eq_ignore_ascii_case(name));
                 self.encoding = (!is_ours).then(|| value.to_owned());
             }
+            // With `auto`, git chooses another character only if lines of the message begin with this one, and there
+            // is no message yet.
             "core.commentchar" | "core.commentstring" if value == "auto" => self.comment = COMMENT.into(),
             "core.commentchar" | "core.commentstring" if !value.is_empty() => self.comment = value.to_owned(),
             _ => {}
         }
     }
 
-    /// Why a message cannot be written as the repository wants it; letters of ASCII are the same in every encoding that
-    /// git takes.
+    /// Why a message cannot be written in the repository's encoding. ASCII letters are the same in every encoding
+    /// that git supports.
     pub fn unwritable(&self, message: &str) -> Option<String> {
         let encoding = self.encoding.as_ref().filter(|_| !message.is_ascii())?;
         Some(format!("git config i18n.commitEncoding is `{encoding}`, but the message is not plain ASCII"))
     }
 
-    /// The time limit, when there is one; the inner error says what is wrong with it.
+    /// The time limit, if one is set; the inner error says what is wrong with it.
     pub fn limit(&self, parse: impl FnOnce(&str) -> Result<Duration, String>) -> Option<Result<Duration, String>> {
         let text = self.timeout.as_deref()?;
         Some(parse(text).map_err(|problem| format!("git config beast.hookTimeout is `{text}`, but {problem}")))
     }
 }
 
-/// Whether `BEAST_HOOK` asks for silence.
+/// Whether `BEAST_HOOK` disables the hook.
 pub(crate) fn is_off(value: Option<OsString>) -> bool {
     value.is_some_and(|value| std::str::from_utf8(value.as_bytes()).is_ok_and(is_no))
 }
 
-/// As git reads it.
+/// Whether git reads this value as no.
 fn is_no(value: &str) -> bool {
     ["false", "no", "off", "0", ""].iter().any(|no| value.eq_ignore_ascii_case(no))
 }

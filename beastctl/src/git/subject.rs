@@ -1,26 +1,26 @@
 //! Finds the subject line in an answer, and detects answers that are not a commit message.
 //!
-//! Knows git's vocabulary and the model's input; never knows who answers, or when.
+//! Knows git's vocabulary and the model's input; never knows which model answers, or when.
 
 use std::collections::HashSet;
 
 use super::message::{clean, is_heading};
 
-/// A longer first line is not a subject: the model has lost its way.
+/// A first line longer than this is no subject: the model has lost its way.
 const MAX_SUBJECT_CHARS: usize = 200;
-/// A line that comes more often than this is a model that goes round in circles.
+/// If a line occurs more often than this, the model repeats itself.
 const MAX_SAME_LINES: usize = 3;
-/// From so many words on, a line whose words are mostly the same ones is a loop.
+/// Fewest words of a line that is checked for repeated words.
 const MIN_LOOP_WORDS: usize = 6;
-/// From so many words on, a copy of ours is known as a copy.
+/// Fewest words that are recognized as a copy of ours.
 const MIN_COPIED_WORDS: usize = 3;
-/// Longer instructions are compared up to here.
+/// Longer instructions are compared up to this word.
 const MAX_OWN_WORDS: usize = 2000;
-/// Before a thought of the model, and after it.
+/// Tags around a model's thoughts.
 const THOUGHT: [&str; 2] = ["<think>", "</think>"];
-/// What a model says before it does what it is asked.
+/// Phrases with which a model acknowledges a request.
 const OPENERS: [&str; 6] = ["sure", "certainly", "of course", "okay", "ok", "absolutely"];
-/// How lines of git's diffs begin, apart from those of the files themselves.
+/// Beginnings of lines in git's diffs, except for lines of the files themselves.
 const DIFF_STARTS: [&str; 21] = [
     "diff --git ",
     "diff --cc ",
@@ -44,11 +44,11 @@ const DIFF_STARTS: [&str; 21] = [
     "GIT binary patch",
     "\\ No newline",
 ];
-/// Verbs that take two names.
+/// Verbs that connect two names.
 const VERBS_OF_TWO: [&str; 8] = ["rename", "move", "copy", "change", "replace", "convert", "update", "switch"];
-/// What stands between the two.
+/// Words between the two names.
 const BETWEEN: [&str; 5] = [" to ", " into ", " as ", " with ", " by "];
-/// What may stand before the first.
+/// Words that may precede the first name.
 const KINDS_OF_NAME: [&str; 10] =
     ["the", "file", "files", "folder", "directory", "function", "method", "class", "variable", "module"];
 
@@ -56,16 +56,16 @@ const DIFF: &str = "the model repeats the diff";
 const LOOP: &str = "the model repeats itself";
 const INSTRUCTIONS: &str = "the model repeats its instructions";
 
-/// What the model was given: its words are not those of a message.
+/// The model's input, whose words do not count as a message.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Given<'a> {
     pub instructions: &'a [&'a str],
-    /// The diff, and our words about what has none.
+    /// The diff, and our lines about files without one.
     pub material: &'a str,
 }
 
-/// The first line of an answer that is more than a heading, a fence or a greeting, as soon as it is whole; `is_whole`
-/// tells that no more of the answer will come. What is wrong with the line is the error.
+/// The first line of an answer that is more than a heading, a fence or a greeting, once it is complete. `is_whole`
+/// says that the answer is complete. An unusable line is an error, which says why.
 pub fn subject(answer: &str, comment: &str, is_whole: bool, given: &Given<'_>) -> Option<Result<String, String>> {
     let answer = spoken(answer)?.replace("\r\n", "\n").replace('\r', "\n");
     let mut lines: Vec<&str> = answer.split('\n').collect();
@@ -76,18 +76,18 @@ pub fn subject(answer: &str, comment: &str, is_whole: bool, given: &Given<'_>) -
     let found = lines.iter().find_map(|line| Some((*line, candidate(line, comment)?)));
     match found {
         Some((line, message)) => Some(check(line, &message, given).map(|()| message)),
-        // More of it could not make it shorter.
+        // More text could not make it shorter.
         None => rest.and_then(too_long).map(Err),
     }
 }
 
-/// All of an answer as a message, for prompts that ask for more than a subject; `None` when nothing is left of it.
+/// The whole answer as a message, for prompts that ask for more than a subject; `None` if nothing is left of it.
 pub fn message(answer: &str, comment: &str, given: &Given<'_>) -> Option<Result<String, String>> {
     let message = clean(spoken(answer)?, comment)?;
     Some(check_all(&message, given).map(|()| message))
 }
 
-/// Without what the model has thought; `None` while it thinks.
+/// The answer without the model's thoughts; `None` while it is thinking.
 fn spoken(answer: &str) -> Option<&str> {
     match answer.rsplit_once(THOUGHT[1]) {
         Some((_, spoken)) => Some(spoken),
@@ -96,12 +96,12 @@ fn spoken(answer: &str) -> Option<&str> {
     }
 }
 
-/// A line that may be a message, without what models put around one.
+/// A line that may be a message, without the decoration that models put around one.
 fn candidate(line: &str, comment: &str) -> Option<String> {
     let line = line.trim();
     let is_fence = line.starts_with("```");
     let inner = if is_fence { line.trim_matches('`').trim() } else { line };
-    // After a fence only the name of a language may stand.
+    // Only the name of a language may follow a fence.
     if is_fence && !inner.contains(' ') {
         return None;
     }
@@ -113,13 +113,13 @@ fn candidate(line: &str, comment: &str) -> Option<String> {
     (has_words && !is_opener && !is_heading(message) && !message.ends_with(':')).then(|| message.to_owned())
 }
 
-/// Without the mark of a list.
+/// The line without a list marker.
 fn unlisted(line: &str) -> &str {
     let rest = ["- ", "* ", "• ", "1. ", "1) "].iter().find_map(|mark| line.strip_prefix(mark));
     rest.unwrap_or(line)
 }
 
-/// Without a quote that a later line closes.
+/// The line without a quote that a later line closes.
 fn unopened(line: &str) -> &str {
     let opens = |c: &char| matches!(c, '"' | '“' | '«') && !line[c.len_utf8()..].contains(['"', '”', '»']);
     line.chars().next().filter(opens).map_or(line, |c| &line[c.len_utf8()..])
@@ -160,21 +160,22 @@ fn too_long(line: &str) -> Option<String> {
         .then(|| format!("the first line of the answer exceeds {MAX_SUBJECT_CHARS} characters"))
 }
 
-/// Whether git has written this line, wherever in it that begins.
+/// Whether git wrote this line, even if it starts in the middle.
 fn is_of_diff(line: &str) -> bool {
     let line = line.trim_start_matches(['`', '"', '\'', '*', ' ']);
     let is_range = |word: &str| {
         let is_hash = |text: &str| text.len() >= 7 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         word.split_once("..").is_some_and(|(old, new)| is_hash(old) && is_hash(new))
     };
-    // Nobody's subject begins with a mark of an added line.
+    // No subject begins with the mark of an added line.
     line.starts_with('+')
         || DIFF_STARTS.iter().any(|start| line.starts_with(start))
         || ["diff --git", "@@ -"].iter().any(|part| line.contains(part))
         || line.split_whitespace().any(is_range)
 }
 
-/// Whether a message is a line of a file. What reads like a sentence and is added may well say what the commit does.
+/// Whether a message copies a line of a file. An added line that reads like a sentence may well say what the commit
+/// does, so it does not count.
 fn copies_diff(raw: &str, message: &str, material: &str) -> bool {
     let is_prose = message.starts_with(char::is_alphabetic)
         && message.split_whitespace().nth(1).is_some()
@@ -189,7 +190,7 @@ fn copies_diff(raw: &str, message: &str, material: &str) -> bool {
     })
 }
 
-/// What of the material are words of ours: the lines above the diff. What somebody has piped in has none.
+/// Length of our own lines, which precede the diff; 0 for text that the user piped in.
 fn own_len(material: &str) -> usize {
     match material.find("diff --git ") {
         Some(0) => 0,
@@ -198,14 +199,14 @@ fn own_len(material: &str) -> usize {
     }
 }
 
-/// Whether one word, or a few, come again and again.
+/// Whether one word, or a few, are repeated again and again.
 fn is_loop(message: &str) -> bool {
     let all = words(message);
     let distinct: HashSet<&String> = all.iter().collect();
     all.len() >= MIN_LOOP_WORDS && distinct.len() * 3 <= all.len()
 }
 
-/// Whether a message is made of our own words, a few of them left out or not.
+/// Whether a message consists of our own words, perhaps with a few left out.
 fn copies_ours(message: &str, given: &Given<'_>) -> bool {
     let said = words(message);
     let ours = given.material[..own_len(given.material)].lines();
@@ -217,7 +218,7 @@ fn copies_ours(message: &str, given: &Given<'_>) -> bool {
         })
 }
 
-/// Whether almost all words stand in a text in this order and near each other.
+/// Whether almost all words occur in a text, in this order and close together.
 fn is_within(said: &[String], text: &[String]) -> bool {
     let needed = said.len() - said.len() / 6;
     let window = said.len() * 2;
@@ -227,7 +228,7 @@ fn is_within(said: &[String], text: &[String]) -> bool {
     })
 }
 
-/// The length of the longest common subsequence.
+/// Length of the longest common subsequence.
 fn n_common(one: &[String], other: &[String]) -> usize {
     let mut row = vec![0; other.len() + 1];
     for a in one {
@@ -253,7 +254,7 @@ fn name_marks(c: char) -> bool {
     matches!(c, ',' | ':' | '`' | '"' | '\'' | '*') || c.is_whitespace()
 }
 
-/// `Rename X to X`, and its kind.
+/// `Rename X to X`, and the like.
 fn is_from_same_to_same(message: &str) -> bool {
     let Some((verb, rest)) = message.split_once(' ') else { return false };
     let verb = verb.trim_end_matches(':').to_lowercase();

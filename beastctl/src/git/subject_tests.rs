@@ -23,7 +23,7 @@ fn given() -> Given<'static> {
     Given { instructions: &[INSTRUCTION, REDUCE], material: DIFF }
 }
 
-/// Of a whole answer.
+/// The result for a complete answer.
 fn found(answer: &str) -> Option<Result<String, String>> {
     subject(answer, "#", true, &given())
 }
@@ -58,7 +58,7 @@ fn the_first_line_with_words_is_the_message() {
     ] {
         accepts(answer, "Add a reader");
     }
-    // Messages of people that look a little like something else.
+    // Human messages that resemble other things.
     for message in [
         "feat(parser): read `--- a/` lines",
         "Rename moved.txt to here.txt",
@@ -92,7 +92,7 @@ fn an_answer_is_looked_at_as_soon_as_its_first_line_is_whole() {
     }
 }
 
-/// Lines that models were seen to answer with, and every other kind that git writes.
+/// Lines that models have answered with, and every other kind that git writes.
 #[test]
 fn a_line_of_a_diff_is_never_a_message() {
     for line in [

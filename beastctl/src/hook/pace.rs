@@ -4,17 +4,17 @@ use std::time::{Duration, Instant};
 
 use beast_protocol::Event;
 
-/// More bytes of a diff for each second of the limit are not worth a try: four times what a small model reads on the
-/// fastest machines.
+/// More bytes of diff per second of the limit are not worth a try: four times what a small model reads on the fastest
+/// machines.
 const MAX_BYTES_PER_SECOND: f64 = 128.0 * 1024.0;
-/// The last parts of a prompt are read more slowly than the first, never faster; a guess may be wrong by half.
+/// Prefill slows down towards the end of a prompt and never speeds up, and an estimate may be off by half.
 const PROMPT_SLACK: u32 = 2;
-/// Parts are read side by side, as many as a daemon has slots, so the first to end speaks for several.
+/// Parts are computed concurrently, as many as the daemon has slots, so the first one to end represents several.
 const PARTS_SLACK: u32 = 8;
 
-/// Whether no machine reads a diff of this length within the limit.
+/// Whether no machine could read a diff of this length within the limit.
 pub(super) fn is_too_long(n_bytes: usize, limit: Duration) -> bool {
-    // Lengths of texts are exact in a float up to some petabytes.
+    // A float represents lengths up to some petabytes exactly.
     #[allow(clippy::cast_precision_loss, reason = "a text in memory is far below 2^53 bytes")]
     let n_bytes = n_bytes as f64;
     n_bytes > limit.as_secs_f64() * MAX_BYTES_PER_SECOND
@@ -38,7 +38,7 @@ impl Pace {
         match (event, &mut self.current) {
             (Event::Round(round), _) => self.begin(round.n_parts.into(), PARTS_SLACK, now),
             (Event::Part(part), Some(reading)) => reading.n_done = part.n_done.into(),
-            // What was read before the first of these, or copied, took another time.
+            // Tokens that were cached or computed before the first of these events would distort the speed.
             (Event::Progress { n_done, n_total }, current) => match current {
                 Some(reading) if reading.slack == PROMPT_SLACK => {
                     let n_left = u64::from(n_total.saturating_sub(*n_done));
@@ -55,7 +55,7 @@ impl Pace {
         self.current = Some(Reading { began: now, n_total, n_done: 0, slack });
     }
 
-    /// Whether it takes far longer, at the speed so far, than there is time.
+    /// Whether the rest would take far longer than the time that is left, at the speed so far.
     pub(super) fn is_hopeless(&self, now: Instant, end: Instant) -> bool {
         self.current.as_ref().is_some_and(|Reading { began, n_total, n_done, slack }| {
             let n_left = u32::try_from(n_total.saturating_sub(*n_done)).unwrap_or(u32::MAX);

@@ -1,7 +1,7 @@
 //! The running hook: never exceeds its limit, never makes a commit fail.
 //!
-//! The work runs on its own thread, so that neither a hanging disk nor a bug can exceed the limit. That thread changes
-//! nothing; its result is written here, if it arrives in time.
+//! The work runs on a thread of its own, so that neither a hanging disk nor a bug can exceed the limit. That thread
+//! changes no files; its result is written here, if it arrives in time.
 
 use std::{
     env,
@@ -24,27 +24,27 @@ use crate::{
     wait::{Wait, WaitError},
 };
 
-/// The work looks at the limit itself and knows what it was waiting for, so it is heard a moment longer.
+/// Extra time for the result: the work checks the limit itself and reports what it was waiting for.
 const GRACE: Duration = Duration::from_millis(100);
-/// What takes less time than this needs no word.
+/// No progress is shown for anything faster than this.
 const PATIENCE: Duration = Duration::from_millis(300);
 
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Suggestion {
-    /// For the top of the file.
+    /// Goes to the top of the file.
     pub(super) message: Option<String>,
-    /// What the committer should know, a line each.
+    /// Notes for the committer, one line each.
     pub(super) notes: Vec<String>,
 }
 
 enum Word {
-    /// How the repository wants it.
+    /// The repository's settings.
     Settings(Settings, Duration),
-    /// The end; `None` when there is nothing to do.
+    /// The result; `None` when there is nothing to do.
     End(Result<Option<Suggestion>>),
 }
 
-/// Writes a suggestion into `file`, or why there is none; what finds no place there goes to stderr.
+/// Writes a suggestion into `file`, or else why there is none. Notes that do not fit there go to stderr.
 pub(super) fn run(context: &Context, limit: Duration, file: PathBuf, source: Option<OsString>) {
     if is_unwanted(source.as_ref()) {
         return;
@@ -56,7 +56,7 @@ pub(super) fn run(context: &Context, limit: Duration, file: PathBuf, source: Opt
     let told = words.clone();
     let spawned = thread::Builder::new().spawn(move || {
         let end = guarded(|| work(&words, started, limit, &work_file, socket));
-        // After the limit nobody listens any more.
+        // Fails after the time limit, when the receiver is gone.
         let _ = words.send(Word::End(end));
     });
     if let Err(error) = spawned {
@@ -89,13 +89,13 @@ pub(super) fn run(context: &Context, limit: Duration, file: PathBuf, source: Opt
     let suggestion = match end {
         Ok(None) => return,
         Ok(Some(suggestion)) => suggestion,
-        // Nobody will see the file: git gives up next, and says only that the terminal is dumb.
+        // The user will not see the file: git aborts next, and only says that the terminal is dumb.
         Err(error) if matches!(error.find(), Some(GitError::NoEditor)) => {
             return context.console.warning(&reason(&error, None));
         }
         Err(error) => Suggestion { message: None, notes: vec![reason(&error, place.as_deref())] },
     };
-    // The commit goes on whatever is said.
+    // The commit continues even if this fails.
     let told = match write(&file, &suggestion, &settings) {
         Ok(true) => Vec::new(),
         Ok(false) => suggestion.notes,
@@ -106,23 +106,23 @@ pub(super) fn run(context: &Context, limit: Duration, file: PathBuf, source: Opt
     }
 }
 
-/// Until when the work is heard; `None` for a limit that no clock reaches.
+/// The deadline for the work; `None` for a limit beyond the range of the clock.
 fn end(started: Instant, limit: Duration) -> Option<Instant> {
     started.checked_add(limit.checked_add(GRACE)?)
 }
 
-/// A panic is a failure like others, and its words go where those of others go.
+/// Turns a panic into an error, whose message is reported like any other.
 fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     panic::set_hook(Box::new(|_| {}));
     panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(Broken::Panic(said(&*panic)).into()))
 }
 
-/// What can be told without asking git.
+/// Whether no suggestion is wanted, as far as that is known without git.
 fn is_unwanted(source: Option<&OsString>) -> bool {
-    // Whatever the source: there is a message already, or somebody else's beginning of one. A template may be comments
-    // alone, which the file shows.
+    // Any source means that there is a message already, or the beginning of one. Only a template may consist of
+    // comments alone, which the file will show.
     let has_source = source.is_some_and(|source| !source.is_empty() && source != "template");
-    // Git says so when no editor will open: then nobody would see the suggestion before it is committed.
+    // git sets this when no editor will open: the suggestion would be committed unseen.
     let has_no_editor = env::var_os("GIT_EDITOR").is_some_and(|editor| editor == ":");
     has_source || has_no_editor || git::is_off(env::var_os("BEAST_HOOK"))
 }
@@ -148,7 +148,7 @@ fn work(
     if has_message || git.is_in_the_middle()? || !git.has_editor()? {
         return Ok(None);
     }
-    // Told late, so that the words about waiting are for those who wait.
+    // Sent late, so that a message about waiting appears only if there is something to wait for.
     let _ = words.send(Word::Settings(settings.clone(), limit));
     if let Some(Err(problem)) = wanted {
         return Err(Broken::Setting(problem).into());
@@ -166,14 +166,15 @@ enum Broken {
     /// A bug.
     #[error("it crashed: {0}")]
     Panic(String),
-    /// git's configuration has a value that means nothing; it says what to write instead.
+    /// git's configuration has an invalid value; the text says what to write instead.
     #[error("{0}")]
     Setting(String),
 }
 
 impl Failing for Broken {}
 
-/// One line: what happened, and what to do. The advice of other verbs about time is not for this one.
+/// What happened and what to do, on one line. Timeouts get advice of their own here, because that of other verbs does
+/// not apply.
 fn reason(error: &Failure, socket: Option<&Path>) -> String {
     if suggest::is_late(error) {
         let advice = match (error.find(), socket.and_then(beast_launchd::recorded_pid)) {
@@ -192,8 +193,8 @@ fn said(panic: &(dyn std::any::Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without output".into())
 }
 
-/// The file may have changed while the answer came (a chained hook in the background, an editor): then it is left
-/// alone. Whether all is said.
+/// Writes the suggestion, unless the file has got a message meanwhile from a chained hook in the background or an
+/// editor. Returns whether the notes are in the file or no longer needed.
 fn write(file: &Path, suggestion: &Suggestion, settings: &Settings) -> io::Result<bool> {
     let current = MessageFile::read(file)?;
     if current.has_message(settings) {

@@ -1,4 +1,4 @@
-//! Asks the daemon for a message for these changes.
+//! Requests a message for these changes from the daemon.
 
 use std::{
     path::Path,
@@ -27,7 +27,7 @@ use crate::{
     wait::{Wait, WaitError},
 };
 
-/// The time limit came during this: it tells a person whether waiting longer would help.
+/// What was in progress when the time limit came, which tells the user whether waiting longer would help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Late {
     #[error("beastd was still starting")]
@@ -52,14 +52,14 @@ impl Failing for Late {
     }
 }
 
-/// The time that a commit may take, and when it is over.
+/// The time that a commit may take, and when it ends.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limit {
     pub(super) whole: Duration,
     pub(super) end: Option<Instant>,
 }
 
-/// Starts a daemon when none runs. `settings` tell how a comment begins, and the encoding.
+/// Requests a suggestion; starts a daemon if none is running. `settings` give the comment character and the encoding.
 pub(super) fn ask(socket: &Path, staged: Staged, settings: &Settings, limit: Limit, wait: &Wait) -> Result<Suggestion> {
     let Staged { text, warnings, n_unnamed } = staged;
     if n_unnamed > 0 {
@@ -68,12 +68,12 @@ pub(super) fn ask(socket: &Path, staged: Staged, settings: &Settings, limit: Lim
     if pace::is_too_long(text.len(), limit.whole) {
         return Err(TooLong::Known { n_bytes: text.len(), limit: limit.whole }.into());
     }
-    // Without a home there are no prompts of the user's own; the built-in ones need none.
+    // Without a home folder there are no user prompts, but the built-in ones still work.
     let source = prompts::find(PROMPT, prompts::folder().ok().as_deref())?;
     let is_subject = source.origin == Origin::BuiltIn;
     let (request, span) = of_prompt(source.parse()?.fill(&[])?, Material { text, ..Material::default() });
     let mut client = start::connect(socket, true, wait, |_| {}).map_err(|error| {
-        // A daemon that takes a connection and does not greet is there, and stuck.
+        // A daemon that accepts a connection without a handshake is stuck.
         let doing = if matches!(error, StartError::Client(_)) { Late::Greeting } else { Late::Starting };
         while_doing(error, doing)
     })?;
@@ -83,20 +83,20 @@ pub(super) fn ask(socket: &Path, staged: Staged, settings: &Settings, limit: Lim
     let guard = Guard::new(&request, span, is_subject, &settings.comment);
     let mut answer = Answer::new(warnings);
     let found = answer.follow(&mut client, &guard, limit, wait)?;
-    // Leaving the connection ends what is still being written.
+    // Closing the connection cancels the rest of the answer.
     drop(client);
     Ok(answer.suggestion(found, settings))
 }
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TooLong {
-    /// Nobody was asked.
+    /// Known before any request.
     #[error("the commit changes {0} more files than the prompt can name")]
     Unnamed(usize),
-    /// Nor here.
+    /// Known before any request.
     #[error("the diff is too long to read within {} ({} KiB)", humantime::format_duration(*.limit), n_bytes / 1024)]
     Known { n_bytes: usize, limit: Duration },
-    /// Seen by the speed of the reading.
+    /// Estimated from the speed of the prefill.
     #[error("the diff is too long to read within {}", humantime::format_duration(*.0))]
     Slow(Duration),
 }
@@ -120,7 +120,7 @@ struct Answer {
     notes: Vec<String>,
     doing: Late,
     pace: Pace,
-    /// At which token it was cut, if it was.
+    /// Number of tokens at which the answer was truncated, if it was.
     cut_at: Option<u32>,
 }
 
@@ -129,11 +129,11 @@ impl Answer {
         Self { text: String::new(), notes, doing: Late::Reading, pace: Pace::default(), cut_at: None }
     }
 
-    /// Until there is a message: as soon as its first line is whole, where a subject is all that was asked for.
+    /// Reads the answer until there is a message. If only a subject is wanted, its first line is enough.
     fn follow(&mut self, client: &mut Client, guard: &Guard, limit: Limit, wait: &Wait) -> Result<Option<Found>> {
         loop {
             let is_end = match self.take_next(client, wait) {
-                // A first line that is there is worth more than a rest that is not.
+                // A complete first line is better than no message.
                 Err(error) if is_late(&error) => {
                     let found = guard.subject(&self.text, false).filter(Result::is_ok);
                     let found = found.ok_or(error)?;
@@ -143,7 +143,7 @@ impl Answer {
                 outcome => outcome?,
             };
             let is_whole = is_end && self.cut_at.is_none();
-            // Until its first line is whole, an answer is worth a look only at its end.
+            // If more than a subject is wanted, the answer is checked only at its end.
             let found = match guard.is_subject() {
                 true => guard.subject(&self.text, is_whole),
                 false if is_end => self.message(guard),
@@ -175,7 +175,7 @@ impl Answer {
         Suggestion { message: message.ok(), notes: self.notes.iter().map(|note| one_line(note)).collect() }
     }
 
-    /// Takes the next event; whether it was the last.
+    /// Takes the next event; returns whether it was the last.
     fn take_next(&mut self, client: &mut Client, wait: &Wait) -> Result<bool> {
         let event = client.next_event(wait, None).map_err(|error| while_doing(error, self.doing))?;
         if let Some(event) = &event {
@@ -193,7 +193,7 @@ impl Answer {
             }
             Some(Event::Piece { text, deltas, .. }) => {
                 self.doing = Late::Writing;
-                // What is thought or called is no part of a message.
+                // Thoughts and calls are not part of the message.
                 let said = |delta| if let Delta::Text(text) = delta { Some(text) } else { None };
                 match deltas.is_empty() {
                     true => self.text += &text,
@@ -212,7 +212,7 @@ impl Answer {
     }
 }
 
-/// An error of waiting becomes what was waited for.
+/// Replaces a timeout by what was in progress.
 pub(super) fn while_doing(error: impl Into<Failure>, doing: Late) -> Failure {
     let error = error.into();
     if is_late(&error) { doing.into() } else { error }

@@ -15,10 +15,10 @@ use crate::{
     wait::Wait,
 };
 
-/// Read at once, from the end of a file towards its beginning.
+/// Bytes per read; files are read from the end towards the beginning.
 const BLOCK_LEN: u64 = 64 * 1024;
 
-/// All of them in a folder, the oldest first; none where there is no folder.
+/// All log files in a folder, oldest first; empty if there is no folder.
 pub(crate) fn list(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
     let is_log =
         |name: &OsString| name.to_str().is_some_and(|name| name.starts_with("beastd.") && name.ends_with(".log"));
@@ -28,17 +28,16 @@ pub(crate) fn list(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
     Ok(files)
 }
 
-/// The last lines of a log, and where they end in its newest file.
+/// The last lines of a log, and their end in its newest file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Tail {
     /// The lines, oldest first.
     pub(crate) bytes: Vec<u8>,
-    /// How much of the newest file has been read, in bytes.
+    /// Offset of their end in the newest file.
     pub(crate) end: u64,
 }
 
-/// The last `n` lines of all files together. Looks at `wait` again and again: logs may be long, and so may what is
-/// wanted of them.
+/// The last `n` lines of all files together. Checks `wait` repeatedly, because logs may be long and `n` large.
 pub(crate) fn tail(files: &[PathBuf], n: usize, wait: &Wait) -> Result<Tail> {
     let (mut parts, mut end_of_newest) = (Vec::new(), 0);
     let mut n_left = n;
@@ -47,7 +46,7 @@ pub(crate) fn tail(files: &[PathBuf], n: usize, wait: &Wait) -> Result<Tail> {
             break;
         }
         let (bytes, end) = match last_lines(file, n_left, wait) {
-            // Removed since the folder was read: the oldest goes when a new day begins.
+            // Removed since the folder was listed: beastd removes the oldest file when a new day begins.
             Err(error) if age > 0 && is_gone(&error) => continue,
             read => read?,
         };
@@ -65,12 +64,12 @@ fn is_gone(error: &Failure) -> bool {
     error.find().is_some_and(|FileError { source, .. }| source.kind() == ErrorKind::NotFound)
 }
 
-/// A line that is still being written counts.
+/// Splits into lines; an incomplete last line counts.
 fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     bytes.split_inclusive(|byte| *byte == b'\n')
 }
 
-/// The last lines of one file, and its length when it was read. Each block is looked at once, however many there are.
+/// The last lines of one file, and its length when it was read. Each block is scanned once, however many there are.
 fn last_lines(path: &Path, n: usize, wait: &Wait) -> Result<(Vec<u8>, u64)> {
     let failed = FileError::of(READ, path);
     let file = file::open(path).map_err(&failed)?;

@@ -37,7 +37,7 @@ fn the_last_lines_may_be_of_several_days() {
     assert_eq!(last(&[("beastd.1.log", "")], 2), "");
 }
 
-/// Lines across the blocks in which a file is read.
+/// Lines that span the blocks in which a file is read.
 #[test]
 fn long_files_are_read_from_their_end() {
     let lines: Vec<String> = (0..40_000).map(|n| format!("line {n}\n")).collect();
@@ -48,7 +48,7 @@ fn long_files_are_read_from_their_end() {
     }
 }
 
-/// Ctrl-C and the time limit are the same to whoever waits: here the time is over before the first block.
+/// Ctrl-C works like the time limit, which has expired here before the first block.
 #[test]
 fn the_search_ends_when_nobody_waits_for_it() {
     let dir = folder(&[("beastd.2026-11-23.log", "a\nb\n")]);

@@ -13,9 +13,9 @@ use beast_launchd::file;
 use super::files;
 use crate::exit::{FileError, READ};
 
-/// Between two looks. A person does not notice it, and an idle machine hardly.
+/// Polling interval: too short to notice, and too long to keep an idle machine busy.
 pub(super) const PAUSE: Duration = Duration::from_millis(100);
-/// Read at once; more comes with the next look.
+/// Most bytes per poll; the next one reads more.
 const MAX_NEWS: usize = 256 * 1024;
 
 #[derive(Debug)]
@@ -23,20 +23,20 @@ pub(super) struct Follower {
     folder: PathBuf,
     path: PathBuf,
     at: u64,
-    /// The beginning of a line: it is shown when it is whole, so that no character comes in two halves.
+    /// An incomplete line, held back until it is complete, so that no character is printed in halves.
     begun: Vec<u8>,
 }
 
 impl Follower {
-    /// Goes on at `at` of a file.
+    /// Starts at offset `at` of a file.
     pub(super) fn new(folder: PathBuf, path: PathBuf, at: u64) -> Self {
         Self { folder, path, at, begun: Vec::new() }
     }
 
-    /// All whole lines that have been added since.
+    /// All complete lines that were added since the last call.
     pub(super) fn news(&mut self) -> Result<Vec<u8>, FileError> {
-        // First whether there is a newer file, then the rest of this one: what comes after that look is not in this one
-        // any more.
+        // Looks for a newer file before reading the rest of this one: once a newer file exists, this one no longer
+        // grows.
         let newer = files::list(&self.folder)?.into_iter().find(|file| *file > self.path);
         let is_all = self.read().map_err(FileError::of(READ, &self.path))? < MAX_NEWS;
         let mut news = mem::take(&mut self.begun);
@@ -52,7 +52,7 @@ impl Follower {
 
     fn read(&mut self) -> io::Result<usize> {
         let file = match file::open(&self.path) {
-            // Removed: a newer one comes, or this one again.
+            // Removed; a newer one will appear, or this one again.
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
             file => file?,
         };

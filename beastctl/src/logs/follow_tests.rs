@@ -17,7 +17,7 @@ fn lines_come_whole_and_the_next_day_follows() {
     fs::write(&second, "new\n").unwrap();
     assert_eq!(news(), "h\u{e4}lf done\nlast");
     assert_eq!(news(), "new\n");
-    // Somebody has emptied it.
+    // The file was truncated by hand.
     fs::write(&second, "a\n").unwrap();
     assert_eq!(news(), "a\n");
     fs::remove_file(&second).unwrap();

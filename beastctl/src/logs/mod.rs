@@ -18,7 +18,7 @@ use crate::{
 
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// No daemon has run yet, or its log is somewhere else.
+    /// No daemon has run yet, or its log is elsewhere.
     #[error("no log files in {}", .0.display())]
     None(PathBuf),
     #[error("log files are off: log_dir is \"none\"")]
@@ -38,7 +38,7 @@ impl Failing for LogError {
     }
 }
 
-/// Prints the last lines, and with `--follow` all that come after them.
+/// Prints the last lines and, with `--follow`, all that are added later.
 pub(super) fn run(context: &Context, options: &LogsOptions) -> Result<()> {
     let wait = Wait::start(context.timeout).context("cannot watch for Ctrl-C")?;
     let folder = folder(context.console, &wait)?;
@@ -63,7 +63,7 @@ fn show(console: Console, bytes: &[u8]) -> Result<()> {
     if text.is_empty() { Ok(()) } else { Ok(console.print(&text)?) }
 }
 
-/// Where beastd says that its log is; where it usually is when there is no beastd to be asked.
+/// The log folder that beastd reports, or the default one without beastd.
 fn folder(console: Console, wait: &Wait) -> Result<PathBuf> {
     let usual = beast_launchd::paths::log_dir;
     let settings = match find_beastd().map(|program| Settings::ask(&program, wait)).transpose()? {

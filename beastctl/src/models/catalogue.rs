@@ -17,12 +17,12 @@ pub struct Entry {
     pub approximate: bool,
     pub licence: String,
     pub licence_url: String,
-    /// Name of the entry that guesses ahead for this one.
+    /// Name of the entry that is the draft model for this one.
     pub draft: Option<String>,
     pub sampling: Sampling,
 }
 
-/// What the makers recommend; `None` where they say nothing.
+/// The makers' recommendations; `None` where they give none.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, reason = "the names are those of the sampling options")]
@@ -59,7 +59,7 @@ pub fn of_file(file: &str) -> Option<Entry> {
 }
 
 impl Sampling {
-    /// As the options are typed.
+    /// The parameters as command-line options.
     pub fn text(&self) -> String {
         let value = serde_json::to_value(self).expect("numbers become JSON");
         let options = value.as_object().into_iter().flatten();

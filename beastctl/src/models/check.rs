@@ -14,12 +14,12 @@ use sha2::{Digest, Sha256};
 use super::error::ModelError;
 use crate::exit::{FileError, READ};
 
-/// Refuses a file that is no GGUF, or one that its own head says to be longer.
+/// Rejects a file that is not GGUF, or is shorter than its own header says.
 pub fn gguf(path: &Path) -> Result<(), ModelError> {
     gguf_as(path, path)
 }
 
-/// The same of a part; what is wrong with it is said of the file that it was to become.
+/// The same for a partial download; errors name the file that it was to become.
 pub(super) fn gguf_as(path: &Path, target: &Path) -> Result<(), ModelError> {
     let failed = FileError::of(READ, path);
     let file = file::open(path).map_err(&failed)?;
@@ -33,7 +33,7 @@ pub(super) fn gguf_as(path: &Path, target: &Path) -> Result<(), ModelError> {
     })
 }
 
-/// The SHA-256 in small hexadecimal letters; `report` hears of every few megabytes and can end it.
+/// The SHA-256 in lower-case hexadecimal; `report` is called every few megabytes and can stop it.
 ///
 /// # Errors
 /// [`ModelError::File`], and those of `report`.
@@ -62,7 +62,7 @@ pub(super) fn sha256_of(bytes: &[u8]) -> String {
     format!("{:x}", Sha256::digest(bytes))
 }
 
-/// A SHA-256 as people and servers write it: quoted, weak or in capitals; `None` for anything else.
+/// Normalizes a SHA-256 that may be quoted, a weak ETag, or in capitals; `None` for anything else.
 pub fn as_sha256(text: &str) -> Option<String> {
     let hex = text.trim().trim_start_matches("W/").trim_matches('"');
     (hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| hex.to_ascii_lowercase())

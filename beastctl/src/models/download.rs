@@ -1,4 +1,4 @@
-//! Downloads one file: resumes, retries while there is progress, and discards what is wrong.
+//! Downloads one file: resumes, retries while there is progress, and discards invalid data.
 
 use std::{
     path::Path,
@@ -18,26 +18,26 @@ use super::{
 };
 use crate::{exit::FileError, wait::Wait};
 
-/// A server that wants more than this is not waited for.
+/// If a server demands a longer pause, the download fails.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(120);
 const SHORT: &str = "the server sent less than it announced";
 
 #[derive(Debug, Clone, Default)]
 pub struct Wanted {
     pub url: String,
-    /// What it must have.
+    /// The expected SHA-256.
     pub sha256: Option<String>,
-    /// Where its licence can be accepted.
+    /// The page on which its licence can be accepted.
     pub page: Option<String>,
-    /// As its page says it.
+    /// The licence according to its page.
     pub licence: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
-    /// Tries without a single new byte, after the first.
+    /// Retries without a single new byte.
     pub n_tries: u32,
-    /// The pause after the first of them; it doubles.
+    /// The pause before the first retry; it doubles each time.
     pub pause: Duration,
 }
 
@@ -49,21 +49,21 @@ impl Default for Patience {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Report {
-    /// So much is there.
+    /// Bytes downloaded so far.
     Bytes { done: u64, total: Option<u64> },
-    /// So much was checked.
+    /// Bytes hashed so far.
     Checked { done: u64, total: u64 },
-    /// It is tried again after this time.
+    /// A failure, and the pause before the next try.
     Pause(String, Duration),
-    /// Bytes that were there are thrown away.
+    /// The downloaded bytes are discarded, for this reason.
     Anew(String),
 }
 
-/// Everything that a download needs beside the file.
+/// Everything that a download needs besides the file.
 pub struct Means<'a> {
-    /// Whose token and whose word counts.
+    /// The hub, which gets the token, and whose size and hash count.
     pub hub: &'a Hub,
-    /// What every wait also listens to.
+    /// Every wait also watches this.
     pub wait: &'a Wait,
     pub patience: Patience,
     pub report: &'a mut dyn FnMut(Report),
@@ -84,17 +84,17 @@ fn again(reason: impl Into<String>) -> Stop {
     Stop::Again { failure: FlowError { reason: reason.into(), whose: Whose::Connection }, after: None }
 }
 
-/// Fetches `wanted` to `target`, whose lock is held and whose folder is there. Its SHA-256, when one was known and
-/// fits.
+/// Downloads `wanted` to `target`; the caller has locked it and created its folder. Returns the verified SHA-256, if
+/// one was known.
 ///
 /// # Errors
-/// See [`ModelError`]. What has come is kept for the next time, unless it is wrong.
+/// See [`ModelError`]. The bytes so far are kept for the next run, unless they are invalid.
 pub fn download(wanted: &Wanted, target: &Path, means: &mut Means<'_>) -> Result<Option<String>, ModelError> {
     let mut part = Part::open(target)?;
     match fill(wanted, &mut part, target, means) {
         Ok(()) => finish(part, wanted, target, means),
         Err(error) => {
-            // Why it ended matters more than a file that stays, or one that does not.
+            // Errors of cleaning up are ignored: the reason for the failure matters more.
             let _ = if part.len == 0 { part.discard() } else { part.settle() };
             Err(error)
         }
@@ -109,7 +109,7 @@ fn fill(wanted: &Wanted, part: &mut Part, target: &Path, means: &mut Means<'_>) 
             Ok(()) => return Ok(()),
             Err(Stop::Final(error)) => return Err(error),
             Err(Stop::Again { failure, after }) => {
-                // A server that begins anew each time and gets no further is no progress.
+                // A server that starts over each time and gets no further makes no progress.
                 let has_progress = part.len > most;
                 most = most.max(part.len);
                 tries.failed(failure, after, has_progress, part.len, means)?;
@@ -119,11 +119,11 @@ fn fill(wanted: &Wanted, part: &mut Part, target: &Path, means: &mut Means<'_>) 
 }
 
 enum Answer {
-    /// What belongs behind what is there.
+    /// The bytes after those that we have.
     Rest,
-    /// The file from its beginning; why what is there does not count.
+    /// The file from its beginning, and why our bytes are useless.
     Whole(Known, &'static str),
-    /// The file from its beginning, of which some is there already, from another address.
+    /// The file from its beginning; we have part of the same file, from another URL.
     Same(Known),
 }
 
@@ -156,14 +156,14 @@ fn attempt(wanted: &Wanted, part: &mut Part, target: &Path, means: &mut Means<'_
     copy(&mut flow, part, total, means)
 }
 
-/// Whether what is there is the beginning of what is wanted, as far as can be said before anybody is asked.
+/// Whether our bytes are the beginning of the wanted file, as far as that is known without a request.
 fn is_part(wanted: &Wanted, part: &Part) -> bool {
     let Some(known) = &part.known else { return false };
     let is_short_enough = known.size.is_none_or(|size| part.len <= size);
     let is_it = match (&known.sha256, &wanted.sha256) {
         (Some(known_hash), Some(wanted)) => known_hash == wanted,
         (Some(_), None) => known.url == wanted.url,
-        // Without any of them nobody could say whether the rest belongs to what is there.
+        // Without a validator or hash, the rest might belong to a different file.
         (None, wanted_hash) => known.url == wanted.url && (known.validator.is_some() || wanted_hash.is_some()),
     };
     is_short_enough && is_it
@@ -173,7 +173,7 @@ fn ask(wanted: &Wanted, part: &Part, is_part: bool, hub: &Hub) -> Ask {
     let mut headers = Vec::new();
     if part.len > 0 && is_part {
         headers.push(("range", format!("bytes={}-", part.len)));
-        // With a hash the outcome is checked anyway, and the hub's several hosts need not agree about ETags.
+        // With a hash the result is verified anyway, and the hub's hosts may use different ETags for the same file.
         let known = part.known.as_ref().filter(|known| known.sha256.is_none());
         headers.extend(known.and_then(|known| Some(("if-range", known.validator.clone()?))));
     }
@@ -216,8 +216,8 @@ fn accept(head: &Head, wanted: &Wanted, part: &mut Part, means: &mut Means<'_>) 
     })
 }
 
-/// Takes the first bytes of a file. What is there stays until they are those of a model: a network that wants a login
-/// first answers with a page.
+/// Reads the first bytes of a file. Our bytes are discarded only if these are a model's: a network that requires a
+/// login answers with a web page first.
 fn begin(flow: &mut Flow, known: Known, why: &str, part: &mut Part, means: &mut Means<'_>) -> Result<(), Stop> {
     let mut first = Vec::new();
     while first.len() < beast_launchd::gguf::MAGIC.len() {
@@ -301,7 +301,7 @@ fn copy(flow: &mut Flow, part: &mut Part, total: Option<u64>, means: &mut Means<
         (means.report)(Report::Bytes { done: part.len, total });
         match flow.next(means.wait)? {
             Message::Chunk(bytes) => append(part, &bytes, total)?,
-            // Without a length, what ends and what is cut look the same.
+            // Without a length, the end of the response does not show whether the file is complete; its header does.
             Message::End if total.is_none() && matches!(check::gguf(part.path()), Err(ModelError::Cut { .. })) => {
                 return Err(again("it ends before the model does"));
             }
@@ -315,7 +315,7 @@ fn copy(flow: &mut Flow, part: &mut Part, total: Option<u64>, means: &mut Means<
 
 fn finish(part: Part, wanted: &Wanted, target: &Path, means: &mut Means<'_>) -> Result<Option<String>, ModelError> {
     let (total, path) = (part.len, part.path().to_owned());
-    // One that was given only after the first bytes came is as good.
+    // A hash that the user gave only for a later run is as good.
     let hash = part.known.as_ref().and_then(|known| known.sha256.clone()).or_else(|| wanted.sha256.clone());
     let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
     if let Some(hash) = &hash {
@@ -328,18 +328,18 @@ fn finish(part: Part, wanted: &Wanted, target: &Path, means: &mut Means<'_>) -> 
             return Err(ModelError::WrongHash { name, found, wanted: hash.clone() });
         }
     }
-    // A server can announce the length of half a file.
+    // Some servers announce the length of half a file.
     if let Err(error) = check::gguf_as(&path, target) {
         part.discard()?;
         return Err(error);
     }
-    // Before the file has its name: one without a record would be of nobody knows where.
+    // Written before the file gets its name, so that no model exists without a record of its source.
     folder::keep(target, &Record::new(&wanted.url, hash.clone(), wanted.licence.clone()))?;
     part.finish(target)?;
     Ok(hash)
 }
 
-/// A small answer as a whole, for lists.
+/// Reads a small response into memory, for lists.
 pub(super) fn get(wanted: &Wanted, most: usize, means: &mut Means<'_>) -> Result<Vec<u8>, ModelError> {
     let mut tries = Tries::new(&wanted.url, means.patience);
     loop {

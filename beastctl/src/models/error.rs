@@ -11,56 +11,56 @@ use crate::{
 
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
-    /// Ctrl-C, the time limit.
+    /// Ctrl-C or the time limit.
     #[error(transparent)]
     Wait(#[from] WaitError),
-    /// The disk says no.
+    /// An error of the file system.
     #[error(transparent)]
     File(#[from] FileError),
-    /// Neither in the catalogue nor anything that names a place.
+    /// Neither a name in the catalogue nor a URL, repository or path.
     #[error("unknown model {word}")]
     Unknown { word: String, nearest: Option<String> },
     #[error("{0} is not on disk")]
     NotHere(String),
-    /// The repository has no such file, or the wish fits several.
+    /// The repository has no such file, or several.
     #[error("{repo} has {} GGUF file for {wanted}", if *.n_found == 0 { "no" } else { "more than one" })]
     Choice {
         /// `ORG/NAME`.
         repo: String,
-        /// The quantization that was asked for.
+        /// The requested quantization.
         wanted: String,
         n_found: usize,
-        /// What there is, as it can be typed.
+        /// The available files, as they can be typed.
         there: Vec<String>,
     },
-    /// In several files, of which each alone is of no use.
+    /// Split into several files, which are useless on their own.
     #[error("{0} is part of a split model, which beast does not support")]
     Split(String),
     #[error("{0} is not on disk, and --offline forbids downloads")]
     Offline(String),
-    /// 401, 403.
+    /// Status 401 or 403.
     #[error("the server denies access to {url} ({status})")]
     Denied {
         status: u16,
         url: String,
-        /// Where its licence can be accepted.
+        /// The page on which its licence can be accepted.
         page: Option<String>,
-        /// `HF_TOKEN` was sent.
+        /// Whether `HF_TOKEN` was sent.
         had_token: bool,
     },
     #[error("{0} not found (404)")]
     Missing(String),
-    /// Another answer that trying again does not change.
+    /// Any other status that retrying would not change.
     #[error("the server returned {status} for {url}")]
     Status { status: u16, url: String },
     #[error("cannot reach {url} ({reason})")]
     Unreachable { url: String, reason: String },
-    /// Somebody was, and sends everybody round in circles.
+    /// A server answered, but with endless redirects or the like.
     #[error("the server of {url} redirects in a loop or to an invalid URL ({reason})")]
     Misled { url: String, reason: String },
     #[error("gave up on {url} after {n_tries} tries without a new byte ({reason})")]
     GaveUp { url: String, reason: String, n_tries: u32, n_kept: u64 },
-    /// 429, or 503 with a long `Retry-After`.
+    /// Status 429, or 503 with a long `Retry-After`.
     #[error("the server of {url} is rate limiting: retry after {}", humantime::format_duration(*.pause))]
     TooManyRequests { url: String, pause: Duration },
     #[error("the server does not report the size of {0}")]
@@ -69,29 +69,29 @@ pub enum ModelError {
     Listing(String),
     #[error("{name} has the wrong SHA-256: {found}, expected {wanted}; it was deleted")]
     WrongHash { name: String, found: String, wanted: String },
-    /// The same of a file that somebody else keeps.
+    /// The same for a file that another program keeps.
     #[error("{} has the wrong SHA-256: {found}, expected {wanted}", .path.display())]
     OtherHash { path: PathBuf, found: String, wanted: String },
-    /// A page of a web site, most often.
+    /// Usually a web page.
     #[error("{0} is not a GGUF file")]
     NotGguf(String),
-    /// What a download by other means has left behind, most often.
+    /// Usually left behind by another program's download.
     #[error("{} is truncated: it {}", .path.display(), truncated(*.n_bytes, *.needed))]
     Cut {
         path: PathBuf,
         n_bytes: u64,
-        /// What it takes; unknown where even its head is cut.
+        /// The full size; `None` if even its header is truncated.
         needed: Option<u64>,
     },
-    /// It begins as a model does, and goes on as none.
+    /// It begins like a model, but is none.
     #[error("{} is damaged: its header is invalid", .0.display())]
     Garbled(PathBuf),
     #[error("{name} needs {}, but only {} is free in {}", bytes(*.needed), bytes(*.free), .folder.display())]
     NoRoom {
         name: String,
-        /// What is still missing of it.
+        /// Bytes still missing.
         needed: u64,
-        /// What an ordinary user may still write.
+        /// Bytes that an ordinary user may still write.
         free: u64,
         folder: PathBuf,
     },
@@ -99,15 +99,15 @@ pub enum ModelError {
     Locked(String),
     #[error("{} already exists and came from a different source", .0.display())]
     Taken(PathBuf),
-    /// Where the file should be.
+    /// A folder is in place of the file.
     #[error("{} is a folder", .0.display())]
     Folder(PathBuf),
-    /// An option that makes no sense.
+    /// An invalid option.
     #[error("{what}")]
     Usage { what: String, hint: String },
     #[error("{0} is in use")]
     InUse(String),
-    /// The configuration is no TOML.
+    /// The configuration is not valid TOML.
     #[error("{}: {message}", .path.display())]
     Config { path: PathBuf, message: String },
 }

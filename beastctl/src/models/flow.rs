@@ -26,9 +26,9 @@ use super::{
 };
 use crate::wait::{Wait, WaitError};
 
-/// Of a file, in one message.
+/// Bytes of the file per message.
 const CHUNK_LEN: usize = 128 * 1024;
-/// Messages on the way: the disk may be slower than the network, the memory stays bounded.
+/// Messages in the channel. Bounds the memory when the disk is slower than the network.
 const N_MESSAGES: usize = 8;
 const MAX_REDIRECTS: usize = 10;
 const CONNECT_LIMIT: Duration = Duration::from_secs(20);
@@ -38,9 +38,9 @@ const SILENCE_LIMIT: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, Default)]
 pub(super) struct Ask {
     pub(super) url: String,
-    /// Whom the hub's token may be sent to, and the token.
+    /// The origin that may receive the hub's token, and the token.
     pub(super) secret: Option<(String, String)>,
-    /// The hub, whose word on size and hash counts.
+    /// The hub's origin, whose size and hash count.
     pub(super) hub: Option<String>,
     pub(super) headers: Vec<(&'static str, String)>,
 }
@@ -49,13 +49,13 @@ pub(super) struct Ask {
 pub(super) struct Head {
     pub(super) status: u16,
     pub(super) headers: Vec<(String, String)>,
-    /// What the hub says of the file, wherever it lies.
+    /// The hub's hash of the file, wherever the redirect leads.
     pub(super) linked_etag: Option<String>,
     pub(super) linked_size: Option<u64>,
 }
 
 impl Head {
-    /// A header; names in small letters.
+    /// A header by its lower-case name.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
@@ -77,15 +77,15 @@ pub(super) struct FlowError {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Whose {
-    /// Nobody was reached: trying again helps only those who have been there before.
+    /// No server was reached: retrying helps only if one was reached before.
     Way,
-    /// The connection, in the middle.
+    /// The connection broke.
     Connection,
-    /// The server answers, and will answer the same again.
+    /// The server answered, and would answer the same again.
     Server,
 }
 
-/// An answer on its way. Dropping it ends the connection.
+/// A response being received. Dropping it closes the connection.
 #[derive(Debug)]
 pub(super) struct Flow {
     messages: Receiver<Message>,
@@ -109,7 +109,7 @@ impl Flow {
                 Err(TryRecvError::Empty) => {}
             }
             wait.ready(self.wake.as_fd(), PollFlags::IN, None)?;
-            // Its bytes mean nothing, and a failure is one of the channel too.
+            // The bytes are only a wake-up signal; errors show in the channel too.
             let _ = self.wake.read(&mut [0; 64]);
         }
     }
@@ -121,7 +121,7 @@ struct Out {
 }
 
 impl Out {
-    /// False when nobody wants to know.
+    /// Returns false if the receiver is gone.
     fn send(&mut self, message: Message) -> bool {
         self.sender.send(message).is_ok() && self.waker.write_all(&[0]).is_ok()
     }
@@ -234,11 +234,11 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Why there is no answer. What the library says of a header could hold the token, so that is not repeated.
+/// Why there is no response. The library's message about a header could contain the token, so it is not repeated.
 fn asking(error: &Error) -> FlowError {
     let (reason, is_early) = match error {
         Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => ("connection refused".into(), true),
-        // A name that nobody knows and a network that is not there have no kind of their own.
+        // Unknown hosts and missing networks have no error kind of their own.
         Error::Io(error) => (reading(error), !is_cut(error)),
         Error::Timeout(_) => ("timed out".into(), false),
         Error::HostNotFound => ("unknown host".into(), true),
@@ -248,7 +248,7 @@ fn asking(error: &Error) -> FlowError {
     FlowError { reason, whose: if is_early { Whose::Way } else { Whose::Connection } }
 }
 
-/// Whether somebody was there and went away.
+/// Whether a connection existed and was lost.
 fn is_cut(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, TimedOut, UnexpectedEof};
     matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | TimedOut | UnexpectedEof)

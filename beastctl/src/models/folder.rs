@@ -1,4 +1,4 @@
-//! The models folder: its files, and where they came from.
+//! The models folder: its files and their sources.
 
 use std::{
     ffi::OsString,
@@ -18,23 +18,22 @@ use crate::exit::{FileError, entries, remove_file};
 /// A record is a few lines of JSON.
 pub(super) const MAX_RECORD: u64 = 1 << 20;
 
-/// Where a file came from, kept beside it as `NAME.gguf.json`.
+/// The source of a file, saved beside it as `NAME.gguf.json`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// The address as it may be shown.
+    /// The URL without secrets.
     pub url: String,
-    /// SHA-256 of the whole address where that one is not all of it: what is left out may say which file is meant, and
-    /// may be a secret.
+    /// SHA-256 of the full URL, if it was shortened: the missing part may identify the file, and may be a secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url_sha256: Option<String>,
-    /// What was checked; nothing when nobody knew a hash.
+    /// The verified hash; `None` if none was known.
     pub sha256: Option<String>,
-    /// As its page says it.
+    /// The licence according to its page.
     pub licence: Option<String>,
 }
 
 impl Record {
-    /// Of what came from `url`.
+    /// The record of a file from `url`.
     pub fn new(url: &str, sha256: Option<String>, licence: Option<String>) -> Self {
         let shown = url::shown(url);
         let url_sha256 = (shown != url).then(|| check::sha256_of(url.as_bytes()));
@@ -53,7 +52,7 @@ pub struct Local {
     pub file: String,
     pub path: PathBuf,
     pub bytes: u64,
-    /// Where its bytes are when another program keeps them.
+    /// Target of a link to another program's file.
     pub link: Option<PathBuf>,
 }
 
@@ -67,16 +66,16 @@ pub(super) fn beside(target: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// The name that a file of this address gets.
+/// The file name for a URL.
 ///
 /// # Errors
-/// [`ModelError::Usage`] when the address has none.
+/// [`ModelError::Usage`] if the URL has none.
 pub fn name_of(url: &str) -> Result<String, ModelError> {
     let name = url::file_name(url).unwrap_or_default();
     check_name(&name).map(|()| name)
 }
 
-/// Refuses names that would be no model, or lie elsewhere.
+/// Rejects names that are no model's, or lead to another folder.
 pub fn check_name(name: &str) -> Result<(), ModelError> {
     let is_hidden = name.starts_with(['.', '-']);
     let is_plain = !name.chars().any(|c| c == '/' || c.is_control()) && name.len() <= 200;
@@ -90,7 +89,7 @@ pub fn check_name(name: &str) -> Result<(), ModelError> {
     Err(ModelError::Usage { what, hint: "pass --name MODEL.gguf".into() })
 }
 
-/// What is there, in order.
+/// The models, sorted.
 pub fn list(folder: &Path) -> Result<Vec<Local>, FileError> {
     let mut found: Vec<Local> = entries(folder)?.filter_map(|entry| local(entry.path())).collect();
     found.sort_by(|one, other| one.file.cmp(&other.file));
@@ -105,7 +104,7 @@ fn local(path: PathBuf) -> Option<Local> {
     is_model.then_some(Local { file, path, bytes: meta.len(), link })
 }
 
-/// What is there of models that are not: the names of files of which only a part came, or whose link leads nowhere.
+/// Names of files that are missing but have left something: a partial download or a dangling link.
 pub fn leftovers(folder: &Path) -> Result<Vec<String>, FileError> {
     let name_of = |entry: fs::DirEntry| {
         let name = entry.file_name().into_string().ok()?;
@@ -119,19 +118,19 @@ pub fn leftovers(folder: &Path) -> Result<Vec<String>, FileError> {
     Ok(names)
 }
 
-/// The one of this name: of the catalogue, or of the file, with `.gguf` or without.
+/// The model of this name: a name in the catalogue, or a file name with or without `.gguf`.
 pub fn find(folder: &Path, name: &str) -> Result<Option<Local>, FileError> {
     let file = catalogue::find(name).map_or_else(|| name.to_owned(), |entry| entry.file);
     let is_it = |local: &Local| local.file == file || local.file.strip_suffix(".gguf") == Some(&file);
     Ok(list(folder)?.into_iter().find(is_it))
 }
 
-/// How much has come of a file that is not complete.
+/// Bytes of a partial download.
 pub fn partial(target: &Path) -> Option<u64> {
     fs::metadata(beside(target, ".part")).ok().map(|meta| meta.len())
 }
 
-/// Where that came from; `None` when the address holds what is not to be shown, without which it would be another.
+/// The URL of a partial download; `None` if it contains a secret and would be incomplete without it.
 pub fn partial_source(target: &Path) -> Option<String> {
     let known: Known = serde_json::from_slice(&file::read(&beside(target, ".part.json"), MAX_RECORD).ok()?).ok()?;
     Some(known.url).filter(|url| url::shown(url) == *url)
@@ -147,19 +146,19 @@ pub fn keep(target: &Path, record: &Record) -> Result<(), FileError> {
     whole::write(&path, text.as_bytes(), PUBLIC).map_err(FileError::of("write", &path))
 }
 
-/// Puts a file that another program keeps under a name of its own here, without a copy.
+/// Links to another program's file instead of copying it.
 pub fn link(path: &Path, target: &Path) -> Result<(), FileError> {
-    // What is left of a link to a file that went away.
+    // A dangling link is in the way.
     if fs::symlink_metadata(target).is_ok_and(|meta| meta.is_symlink()) {
         fs::remove_file(target).map_err(FileError::of("remove", target))?;
     }
     std::os::unix::fs::symlink(path, target).map_err(FileError::of("write", target))
 }
 
-/// Removes a model, also one that is not complete, with what is known of it; says whether anything was there.
+/// Removes a model with its record, also a partial download; returns whether anything was there.
 ///
 /// # Errors
-/// [`ModelError::Locked`] while it is pulled; [`ModelError::File`].
+/// [`ModelError::Locked`] while it is being downloaded; [`ModelError::File`].
 pub fn remove(target: &Path) -> Result<bool, ModelError> {
     if !target.parent().is_some_and(Path::is_dir) {
         return Ok(false);

@@ -14,14 +14,14 @@ use ureq::{
     },
 };
 
-/// Whether this proxy is asked for the whole address instead of a tunnel.
+/// Whether a request to this proxy uses the absolute URI instead of a tunnel.
 pub(super) fn is_forwarded(url: &str, proxy: &Proxy) -> bool {
-    // The library knows the names in NO_PROXY.
+    // The library evaluates NO_PROXY.
     let is_plain = url.parse().is_ok_and(|uri: Uri| uri.scheme_str() == Some("http") && !proxy.is_no_proxy(&uri));
     is_plain && proxy.protocol() == ProxyProtocol::Http
 }
 
-/// The header by which the user is known to the proxy, if its address names one.
+/// The header with the proxy's credentials, if its URL contains any.
 pub(super) fn credentials(proxy: &Proxy) -> Option<String> {
     if proxy.username().is_none() && proxy.password().is_none() {
         return None;
@@ -30,7 +30,7 @@ pub(super) fn credentials(proxy: &Proxy) -> Option<String> {
     Some(format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}"))))
 }
 
-/// Whatever is asked for, the proxy is where to go.
+/// Resolves every host to the proxy.
 #[derive(Debug)]
 pub(super) struct ToProxy(pub(super) Uri);
 
@@ -40,7 +40,7 @@ impl Resolver for ToProxy {
     }
 }
 
-/// Connects, and makes the path of the first line a whole address.
+/// Connects, and replaces the path in the request line by the absolute URI.
 #[derive(Debug, Default)]
 pub(super) struct Forward(TcpConnector);
 
@@ -57,7 +57,7 @@ impl Connector for Forward {
 #[derive(Debug)]
 pub(super) struct WholeAddress<T> {
     inner: T,
-    /// What goes before the path, until it has gone.
+    /// The origin to insert before the path; `None` once that is done.
     origin: Option<String>,
 }
 
@@ -82,7 +82,7 @@ impl<T: Transport> Transport for WholeAddress<T> {
         self.inner.await_input(timeout)
     }
 
-    /// The next request would have another first line.
+    /// Not reused, because each request needs a new request line.
     fn is_open(&mut self) -> bool {
         false
     }

@@ -18,7 +18,7 @@ use super::{
 };
 
 const ENDPOINT: &str = "https://huggingface.co";
-/// A list of files longer than this is none.
+/// Longest list of files.
 const MAX_LISTING: usize = 8 * 1024 * 1024;
 
 #[derive(Clone, Default)]
@@ -30,7 +30,7 @@ pub struct Hub {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Listing {
     pub files: Vec<String>,
-    /// As its page says it.
+    /// The licence according to its page.
     pub licence: Option<String>,
 }
 
@@ -56,14 +56,14 @@ struct Card {
 }
 
 impl Hub {
-    /// `HF_ENDPOINT` and `HF_TOKEN`.
+    /// Reads `HF_ENDPOINT` and `HF_TOKEN`.
     pub fn of_environment() -> Self {
         let var = |name| env::var(name).ok().map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
         let endpoint = var("HF_ENDPOINT").unwrap_or_else(|| ENDPOINT.into());
         Self { endpoint: endpoint.trim_end_matches('/').into(), token: var("HF_TOKEN") }
     }
 
-    /// Whether an address is the hub's own: only those get the token.
+    /// Whether a URL is the hub's own; only those get the token.
     pub fn owns(&self, url: &str) -> bool {
         origin(url).is_some() && origin(url) == origin(&self.endpoint)
     }
@@ -76,7 +76,7 @@ impl Hub {
         format!("{}/{repo}/resolve/main/{}", self.endpoint, encoded(file))
     }
 
-    /// The name in a repository of what came from `url`; `None` for anybody else's address, however it goes on.
+    /// The name within a repository of a file from `url`; `None` for URLs outside this repository.
     pub fn name_in(&self, repo: &str, url: &str) -> Option<String> {
         let endpoints = [shown(&self.endpoint), ENDPOINT.into()];
         let rest = endpoints.iter().find_map(|endpoint| url.strip_prefix(&format!("{endpoint}/{repo}/resolve/main/")));
@@ -93,7 +93,7 @@ impl Hub {
         Ask { url, secret, hub, headers }
     }
 
-    /// What a repository holds.
+    /// The contents of a repository.
     ///
     /// # Errors
     /// Those of the network, and [`ModelError::Listing`].
@@ -105,7 +105,7 @@ impl Hub {
     }
 }
 
-/// The token is not for logs.
+/// Keeps the token out of logs.
 impl std::fmt::Debug for Hub {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Hub").field("endpoint", &self.endpoint).field("has_token", &self.has_token()).finish()
@@ -116,7 +116,7 @@ fn listing_of(bytes: &[u8]) -> Option<Listing> {
     let model: Model = serde_json::from_slice(bytes).ok()?;
     let card = model.card.and_then(|card| {
         let licence = card.license.as_ref().and_then(|licence| licence.as_str()).map(str::to_owned);
-        // "other" says nothing where a name says more.
+        // A licence "other" is less precise than its name.
         card.license_name.or(licence)
     });
     let tag = || model.tags.iter().find_map(|tag| tag.strip_prefix("license:")).map(str::to_owned);
@@ -124,14 +124,14 @@ fn listing_of(bytes: &[u8]) -> Option<Listing> {
     Some(Listing { files: model.siblings.into_iter().map(|sibling| sibling.rfilename).collect(), licence })
 }
 
-/// The one GGUF file that is meant.
+/// The GGUF file that is meant.
 ///
 /// # Errors
-/// [`ModelError::Choice`] with what there is, [`ModelError::Split`].
+/// [`ModelError::Choice`] with the available files, [`ModelError::Split`].
 pub fn choose(repo: &str, files: &[String], what: &What) -> Result<String, ModelError> {
     let is_model = |file: &&String| {
         let name = file.rsplit('/').next().unwrap_or(file).to_ascii_lowercase();
-        // The eyes and ears of a model are no model.
+        // `mmproj` files hold only the image or audio part of a model.
         name.ends_with(".gguf") && !name.contains("mmproj")
     };
     let models: Vec<&String> = files.iter().filter(is_model).collect();
@@ -152,7 +152,7 @@ pub fn choose(repo: &str, files: &[String], what: &What) -> Result<String, Model
     }
 }
 
-/// `model-Q4_K_M.gguf` is of the quantization `q4_k_m`, `model-IQ4_K_M.gguf` is not.
+/// Whether a file has this quantization: `model-Q4_K_M.gguf` has `q4_k_m`, `model-IQ4_K_M.gguf` does not.
 fn is_quant(file: &str, quant: &str) -> bool {
     let stem = stem(file).to_ascii_lowercase();
     let before = stem.strip_suffix(&quant.to_ascii_lowercase());
@@ -163,7 +163,7 @@ fn is_split(file: &str) -> bool {
     stem(file).len() != file.len() - ".gguf".len()
 }
 
-/// Without `.gguf` and `-00001-of-00003`.
+/// The name without `.gguf` and `-00001-of-00003`.
 fn stem(file: &str) -> &str {
     let stem = &file[..file.len() - ".gguf".len()];
     let parts = stem.rsplit_once("-of-").and_then(|(rest, total)| Some((rest.rsplit_once('-')?, total)));
@@ -174,7 +174,7 @@ fn stem(file: &str) -> &str {
     }
 }
 
-/// Where the hub's own programs keep what they fetched.
+/// The cache of the hub's own programs.
 fn cache() -> Option<PathBuf> {
     let folder = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     folder("HF_HUB_CACHE")
@@ -183,7 +183,7 @@ fn cache() -> Option<PathBuf> {
         .or_else(|| Some(folder("HOME")?.join(".cache/huggingface/hub")))
 }
 
-/// A file of a repository that the hub's own programs have fetched: its path and its name in the repository.
+/// A file of a repository that the hub's own programs have downloaded: its path, and its name in the repository.
 pub fn cached(repo: &str, what: &What) -> Option<(PathBuf, String)> {
     let folder = cache()?.join(format!("models--{}", repo.replace('/', "--")));
     let snapshots = folder.join("snapshots");
@@ -198,12 +198,12 @@ pub fn cached(repo: &str, what: &What) -> Option<(PathBuf, String)> {
     })
 }
 
-/// The hash in the name that the hub's programs give to the bytes themselves.
+/// The hash of a cached file, by which the hub's own programs name it.
 pub fn cached_hash(path: &Path) -> Option<String> {
     check::as_sha256(path.canonicalize().ok()?.file_name()?.to_str()?)
 }
 
-/// Two levels are all that repositories of models have.
+/// Lists two levels of folders; repositories of models have no more.
 fn files_in(folder: &Path, before: &str) -> Vec<String> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {

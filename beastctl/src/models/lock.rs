@@ -1,4 +1,4 @@
-//! One download of a file at a time, across processes.
+//! A lock per file, so that only one process downloads it.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -13,7 +13,7 @@ use beast_launchd::{
 use super::{error::ModelError, folder::beside};
 use crate::exit::FileError;
 
-/// Held as long as it lives.
+/// Held until dropped.
 #[derive(Debug)]
 pub struct Lock {
     path: PathBuf,
@@ -21,10 +21,10 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock of `target`, whose folder is there.
+    /// Locks `target`, whose folder must exist.
     ///
     /// # Errors
-    /// [`ModelError::Locked`] when another process holds it; [`ModelError::File`].
+    /// [`ModelError::Locked`] if another process holds the lock; [`ModelError::File`].
     pub fn take(target: &Path) -> Result<Self, ModelError> {
         let path = beside(target, ".lock");
         match lock::at(&path, || file::open_with(OpenOptions::new().create(true).append(true), &path)) {
@@ -39,7 +39,7 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // While it is still held. A file that stays is in nobody's way.
+        // Removed while the lock is still held. A file that remains does no harm.
         let _ = fs::remove_file(&self.path);
     }
 }

@@ -1,6 +1,6 @@
 //! A partial download, `NAME.gguf.part`, with its source in `NAME.gguf.part.json`.
 //!
-//! Without its source a partial file is worthless: the rest might not belong to it.
+//! Without its source a partial file is worthless: the rest might belong to another file.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -23,17 +23,17 @@ use crate::exit::FileError;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Known {
     pub(super) url: String,
-    /// What the whole file must have.
+    /// The expected hash of the whole file.
     pub(super) sha256: Option<String>,
-    /// What the server calls this state of the file: a strong ETag or a date.
+    /// The server's identifier of this version of the file: a strong ETag or a date.
     pub(super) validator: Option<String>,
     pub(super) size: Option<u64>,
-    /// So many bytes are on the disk whatever happens; not counted where a hash tells what a power cut has left behind.
+    /// Number of bytes that are safely on disk. Not needed with a hash, which detects damage from a power failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) n_synced: Option<u64>,
 }
 
-/// Bytes that a power cut may cost.
+/// Most bytes that a power failure may cost.
 const SYNC_EVERY: u64 = 64 * 1024 * 1024;
 
 #[derive(Debug)]
@@ -51,13 +51,13 @@ impl Part {
         let file = file::open_with(OpenOptions::new().create(true).append(true), &path)
             .map_err(FileError::of("write", &path))?;
         let len = file.metadata().map_err(FileError::of("read", &path))?.len();
-        // What cannot be read says nothing; the download then begins anew.
+        // If the source is unreadable, the download starts over.
         let known = file::read(&known_path, MAX_RECORD).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let mut part = Self { file, path, known_path, len, known };
         if part.known.is_none() {
             part.restart()?;
         }
-        // The length of a file can outlive its bytes.
+        // After a power failure, a file may be longer than what was written to disk.
         if let Some(n_synced) = part.n_synced().filter(|n| *n < len) {
             part.file.set_len(n_synced).map_err(FileError::of("write", &part.path))?;
             part.len = n_synced;
@@ -72,13 +72,13 @@ impl Part {
         Ok(())
     }
 
-    /// What the bytes to come are a part of. Written before the first of them.
+    /// Records the source of the bytes to come, before the first of them is written.
     pub(super) fn learn(&mut self, mut known: Known) -> Result<(), FileError> {
         known.n_synced = known.sha256.is_none().then_some(0);
         self.write(known)
     }
 
-    /// Makes sure that the next run can go on with all that came.
+    /// Ensures that the next run can continue after the last byte.
     pub(super) fn settle(&mut self) -> Result<(), FileError> {
         match (&self.known, self.n_synced()) {
             (Some(known), Some(n)) if n < self.len => {
@@ -97,7 +97,7 @@ impl Part {
     fn write(&mut self, known: Known) -> Result<(), FileError> {
         if self.known.as_ref() != Some(&known) {
             let text = serde_json::to_vec(&known).expect("texts and numbers become JSON");
-            // The address may hold a password or a signature.
+            // Private, because the URL may contain a password or a signature.
             let written =
                 WholeFile::create(&self.known_path, PRIVATE).and_then(|file| file.with(&text)?.finish_synced());
             written.map_err(FileError::of("write", &self.known_path))?;
@@ -109,7 +109,7 @@ impl Part {
     pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), FileError> {
         let written = self.file.write_all(bytes);
         if written.is_err() {
-            // A part of them may be there: the length counts, not what was meant.
+            // Some bytes may have been written: the length on disk counts.
             self.len = self.file.metadata().map_or(self.len, |meta| meta.len());
         } else {
             self.len += bytes.len() as u64;
@@ -123,29 +123,29 @@ impl Part {
         &self.path
     }
 
-    /// Makes it the file; a power cut leaves either the one or the other.
+    /// Turns the part into the finished file; after a power failure, one of the two exists.
     pub(super) fn finish(self, target: &Path) -> Result<(), FileError> {
         self.file.sync_all().map_err(FileError::of("write", &self.path))?;
         fs::rename(&self.path, target).map_err(FileError::of("write", target))?;
         if let Some(folder) = target.parent().and_then(|folder| file::open_folder(folder).ok()) {
-            // Some systems cannot; the file is there all the same.
+            // Some systems cannot sync a folder; the file is in place all the same.
             let _ = folder.sync_all();
         }
         let _ = fs::remove_file(&self.known_path);
         Ok(())
     }
 
-    /// Nothing of it is of use.
+    /// Removes the part and its source.
     pub(super) fn discard(self) -> Result<(), FileError> {
         let _ = fs::remove_file(&self.known_path);
         fs::remove_file(&self.path).map_err(FileError::of("remove", &self.path))
     }
 }
 
-/// Refuses what does not fit beside what has come of it.
+/// Checks that the rest of the file fits on the disk.
 pub(super) fn has_room(target: &Path, total: Option<u64>, len: u64) -> Result<(), ModelError> {
     let folder = target.parent().unwrap_or(Path::new("."));
-    // A file system that does not say it is no reason to stop: a full disk is noticed when it is full.
+    // If the file system does not report its free space, a full disk will be noticed later.
     let (Some(total), Ok(disk)) = (total, rustix::fs::statvfs(folder)) else { return Ok(()) };
     let (needed, free) = (total.saturating_sub(len), disk.f_bavail.saturating_mul(disk.f_frsize));
     if needed <= free {

@@ -1,18 +1,18 @@
 //! Finds the proxy for a URL: `ALL_PROXY`, `HTTPS_PROXY`, `HTTP_PROXY`, and the exceptions in `NO_PROXY`.
 //!
-//! The client library reads these too. This adds what it lacks: an unusable proxy must not mean none, and `NO_PROXY`
-//! can contain networks and ports.
+//! The client library reads these too. This adds what it lacks: an unusable proxy is an error instead of no proxy,
+//! and `NO_PROXY` may contain networks and ports.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use ureq::{Proxy, http::Uri};
 
-/// In the order of the client library.
+/// In the client library's order.
 const NAMES: [&str; 6] = ["ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"];
 const EXCEPTIONS: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
-/// The proxy for `url`, by the variables that `var` knows; the error names the variable, whose value may hold a
+/// The proxy for `url`; `var` reads variables. The error only names the variable, because its value may contain a
 /// password.
 pub(super) fn of(url: &str, var: impl Fn(&str) -> Option<String>) -> Result<Option<Proxy>, String> {
     let set = |name: &&str| var(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
@@ -22,11 +22,11 @@ pub(super) fn of(url: &str, var: impl Fn(&str) -> Option<String>) -> Result<Opti
     }
     let exceptions = EXCEPTIONS.iter().find_map(set).unwrap_or_default();
     let is_exception = exceptions.split(',').any(|exception| is_in(url, exception.trim()));
-    // The library's own reading of NO_PROXY, names and their endings, comes with its own reading of the proxy.
+    // The library evaluates the rest of NO_PROXY, host names and suffixes, when it reads the proxy itself.
     Ok(if is_exception { None } else { Proxy::try_from_env() })
 }
 
-/// Whether the host of `url` is in a network, or is a host with a port, that `exception` names.
+/// Whether an exception matches the host of `url`: as a network that contains it, or as a host with a port.
 fn is_in(url: &str, exception: &str) -> bool {
     let Some((host, port)) = host_and_port(url) else { return false };
     if let Ok(network) = exception.parse::<IpNet>() {
@@ -34,12 +34,12 @@ fn is_in(url: &str, exception: &str) -> bool {
     }
     let Some((other, other_port)) = exception.rsplit_once(':') else { return false };
     let other = other.trim_matches(['[', ']']);
-    // What is no port is a part of an address of version 6.
+    // If this is no port, the colon belongs to an IPv6 address.
     let is_same_port = other_port.parse().is_ok_and(|other: u16| other == port);
     is_same_port && (other.eq_ignore_ascii_case(&host) || is_below(&host, other))
 }
 
-/// `.example.org` names all hosts of that domain.
+/// `.example.org` matches all hosts of that domain.
 fn is_below(host: &str, domain: &str) -> bool {
     let domain = domain.to_ascii_lowercase();
     domain.starts_with('.') && host.ends_with(&domain)

@@ -1,4 +1,4 @@
-//! A model as typed: a catalogue name, `ORG/REPO:QUANT`, a URL, a path.
+//! A model as the user names it: a name in the catalogue, `ORG/REPO:QUANT`, a URL, a path.
 
 use std::path::{Path, PathBuf};
 
@@ -24,11 +24,11 @@ pub enum Reference {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum What {
-    /// The one of this quantization.
+    /// The file with this quantization.
     Quant(String),
-    /// The one of this path.
+    /// The file at this path.
     File(String),
-    /// The only one.
+    /// The only file.
     Any,
 }
 
@@ -70,13 +70,13 @@ fn of_repo(word: &str) -> Option<Reference> {
     Some(Reference::Repo { repo: format!("{org}/{name}"), what })
 }
 
-/// The letters that names on the hub have; `..` would lead elsewhere.
+/// Characters that names on the hub consist of; `..` would lead elsewhere.
 fn is_name(text: &str) -> bool {
     let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     !text.is_empty() && text.bytes().all(is_letter) && !text.starts_with('.') && !text.contains("..")
 }
 
-/// The page of a file, which people copy from the browser, stands for the file; the page of a repository for it.
+/// People copy URLs of web pages: a file's page stands for the file, a repository's page for the repository.
 fn of_page(url: &str) -> Reference {
     let plain = url.split(['?', '#']).next().unwrap_or(url);
     let path = ["https://huggingface.co/", "https://hf.co/"].iter().find_map(|start| plain.strip_prefix(start));

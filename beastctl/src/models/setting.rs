@@ -18,14 +18,14 @@ use crate::exit::{FileError, READ};
 
 /// Longer than any configuration.
 const MAX_BYTES: u64 = 1 << 20;
-/// Of UTF-8, as some editors write it.
+/// The UTF-8 byte order mark, which some editors write.
 const MARK: &str = "\u{feff}";
 
 pub fn path() -> Result<PathBuf, paths::PathError> {
     Ok(paths::config_dir()?.join("config.toml"))
 }
 
-/// The setting in force: of the environment, of the file, else `auto`.
+/// The effective setting: from the environment, else from the file, else `auto`.
 pub fn read(path: &Path) -> Result<String, ModelError> {
     if let Ok(model) = env::var("BEAST_MODEL") {
         return Ok(model);
@@ -34,7 +34,7 @@ pub fn read(path: &Path) -> Result<String, ModelError> {
     Ok(document.get("model").and_then(Item::as_str).unwrap_or(AUTO).to_owned())
 }
 
-/// A setting that was just written. Nobody else writes it as long as this lives.
+/// A setting that was just written. Locks the file as long as this value lives.
 #[derive(Debug)]
 pub struct Change {
     path: PathBuf,
@@ -51,21 +51,21 @@ impl Change {
     }
 }
 
-/// Writes the setting; the file is replaced as a whole or not at all.
+/// Writes the setting; the file is replaced completely or not at all.
 pub fn write(path: &Path, model: &str) -> Result<Change, ModelError> {
     let path = behind_links(path);
     let parent = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(parent).map_err(FileError::of("make", parent))?;
     let lock = Lock::take(&path)?;
     if fs::metadata(&path).is_ok_and(|meta| meta.permissions().readonly()) {
-        // A new file in its place would not ask.
+        // Renaming a new file into place would ignore the old one's permissions.
         return Err(FileError::of("write", &path)(io::ErrorKind::PermissionDenied.into()).into());
     }
     let before = file::read(&path, MAX_BYTES).ok();
     let mut document = document(&path)?;
     match document.get_mut("model").and_then(Item::as_value_mut) {
         Some(value) => {
-            // The comment behind the value belongs to the line.
+            // Keeps the comment after the value.
             let decor = value.decor().clone();
             *value = Value::from(model);
             *value.decor_mut() = decor;
@@ -76,15 +76,15 @@ pub fn write(path: &Path, model: &str) -> Result<Change, ModelError> {
     Ok(Change { path, before, _lock: lock })
 }
 
-/// An editor's link to a file elsewhere stays a link, also to one that is not there yet.
+/// The target of a link, which stays a link; the target need not exist.
 fn behind_links(path: &Path) -> PathBuf {
     let behind = |path: &PathBuf| Some(path.parent()?.join(fs::read_link(path).ok()?));
-    // As many as the system follows.
+    // The system follows at most 40 links.
     let last = std::iter::successors(Some(path.to_owned()), behind).take(40).last();
     path.canonicalize().ok().or(last).unwrap_or_else(|| path.to_owned())
 }
 
-/// With the mark at the beginning and the ends of lines that editors of another system have written.
+/// Restores the byte order mark, and the line ends that editors on another system have written.
 fn like(text: &str, before: &[u8]) -> String {
     let (n_lines, n_returns) =
         (before.split(|byte| *byte == b'\n').count() - 1, before.windows(2).filter(|two| two == b"\r\n").count());
@@ -111,7 +111,7 @@ fn document(path: &Path) -> Result<DocumentMut, ModelError> {
     })
 }
 
-/// Whether a file is the one that a setting stands for, also through links.
+/// Whether a setting stands for this file, also through links.
 pub fn is_chosen(file: &Path, setting: &str) -> Result<bool, paths::PathError> {
     Ok(model::file_of(setting)?.is_some_and(|chosen| is_same(&chosen, file)))
 }

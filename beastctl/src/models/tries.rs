@@ -9,16 +9,16 @@ use super::{
     url::shown,
 };
 
-/// Between two tries while bytes keep coming.
+/// Pause between tries as long as new bytes arrive.
 const SHORT_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// Counts what went wrong, and waits before the next try.
+/// Counts failures, and waits before the next try.
 pub(super) struct Tries {
     url: String,
     patience: Patience,
     n_failed: u32,
-    /// The server has been reached once.
+    /// Whether the server has been reached before.
     had_progress: bool,
 }
 
@@ -27,7 +27,7 @@ impl Tries {
         Self { url: shown(url), patience, n_failed: 0, had_progress: false }
     }
 
-    /// Waits for the next try, or says why there is none.
+    /// Waits for the next try; the error says why there is none.
     pub(super) fn failed(
         &mut self,
         failure: FlowError,

@@ -1,8 +1,8 @@
-//! URLs: only what redirects and file names need.
+//! URLs, as far as redirects and file names need them.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-/// Scheme, host and port, in small letters: who gets a secret.
+/// Scheme, host and port, in lower case. Decides who may receive a secret.
 pub(super) fn origin(url: &str) -> Option<String> {
     let (scheme, rest) = url.split_once("://")?;
     let authority = rest.split(['/', '?', '#']).next()?;
@@ -12,7 +12,7 @@ pub(super) fn origin(url: &str) -> Option<String> {
     Some(format!("{scheme}://{}", host.strip_suffix(usual).unwrap_or(&host)))
 }
 
-/// Where `location` leads from `base`.
+/// Resolves `location` relative to `base`.
 pub(super) fn joined(base: &str, location: &str) -> Option<String> {
     if is_web(location) {
         return Some(location.into());
@@ -43,14 +43,14 @@ pub fn is_web(text: &str) -> bool {
     begins("https://") || begins("http://")
 }
 
-/// The last name of the path, with `%20` and the like resolved.
+/// The last segment of the path, decoded.
 pub(super) fn file_name(url: &str) -> Option<String> {
     let path = url.split(['?', '#']).next()?.split_once("://")?.1;
     let (_, name) = path.rsplit_once('/')?;
     percent_decode_str(name).decode_utf8().ok().map(String::from)
 }
 
-/// Without the query, which may hold a signature or a password; for people.
+/// The URL without its query, which may contain a signature or a password; for display.
 pub fn shown(url: &str) -> String {
     let plain = url.split(['?', '#']).next().unwrap_or(url);
     match plain.split_once("://") {
@@ -62,7 +62,7 @@ pub fn shown(url: &str) -> String {
     }
 }
 
-/// A path for an address: all but the usual letters as `%20`.
+/// Percent-encodes a path.
 pub(super) fn encoded(path: &str) -> String {
     const UNUSUAL: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
     utf8_percent_encode(path, &UNUSUAL).to_string()

@@ -10,7 +10,7 @@ use beast_launchd::shown::harmless;
 
 use super::markdown::Markdown;
 
-/// What has come of an answer, and how much of it has been written.
+/// An answer so far, and how much of it has been written.
 #[derive(Debug)]
 pub struct Answer<W> {
     out: W,
@@ -20,29 +20,29 @@ pub struct Answer<W> {
     /// Written before the text.
     lead: &'static str,
     text: String,
-    /// Whitespace that is written only when text follows: the answer's own end is not part of it.
+    /// Whitespace that is written only if text follows, since trailing whitespace is not part of the answer.
     held: String,
 }
 
 impl<W: Write> Answer<W> {
-    /// An answer that is written as it comes (`is_streamed`) or only kept. A terminal gets no control characters: what
-    /// the model read may have come from anywhere, and must not command the terminal.
+    /// An answer that is written as it arrives (`is_streamed`) or only collected. A terminal gets no control
+    /// characters, because untrusted input may have led the model to write some.
     pub fn new(out: W, is_streamed: bool, is_terminal: bool) -> Self {
         Self { out, is_streamed, is_terminal, markdown: None, lead: "", text: String::new(), held: String::new() }
     }
 
-    /// A blank line goes before it, if it has any text.
+    /// Puts a blank line before the answer, if it has any text.
     pub fn set_apart(&mut self) {
         self.lead = "\n";
     }
 
-    /// The same, painted: then it goes to a terminal, sooner or later.
+    /// Formats the answer, for a terminal.
     #[must_use]
     pub fn painted(self, markdown: Option<Markdown>) -> Self {
         Self { is_terminal: self.is_terminal || markdown.is_some(), markdown, ..self }
     }
 
-    /// Takes the next piece; returns what it adds to [`Answer::text`].
+    /// Takes the next piece; returns the text that it adds to [`Answer::text`].
     pub fn push(&mut self, piece: &str) -> io::Result<String> {
         let piece = if self.text.is_empty() { piece.trim_start() } else { piece };
         let body = piece.trim_end();
@@ -62,17 +62,17 @@ impl<W: Write> Answer<W> {
         Ok(ready)
     }
 
-    /// The whole text so far, without whitespace around it.
+    /// The text so far, without surrounding whitespace.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Whether escape codes are written, which have to be taken back.
+    /// Whether escape codes are written, which must be reset at the end.
     pub fn is_painted(&self) -> bool {
         self.markdown.is_some()
     }
 
-    /// Ends the answer: its newline, and first the answer itself when it was not streamed. Nothing when there is no
+    /// Ends the answer with a newline, after the text itself if it was not streamed. Writes nothing if there is no
     /// text.
     pub fn finish(&mut self) -> io::Result<()> {
         if self.text.is_empty() {
@@ -90,7 +90,7 @@ impl<W: Write> Answer<W> {
         self.out.flush()
     }
 
-    /// Ends an answer that was not streamed with a part of its text, as it is: nothing when there is nothing in it.
+    /// Ends an answer that was not streamed by writing a part of its text, unchanged; nothing if that is empty.
     pub fn finish_with(&mut self, part: &str) -> io::Result<()> {
         let part = part.trim_end_matches(['\n', '\r']);
         if part.is_empty() {
@@ -101,14 +101,14 @@ impl<W: Write> Answer<W> {
         self.write("\n")
     }
 
-    /// Ends an answer that stopped in the middle: what was written stays, what was kept is not written.
+    /// Ends an interrupted answer: written text stays, buffered text is dropped.
     pub fn abandon(&mut self) -> io::Result<()> {
         if self.is_streamed { self.finish() } else { Ok(()) }
     }
 
     fn write(&mut self, text: &str) -> io::Result<()> {
         self.out.write_all(mem::take(&mut self.lead).as_bytes())?;
-        // Both characters of another system's newline come together: what ends a piece is held.
+        // `\r\n` is never split between two pieces, because trailing whitespace is held back.
         let text = if self.is_terminal { harmless(text) } else { Cow::Borrowed(text) };
         match &mut self.markdown {
             Some(markdown) => self.out.write_all(markdown.push(&text).as_bytes())?,

@@ -1,4 +1,4 @@
-//! Whether a stream gets colours and styles: flag, environment, terminal, in this order.
+//! Whether a stream gets colours and styles: by flag, environment and terminal, in this order.
 
 use std::{env, ffi::OsString};
 
@@ -9,7 +9,7 @@ use clap::ValueEnum;
 pub enum ColorChoice {
     /// On a terminal, unless NO_COLOR is set.
     #[default]
-    // An empty variable is none.
+    // An empty variable counts as unset.
     #[value(alias = "")]
     Auto,
     /// Also into files and pipes.
@@ -18,13 +18,13 @@ pub enum ColorChoice {
     Never,
 }
 
-/// Whether what is written to a stream may be styled.
+/// Whether output on a stream may be styled.
 pub(super) fn is_styled(choice: Option<ColorChoice>, is_terminal: bool) -> bool {
     decide(choice, is_terminal, |name| env::var_os(name))
 }
 
-/// `NO_COLOR` and `CLICOLOR_FORCE` as no-color.org and bixense.com/clicolors say: an empty variable is none, `0` forces
-/// nothing.
+/// `NO_COLOR` and `CLICOLOR_FORCE` as defined by no-color.org and bixense.com/clicolors: an empty variable counts as
+/// unset, `0` forces nothing.
 fn decide(choice: Option<ColorChoice>, is_terminal: bool, var: impl Fn(&str) -> Option<OsString>) -> bool {
     let is_set = |name: &str| var(name).is_some_and(|value| !value.is_empty());
     match choice.unwrap_or_default() {

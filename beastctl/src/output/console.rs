@@ -41,7 +41,7 @@ impl Console {
         }
     }
 
-    /// Formats the answer and wraps it on a terminal; `None` leaves it as the model wrote it.
+    /// A formatter that wraps the answer on a terminal; `None` leaves it as the model wrote it.
     pub fn markdown(&self) -> Option<Markdown> {
         let is_wanted = env::var_os("BEAST_MARKDOWN").is_none_or(|value| value != "never");
         let n_columns = self.stdout_columns();
@@ -57,7 +57,7 @@ impl Console {
         columns(io::stdout()).filter(|_| self.stdout_is_terminal)
     }
 
-    /// Prints lines for people, wrapped at words on a terminal. The last cell of a line may have any width.
+    /// Prints lines for people, wrapped at words on a terminal. Continuation lines align with the last cell.
     pub fn print_lines(&self, text: &str) -> Result<(), OutputError> {
         self.print(&wrapped(text, self.stdout_columns()))
     }
@@ -96,7 +96,7 @@ impl Console {
         }
     }
 
-    /// What the daemon has to say besides the answer.
+    /// Prints a notice from the daemon.
     pub fn notice(&self, notice: &Notice) {
         match notice.kind {
             NoticeKind::Info => self.info(&notice.text),
@@ -108,7 +108,7 @@ impl Console {
         self.say("", text);
     }
 
-    /// Lines that a person has asked for in the middle of something else; or a question, without its newline.
+    /// Lines that the user requested in between, or a prompt without a newline.
     pub fn lines(&self, text: &str) {
         let text = wrapped(text, columns(io::stderr()).filter(|_| self.stderr_is_terminal));
         self.stats(&harmless(&text));
@@ -120,12 +120,12 @@ impl Console {
         let _ = io::stderr().write_all(lines.as_bytes());
     }
 
-    /// Whether a person sees what the model thinks: without dim letters it would look like the answer.
+    /// Whether to show the model's thoughts: without dim text they would look like the answer.
     pub fn shows_thoughts(&self) -> bool {
         self.stdout_is_terminal && self.shows_progress() && self.has_colour
     }
 
-    /// A piece of the model's thoughts, dim and beside the answer.
+    /// Prints a piece of the model's thoughts, dim, on stderr.
     pub fn thought(&self, text: &str) {
         let _ = io::stderr().write_all(format!("\x1b[2m{}\x1b[0m", harmless(text)).as_bytes());
     }
@@ -145,16 +145,16 @@ fn is_dumb() -> bool {
     env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
-/// Whether what is written to stdout is lost: Rust opens /dev/null, to read and write, in the place of a stdout that is
-/// closed. Other programs (Python's `DEVNULL`) do the same, so it is no proof; a shell's `> /dev/null` opens it to
-/// write.
+/// Whether output on stdout is lost: for a closed stdout, Rust opens /dev/null for reading and writing. Other
+/// programs (Python's `DEVNULL`) do the same, so this is no proof of a mistake; a shell's `> /dev/null` opens it only
+/// for writing.
 pub fn is_stdout_lost() -> bool {
     let stdout = io::stdout();
     let is_both_ways = fcntl_getfl(&stdout).is_ok_and(|flags| flags.contains(OFlags::RDWR));
     is_both_ways && fstat(&stdout).is_ok_and(|seen| stat("/dev/null").is_ok_and(|null| null.st_rdev == seen.st_rdev))
 }
 
-/// Columns of the terminal that a stream is, if it is one.
+/// Columns of the terminal behind this stream, if there is one.
 pub fn columns(stream: impl AsFd) -> Option<usize> {
     let size = rustix::termios::tcgetwinsize(stream).ok()?;
     Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)

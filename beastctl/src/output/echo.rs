@@ -1,4 +1,5 @@
-//! Buffers keys typed while an answer is written: a terminal would echo them into it. The next reader gets them.
+//! Turns off echo while an answer is written, so that typed keys do not appear in it. The next reader of the terminal
+//! gets them.
 //!
 //! Knows the terminal on stdout, and the signals that end or stop this process; never the answer.
 
@@ -21,27 +22,28 @@ use signal_hook::{
 #[derive(Debug, Default)]
 struct State {
     is_wanted: bool,
-    /// What is given back; `None` while the terminal echoes.
+    /// The settings to restore; `None` while the terminal echoes.
     before: Option<Termios>,
 }
 
 static STATE: Mutex<State> = Mutex::new(State { is_wanted: false, before: None });
 static WATCH: Once = Once::new();
 
-/// As long as this lives, the terminal does not echo. It echoes again however this process ends, but for SIGKILL.
+/// Turns off the terminal's echo as long as this value lives. Echo is restored however this process ends, except by
+/// SIGKILL.
 #[derive(Debug)]
 pub struct Unechoed(());
 
 impl Unechoed {
-    /// `None` where stdout is no terminal, or another program reads what is typed there.
+    /// `None` if stdout is no terminal, or another program is in the foreground.
     pub fn begin() -> Option<Self> {
         if !is_ours() {
             return None;
         }
-        // Before the terminal is changed: from then on each of them is noticed.
+        // Installed before changing the terminal, so that no signal is missed afterwards.
         WATCH.call_once(|| {
             if let Ok(signals) = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP]) {
-                // Where no thread can be had, the terminal is still given back on every ordinary way out.
+                // If no thread can be started, echo is still restored at every ordinary end.
                 drop(thread::Builder::new().name("echo".into()).spawn(move || watch(signals)));
             }
         });
@@ -62,8 +64,7 @@ fn state() -> MutexGuard<'static, State> {
     STATE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether this process is the one that a person at the terminal talks to: to change it from the background would stop
-/// the process.
+/// Whether this process is in the foreground: a background process that changes the terminal would be stopped.
 fn is_ours() -> bool {
     tcgetpgrp(io::stdout()).is_ok_and(|group| group == getpgrp())
 }
@@ -74,7 +75,7 @@ fn silence() {
         return;
     }
     let Ok(before) = tcgetattr(io::stdout()) else { return };
-    // An editor or a program before this one may have had its own reasons.
+    // If echo is off already, another program wanted that.
     if !before.local_modes.contains(LocalModes::ECHO) {
         return;
     }
@@ -87,7 +88,7 @@ fn silence() {
 
 fn give_back() {
     if let Some(before) = state().before.take() {
-        // Nobody is left to be told.
+        // A failure cannot be reported here.
         let _ = tcsetattr(io::stdout(), OptionalActions::Now, &before);
     }
 }
@@ -95,11 +96,11 @@ fn give_back() {
 fn watch(mut signals: Signals) {
     for signal in signals.forever() {
         give_back();
-        // Ctrl-C has others who care for it; a second one ends the process, and finds the terminal as it was.
+        // Others handle Ctrl-C; a second one ends the process, with the terminal restored by then.
         if signal == SIGINT {
             continue;
         }
-        // Stops here until the shell lets it go on.
+        // The process stops here until the shell continues it.
         if emulate_default_handler(signal).is_err() {
             process::abort();
         }

@@ -6,13 +6,13 @@ use crate::exit::{self, Failing, advice};
 
 #[derive(Debug, thiserror::Error)]
 pub enum OutputError {
-    /// Its reader has seen enough.
+    /// The reader has closed the pipe.
     #[error("stdout was closed")]
     ReaderGone,
-    /// Anything else: a full disk, most often.
+    /// Any other error, usually a full disk.
     #[error("cannot write to stdout")]
     Write(#[source] io::Error),
-    /// A file that was asked for.
+    /// A requested output file.
     #[error("cannot write {}", .path.display())]
     File { path: PathBuf, source: io::Error },
 }

@@ -1,4 +1,4 @@
-//! Aligned lines for people, a label and what is known of it each.
+//! Aligned lines for people, each with a label and a fact.
 
 use super::one_line;
 

@@ -1,27 +1,27 @@
-//! Markdown code fences: to show a block, or to extract it.
+//! Markdown code fences, to format a block or to extract it.
 
 use super::markdown::item_len;
 
-/// How deep a fence may be indented beyond where it opened and still close.
+/// A closing fence may be indented this much more than the opening one.
 const MAX_INDENT: usize = 3;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Fence {
     mark: char,
     len: usize,
-    /// How deep it is indented, which its content is as well.
+    /// Its indentation, which its content has as well.
     indent: usize,
 }
 
 impl Fence {
-    /// The block that this line opens, and its info string. Inside a list a fence may be indented as deep as it likes.
+    /// The fence that this line opens, and its info string. In a list it may be indented by any amount.
     pub(super) fn open(line: &str) -> Option<(Self, &str)> {
         let body = line.trim_start_matches(is_blank);
         let indent = line.len() - body.len();
         let mark = body.chars().next().filter(|c| matches!(c, '`' | '~'))?;
         let info = body.trim_start_matches(mark);
         let len = body.len() - info.len();
-        // Backticks behind backticks are code within a line.
+        // A backtick in the info string means inline code.
         (len >= 3 && !(mark == '`' && info.contains('`'))).then(|| (Self { mark, len, indent }, info.trim()))
     }
 
@@ -31,7 +31,7 @@ impl Fence {
         line.len() - body.len() <= self.indent + MAX_INDENT && body.len() - rest.len() >= self.len && is_space(rest)
     }
 
-    /// Whether a line that begins like this may still end the block.
+    /// Whether a line that begins like this may still close the block.
     pub(super) fn may_be_closed_by(self, beginning: &str) -> bool {
         let body = beginning.trim_start_matches(is_blank);
         let rest = body.trim_start_matches(self.mark);
@@ -45,7 +45,7 @@ impl Fence {
         &line[n..]
     }
 
-    /// The same block, with something before its fence.
+    /// The same fence, indented by `n` more.
     pub(super) fn deeper(self, n: usize) -> Self {
         Self { indent: self.indent + n, ..self }
     }
@@ -63,7 +63,7 @@ fn is_space(text: &str) -> bool {
     text.chars().all(|c| is_blank(c) || c == '\r')
 }
 
-/// The content of the first block of code in a text, with its last newline, and whether the block is closed.
+/// The content of the first code block in a text, with its last newline, and whether the block is closed.
 pub fn first_code_block(text: &str) -> Option<(String, bool)> {
     let mut lines = text.split_inclusive('\n');
     let fence = lines.find_map(|line| opened_by(line.trim_end()))?;
@@ -77,7 +77,7 @@ pub fn first_code_block(text: &str) -> Option<(String, bool)> {
     Some((code, false))
 }
 
-/// The block that a line opens, perhaps behind the mark of a list's item.
+/// The fence that a line opens, perhaps after a list marker.
 fn opened_by(line: &str) -> Option<Fence> {
     let len = item_len(line).unwrap_or(0);
     Fence::open(&line[len..]).map(|(fence, _)| fence.deeper(len))

@@ -9,8 +9,8 @@ use beast_launchd::whole::{self, PUBLIC};
 
 use super::error::OutputError;
 
-/// A file that will be written: made at once beside its place, so that a place where nothing can be written is found
-/// before the work and not after it. Dropped without its text, it is gone.
+/// An output file. Its temporary file is created at once, so that an unwritable folder is reported before the work
+/// and not after it. Dropping it unfinished removes the temporary file.
 #[derive(Debug)]
 pub struct WholeFile {
     path: PathBuf,

@@ -13,27 +13,27 @@ use super::{
 
 #[derive(Debug)]
 pub struct Told<'a> {
-    /// Without whitespace around it.
+    /// The answer, without surrounding whitespace.
     pub text: &'a str,
     pub model: &'a str,
     pub done: (FinishReason, Usage, Timings),
     pub notices: &'a [Notice],
-    /// What the client has measured.
+    /// The client's own measurements.
     pub measured: &'a Measured,
     pub parts: &'a Parts,
-    /// What was thought before it.
+    /// The thoughts before it.
     pub reasoning: Option<&'a str>,
     pub tool_calls: Vec<Value>,
-    /// Under `--schema`: what it says.
+    /// The answer as JSON, with `--schema`.
     pub value: Option<Value>,
-    /// Under `--extract`: its code, if it has any.
+    /// The first code block, if there is one, with `--extract`.
     pub extracted: Option<Option<&'a str>>,
 }
 
 pub fn answer_object(told: &Told<'_>) -> Value {
     let (reason, usage, timings) = told.done;
     let (lag_median, lag_max) = told.measured.lag_ms().unzip();
-    // The model has said all that it wants to say, and waits for what the functions return.
+    // The model has ended its turn with calls, and waits for their results.
     let is_called = !told.tool_calls.is_empty() && reason == FinishReason::Stop;
     let mut object = json!({
         "text": told.text,
@@ -69,16 +69,16 @@ pub fn answer_object(told: &Told<'_>) -> Value {
     object
 }
 
-/// In milliseconds, as exact as was measured: more digits are those of the arithmetic.
+/// Milliseconds with the precision of the measurement: further digits would come from arithmetic.
 fn ms(time: Duration) -> f64 {
     us_to_ms(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
 }
 
-/// An event on the way to the answer; `None` for those that have a line of another kind.
+/// The JSON for an event before the end; `None` for events that have another line of their own.
 pub fn event_object(event: &Event) -> Option<Value> {
     let object = match event {
         Event::Loading { stage, fraction } => {
-            // As f64 it would show digits that nobody has measured.
+            // Converting the `f32` to `f64` would add meaningless digits.
             let fraction = (f64::from(*fraction) * 1000.0).round() / 1000.0;
             json!({"type": "loading", "stage": stage, "fraction": fraction})
         }
@@ -109,7 +109,7 @@ pub fn error_object(message: &str, code: &str, exit_code: u8) -> Value {
     json!({"type": "error", "message": message, "code": code, "exit_code": exit_code})
 }
 
-/// The last line of a run that did not: the object of `--json` with its type.
+/// The last line of a successful `--stream-json` run: the object of `--json` with a type.
 pub fn answer_line(object: Value) -> Value {
     of_type("done", object)
 }
@@ -119,8 +119,7 @@ fn of_type(kind: &str, mut object: Value) -> Value {
     object
 }
 
-/// An object as one line. JSON leaves some control characters as they are, and what changes the direction; a terminal
-/// would obey them.
+/// An object on one line. JSON leaves some control and direction characters unescaped, which a terminal would obey.
 pub fn json_line(object: &Value) -> String {
     let mut line = String::new();
     for c in object.to_string().chars() {

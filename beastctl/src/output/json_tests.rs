@@ -46,7 +46,7 @@ fn a_line_has_nothing_that_a_terminal_obeys() {
     assert_eq!(back["text"], "a\u{1b}[31m\u{9b}2J\u{7f}\n\té");
 }
 
-/// 10.425932 ms as a product of binary fractions has digits that nobody has measured.
+/// 10.425932 ms, as a product of binary fractions, would have meaningless further digits.
 #[test]
 fn times_end_with_the_microsecond() {
     assert_eq!(serde_json::json!(ms(Duration::from_nanos(10_425_932))).to_string(), "10.425");

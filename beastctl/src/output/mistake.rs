@@ -2,8 +2,8 @@
 
 use beast_launchd::{Advised, shown::one_line};
 
-/// Clap speaks of arguments and subcommands, where our help speaks of options and commands; and a few of its texts are
-/// Rust's own, about digits and target types. What is not here stays as it is.
+/// clap's terms (arguments, subcommands) and those of our help (options, commands), and Rust's messages about digits
+/// and target types. All other texts stay as they are.
 const WORDS: [(&str, &str); 9] = [
     ("unexpected argument '-", "unknown option '-"),
     ("unrecognized subcommand '", "unknown command '"),
@@ -16,8 +16,8 @@ const WORDS: [(&str, &str); 9] = [
     ("number too large to fit in target type", "is too large"),
 ];
 
-/// The mistake, its advice, and where the help is. `command` is the command that the mistake belongs to, which clap
-/// names only now and then.
+/// The mistake, its advice, and where to find help. `command` is the command that the mistake belongs to, which clap
+/// rarely names.
 pub fn usage_line(text: &str, command: &str) -> String {
     let (mistake, _) = text.split_once("\nUsage: ").unwrap_or((text, ""));
     let mistake = mistake.split("\nFor more information").next().unwrap_or_default();
@@ -31,7 +31,7 @@ pub fn usage_line(text: &str, command: &str) -> String {
     }
 }
 
-/// Sentences whose order is another one in our words.
+/// Rewrites sentences whose word order differs from ours.
 fn rebuilt(mistake: &str) -> Option<String> {
     if let Some(names) = mistake.strip_prefix("the following required arguments were not provided: ") {
         return Some(format!("missing {names}"));
@@ -44,7 +44,7 @@ fn rebuilt(mistake: &str) -> Option<String> {
     {
         return Some(format!("{number} is not a number from {first} to {last}"));
     }
-    // Without the list, which names hidden commands as well; the help has it.
+    // Leaves out clap's list of commands, which includes hidden ones; the help lists them.
     let (command, _) = mistake.split_once(" requires a subcommand but one was not provided")?;
     Some(format!("{command} needs a subcommand"))
 }

@@ -27,7 +27,7 @@ mod width;
 mod wrap;
 
 pub use answer::Answer;
-/// Untrusted text (from the daemon, git, or file names) must not break the line or control the terminal.
+/// For untrusted text (from the daemon, git, or file names), which must not break the line or control the terminal.
 pub use beast_launchd::shown::one_line;
 pub use colour::ColorChoice;
 pub use echo::Unechoed;

@@ -9,18 +9,18 @@ use super::units::{count, grouped, plural};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Parts {
     pub n_rounds: u32,
-    /// Parts of the material.
+    /// Number of parts of the material.
     pub n_parts: u32,
-    /// Tokens of the material that they cover.
+    /// Tokens of the material that these parts cover.
     pub n_tokens: u64,
-    /// Parts of the further rounds, where answers are merged.
+    /// Number of parts in further rounds, which merge answers.
     pub n_merges: u32,
-    /// Parts of any round whose answer was cut.
+    /// Number of parts whose answer was truncated, in all rounds.
     pub n_cut: u32,
 }
 
 impl Parts {
-    /// A round begins. With the first one everything begins anew, also after the end of a daemon in the middle.
+    /// Begins a round. The first round resets everything, also after a daemon has ended midway.
     pub fn begin(&mut self, round: &Round) {
         let Round { round, n_parts, n_tokens } = *round;
         if round <= 1 {
@@ -35,7 +35,7 @@ impl Parts {
         self.n_cut += u32::from(part.is_cut);
     }
 
-    /// For `--json`; null for an answer that was made in one.
+    /// For `--json`; null for an answer that was not made in parts.
     pub fn object(&self) -> Value {
         if self.n_rounds == 0 { Value::Null } else { json!(self) }
     }

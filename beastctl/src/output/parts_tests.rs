@@ -27,7 +27,7 @@ fn rounds_and_parts_are_summed_up() {
         .assert_eq(&parts.object().to_string());
 }
 
-/// The next daemon reads everything once more.
+/// The next daemon starts over.
 #[test]
 fn what_a_daemon_that_ended_had_done_does_not_count() {
     let mut parts = Parts::default();

@@ -9,26 +9,26 @@ use beast_launchd::shown::one_line;
 
 use super::{console::columns, tables::is_utf8, width::cut};
 
-/// Nothing is shown sooner, nor changed faster: what a person cannot read only flickers.
+/// Delay before the line appears, and between its changes: faster changes would only flicker.
 const PACE: Duration = Duration::from_millis(150);
-/// A spinner shows that something moves.
+/// Interval between frames of the spinner.
 const SPINNER_PACE: Duration = Duration::from_millis(100);
-/// A line of a terminal whose width is unknown.
+/// Columns if the terminal's width is unknown.
 const WIDTH: usize = 80;
 const FRAMES: &[&str] = &["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 const ASCII_FRAMES: &[&str] = &["|", "/", "-", "\\"];
 
-/// The line. It prints only when it is due; [`Progress::due`] says when to come back.
+/// A progress line. It is printed only when due; [`Progress::due`] says when to call again.
 #[derive(Debug)]
 pub struct Progress<E> {
     err: E,
     is_enabled: bool,
     is_shown: bool,
-    /// Not before this.
+    /// Earliest time of the next change.
     next: Instant,
     text: Option<String>,
     is_new: bool,
-    /// Empty for a line that changes with its text only.
+    /// Frames of the spinner; empty without one.
     frames: &'static [&'static str],
     n_frames: usize,
 }
@@ -39,7 +39,7 @@ impl<E: Write> Progress<E> {
         Self { err, is_enabled, is_shown: false, next: now + PACE, text, is_new: false, frames, n_frames: 0 }
     }
 
-    /// The same with a spinner before it, which moves also when there is no news.
+    /// A progress line with a spinner, which moves even without news.
     pub fn with_spinner(err: E, is_enabled: bool, now: Instant) -> Self {
         Self { frames: if is_utf8() { FRAMES } else { ASCII_FRAMES }, ..Self::new(err, is_enabled, now) }
     }
@@ -52,7 +52,7 @@ impl<E: Write> Progress<E> {
         }
     }
 
-    /// When [`Progress::tick`] has something to do.
+    /// When [`Progress::tick`] must be called next.
     pub fn due(&self) -> Option<Instant> {
         (self.text.is_some() && (self.is_new || !self.frames.is_empty())).then_some(self.next)
     }
@@ -64,7 +64,7 @@ impl<E: Write> Progress<E> {
             None => text.clone(),
         };
         let width = columns(io::stderr()).unwrap_or(WIDTH);
-        // A line that wraps could not be taken back.
+        // A line that wraps could not be erased.
         let _ = write!(self.err, "\r\x1b[K{}", cut(&line, width.saturating_sub(1)));
         let _ = self.err.flush();
         self.is_shown = true;

@@ -1,4 +1,4 @@
-//! The times and speeds of an answer: `--stats`.
+//! The times and speeds of an answer, for `--stats`.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ pub struct Measured {
     /// From the start of this process to the first piece of the answer.
     pub first_token: Option<Duration>,
     pub total: Duration,
-    /// For each piece, in microseconds: from its choice in the engine until it was written here.
+    /// For each piece, in microseconds: from sampling in the engine to writing here.
     pub lags_us: Vec<u64>,
 }
 
@@ -25,18 +25,18 @@ impl Measured {
     }
 }
 
-/// Microseconds as milliseconds, as people and `--json` want them.
+/// Converts microseconds to milliseconds, the unit for people and `--json`.
 pub fn us_to_ms(us: u64) -> f64 {
     // Exact for times below a century.
     us as f64 / 1000.0
 }
 
-/// Prompt tokens a second, of those that were computed; `None` where there is no time to divide by.
+/// Computed prompt tokens per second; `None` if the time is 0.
 pub fn prompt_speed(usage: Usage, timings: Timings) -> Option<f64> {
     speed(usage.n_prompt.saturating_sub(usage.n_cached), timings.prefill_us)
 }
 
-/// Answer tokens a second. The first one belongs to the prompt: the time of decoding passed between it and the others.
+/// Answer tokens per second. The first token belongs to the prefill: decoding time begins after it.
 pub fn answer_speed(usage: Usage, timings: Timings) -> Option<f64> {
     speed(usage.n_generated.saturating_sub(1), timings.decode_us)
 }

@@ -7,7 +7,7 @@ use super::{
     units::{bytes, count, parameters, percent, span},
 };
 
-/// The status as text: one aligned line for each thing.
+/// The status as text, one aligned line per item.
 pub fn describe(status: &Status) -> String {
     let mut facts = Facts::default();
     let uptime = span(status.uptime_ms);
@@ -71,7 +71,7 @@ fn state(state: &State) -> String {
     }
 }
 
-/// An address as one opens it; a Unix socket has none.
+/// An address as a URL; a Unix socket has none.
 pub fn http_place(place: &str) -> String {
     if place.starts_with('/') { place.to_owned() } else { format!("http://{place}") }
 }
@@ -85,7 +85,7 @@ fn context_of(model: &Model) -> String {
     format!("{} tokens, trained for {}{template}", model.n_ctx, model.n_ctx_train)
 }
 
-/// The output layer is one more than the model counts.
+/// The number of offloaded layers includes the output layer, which the model's number of layers does not.
 pub fn backend(model: &Model) -> String {
     let layers = match model.n_gpu_layers {
         0 => return model.backend.clone(),
@@ -106,14 +106,14 @@ fn prefixes(status: &Status) -> String {
     format!("{n_prefixes} cached, {n_prefix_tokens} tokens{size}; {n_prefix_hits} hits saved {n_tokens_saved} tokens")
 }
 
-/// The prefixes on disk, when there are any or one was of use.
+/// The prefixes on disk, if there are any or any has been used.
 fn stored(status: &Status) -> Option<String> {
     let StoredPrefixes { n_entries, n_bytes, n_restored } = status.stored;
     let restored = if n_restored > 0 { format!(", {n_restored} restored") } else { String::new() };
     (n_entries > 0 || n_restored > 0).then(|| format!("{n_entries} on disk, {}{restored}", bytes(n_bytes)))
 }
 
-/// Who guesses how far ahead and how well, or why nobody does.
+/// The drafters, their limit and their acceptance, or why there are none.
 fn guessing(speculation: &SpeculationStatus) -> Option<String> {
     let reason = speculation.reason.as_deref().filter(|reason| !reason.is_empty());
     if speculation.drafters.is_empty() {
@@ -135,7 +135,7 @@ pub fn tuning(tuning: &Tuning) -> Option<String> {
     let calibrated = if *is_calibrated { "calibrated: " } else { "" };
     let weights = if *is_repacked { "repacked" } else { "as stored" };
     let answers = count((*decode_width).into(), "answer");
-    // The origin comes last, since it ends with what to do when it was not measured.
+    // The origin comes last, because it ends with advice if there was no calibration.
     (!origin.is_empty()).then(|| format!("weights {weights}, {answers} per step; {calibrated}{origin}"))
 }
 
@@ -160,7 +160,7 @@ fn speed(status: &Status) -> Option<String> {
     Some(format!("{speed:.1} tokens/s, prompts and answers together, busy {}", span(status.busy_us / 1000)))
 }
 
-/// Each finished stage with its time and its share of them all.
+/// Each finished stage with its time and its share of the total.
 fn loading(stages: &[Stage]) -> Vec<(&'static str, String)> {
     let total: u64 = stages.iter().map(|stage| stage.us).sum();
     let row = |us: u64| {

@@ -3,7 +3,7 @@ use expect_test::expect;
 
 use super::*;
 
-/// A daemon that loads, and knows of nothing but itself.
+/// The status of a daemon that has just started loading.
 pub(crate) fn status() -> Status {
     Status {
         version: "0.0.1".into(),
@@ -43,7 +43,7 @@ pub(crate) fn status() -> Status {
     }
 }
 
-/// Without a model and without work there is nothing to divide by.
+/// Without a model and requests, there is nothing to divide by.
 #[test]
 fn a_daemon_that_loads_says_how_far_it_is() {
     expect![[r#"

@@ -7,21 +7,21 @@ use super::{
     units::{bytes, span},
 };
 
-/// Characters of the bar.
+/// Width of the bar in characters.
 const WIDTH: usize = 20;
-/// Sooner nothing can be said about speed.
+/// Time before the speed is shown.
 const SHORT: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub struct Transfer {
     verb: &'static str,
     name: String,
-    /// When the first bytes of this run came, and how many were there before; the speed is that of this run.
+    /// Time and number of bytes at the start of this run, which the speed is computed from.
     began: Option<(Instant, u64)>,
 }
 
 impl Transfer {
-    /// Of a file that is being `verb`.
+    /// Progress of a file that is being `verb`, such as "downloading".
     pub fn new(verb: &'static str, name: &str) -> Self {
         Self { verb, name: name.into(), began: None }
     }
@@ -29,7 +29,7 @@ impl Transfer {
     pub fn text(&mut self, done: u64, total: Option<u64>, now: Instant) -> String {
         let (began, before) = *self.began.get_or_insert((now, done));
         if done < before {
-            // It begins anew.
+            // The download starts over.
             self.began = Some((now, done));
         }
         let elapsed = now.saturating_duration_since(began);

@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-/// Bytes, as `1.6 GB`.
+/// Bytes, such as `1.6 GB`.
 pub fn bytes(n: u64) -> String {
     format!("{}B", si(n))
 }
 
-/// A limit, which is a round number of a kind: 33,554,432 as `32 MiB`.
+/// A limit that is a power of two: 33,554,432 as `32 MiB`.
 pub fn binary(n: u64) -> String {
     let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
     let unit = units.into_iter().find(|(bits, _)| n >= 1 << bits && n.is_multiple_of(1 << bits));
     unit.map_or_else(|| bytes(n), |(bits, name)| format!("{} {name}", n >> bits))
 }
 
-/// What is above such a limit, in the same units: `40.1 MiB`, or `more than 32 MiB` where both would look the same.
+/// A number above such a limit, in the same unit: `40.1 MiB`, or `more than 32 MiB` if both would look the same.
 pub fn above(n: u64, limit: u64) -> String {
     let mib = |n: u64| format!("{:.1} MiB", n as f64 / f64::from(1 << 20));
     if mib(n) == mib(limit) { format!("more than {}", binary(limit)) } else { mib(n) }
@@ -31,28 +31,28 @@ pub fn si(n: u64) -> String {
     format!("{:.1} {letter}", n as f64 / unit)
 }
 
-/// A model's parameters: people count them in billions.
+/// A number of parameters, which people count in billions.
 pub fn parameters(n: u64) -> String {
     si(n).replace('G', "B")
 }
 
-/// A time in milliseconds. Whole seconds are enough from one second on.
+/// A time in milliseconds, shown in whole seconds from one second on.
 pub fn span(ms: u64) -> String {
     let ms = if ms >= 1000 { ms / 1000 * 1000 } else { ms };
     humantime::format_duration(Duration::from_millis(ms)).to_string()
 }
 
-/// A part of a whole, in percent; `None` when there is no whole.
+/// A share in percent; `None` if the whole is 0.
 pub fn percent(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 * 100.0 / whole as f64)
 }
 
-/// A count and its noun, which takes an `s` for all counts but one.
+/// A number and its noun, with an `s` unless the number is 1.
 pub fn count(n: u64, noun: &str) -> String {
     format!("{n} {}", plural(n, noun))
 }
 
-/// The noun of a count that is written in another way.
+/// The plural of a noun, for numbers that are formatted otherwise.
 pub fn plural(n: u64, noun: &str) -> String {
     format!("{noun}{}", if n == 1 { "" } else { "s" })
 }

@@ -7,9 +7,9 @@ use super::console::Console;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
     Ok,
-    /// Worse than it could be.
+    /// It works, but could be better.
     Warning,
-    /// It keeps something from working.
+    /// It prevents something from working.
     Problem,
 }
 
@@ -32,7 +32,7 @@ impl Verdict {
 }
 
 impl Console {
-    /// A line of stdout about what was found; words of others in it are made harmless.
+    /// A line on stdout for a finding; untrusted text in it is sanitized.
     pub fn verdict_line(&self, verdict: Verdict, check: &str, text: &str) -> String {
         let word = format!("{:<9}", verdict.word());
         let (on, off) = if self.stdout_has_colour { (verdict.colour(), "\x1b[0m") } else { ("", "") };

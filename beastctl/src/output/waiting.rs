@@ -8,9 +8,9 @@ use beast_launchd::shown::one_line;
 
 use super::units::span;
 
-/// A time below that is no news.
+/// Shorter times are not shown.
 const SHORT: Duration = Duration::from_secs(1);
-/// How much of a part's answer is looked at: more than a line of any terminal.
+/// How much of a part's answer to look at: more than fits on a terminal's line.
 const MAX_EXCERPT: usize = 1000;
 
 #[derive(Debug, Default)]
@@ -27,13 +27,13 @@ enum What {
         round: Round,
         n_done: u32,
         began: Instant,
-        /// The beginning of the newest part's answer.
+        /// Beginning of the latest part's answer.
         excerpt: String,
     },
 }
 
 impl Waiting {
-    /// Takes an event; those that say nothing about waiting change nothing.
+    /// Takes an event; events without news about waiting are ignored.
     pub fn take(&mut self, event: &Event, now: Instant) {
         match event {
             Event::Loading { stage, fraction } => {
@@ -41,7 +41,7 @@ impl Waiting {
             }
             Event::Queued { position: 0 } => self.say("in the queue".into()),
             Event::Queued { position } => self.say(format!("in the queue, {position} ahead")),
-            // The prompt of a part is not the prompt.
+            // The prefill of a single part says nothing about the whole.
             Event::Progress { .. } if self.is_in_round() => {}
             Event::Progress { n_done, n_total } => {
                 let percent = f64::from(*n_done) * 100.0 / f64::from((*n_total).max(1));

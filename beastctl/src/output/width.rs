@@ -4,7 +4,7 @@ use unicode_width::UnicodeWidthChar;
 
 use beast_launchd::shown::one_line;
 
-/// The beginning of a line that takes at most so many columns.
+/// The beginning of a line that fits into this many columns.
 pub(super) fn cut(line: &str, n_columns: usize) -> &str {
     let mut used = 0;
     for (n, c) in line.char_indices() {
@@ -16,10 +16,10 @@ pub(super) fn cut(line: &str, n_columns: usize) -> &str {
     line
 }
 
-/// The beginning of a text on one line of at most so many columns, which ends with `…` when it is not all of it.
+/// The beginning of a text as one line of at most this many columns; `…` marks that it was shortened.
 pub fn excerpt(text: &str, n_columns: usize) -> String {
     let text = text.trim();
-    // Four bytes are the longest character: no more of a long text needs to be looked at.
+    // A character has at most four bytes, so no more of a long text needs to be examined.
     let beginning = &text[..text.floor_char_boundary(n_columns * 4 + 4)];
     let line = one_line(beginning);
     if beginning.len() == text.len() && cut(&line, n_columns).len() == line.len() {

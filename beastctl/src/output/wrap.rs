@@ -7,33 +7,33 @@ use unicode_width::UnicodeWidthChar;
 
 use crate::escapes;
 
-/// A word that begins nearer to the edge is held back until it is known to fit. Longer ones, which are rare, the
-/// terminal cuts.
+/// A word that begins closer to the edge than this is held back until it is known whether it fits. Longer words are
+/// rare, and broken by the terminal.
 const MAX_HELD: usize = 24;
-/// Columns between the stops of a tab.
+/// Columns between tab stops.
 const TAB: usize = 8;
-/// Begins a code that changes a colour, and ends with `m`.
+/// Begins an escape code for a colour, which ends with `m`.
 const CODE: &str = "\x1b[";
 /// Joins the characters around it into one.
 const JOINER: char = '\u{200d}';
-/// What does not begin a line where words have no blanks between them.
+/// Characters that do not begin a line in scripts without spaces between words.
 const CLOSING: &str = "、。，．！？：；）」』】》〉］｝ー々…‥・ぁぃぅぇぉっゃゅょァィゥェォッャュョ’”)]},.!?:;%";
-/// What does not end one.
+/// Characters that do not end one.
 const OPENING: &str = "（「『【《〈［｛‘“([{";
 
 #[derive(Debug, Default)]
 pub(super) struct Wrap {
     n_columns: usize,
-    /// Where the next character goes, from 0.
+    /// Column of the next character, from 0.
     column: usize,
-    /// What a line begins with that goes on with the one before.
+    /// Indents continuation lines.
     hang: String,
-    /// Blanks before the word that are written only if it follows on the same line.
+    /// Blanks before the word, written only if it stays on this line.
     gap: String,
-    /// Held back, with the codes in it.
+    /// The word that is held back, with its escape codes.
     word: String,
     word_width: usize,
-    /// The beginning of the word has been written.
+    /// Whether the beginning of the word has been written.
     is_begun: bool,
     last: Option<char>,
 }
@@ -61,19 +61,19 @@ impl Wrap {
     }
 
     pub(super) fn code(&mut self, code: &str, out: &mut String) {
-        // After what is held back.
+        // Goes after anything that is held back.
         let is_first = self.word.is_empty() && self.gap.is_empty();
         if is_first { out } else { &mut self.word }.push_str(code);
     }
 
-    /// What continues this line begins like this: as wide as the mark of a list, or the mark of a quotation.
+    /// Adds to the indentation of continuation lines: blanks as wide as a list marker, or the mark of a quotation.
     pub(super) fn hang(&mut self, hang: &str) {
         if width(&self.hang) + width(hang) <= self.n_columns / 2 {
             self.hang += hang;
         }
     }
 
-    /// The end of the line: what was held back.
+    /// Ends the line: writes what was held back.
     pub(super) fn end(&mut self, out: &mut String) {
         self.end_word(out);
         if self.column + self.gap_width() <= self.n_columns {
@@ -87,7 +87,8 @@ impl Wrap {
         self.hang.clear();
     }
 
-    /// Where no blank is: between Chinese, Japanese or Korean characters, not before what closes or after what opens.
+    /// Whether a line may break here without a blank: between Chinese, Japanese or Korean characters, but not before
+    /// closing or after opening ones.
     fn may_break_before(&self, c: char) -> bool {
         let Some(last) = self.last else { return false };
         let n = c.width().unwrap_or(0);
@@ -103,7 +104,7 @@ impl Wrap {
         self.last = None;
     }
 
-    /// Whoever reads along sees a word grow, unless it may have to move.
+    /// Shows the beginning of a word at once, unless the word may have to move to the next line.
     fn show_begun(&mut self, out: &mut String) {
         if self.word.is_empty() {
             return;
@@ -132,7 +133,7 @@ impl Wrap {
         *out += &mem::take(&mut self.word);
         self.column += mem::take(&mut self.word_width);
         if self.column > self.n_columns {
-            // The terminal has broken what no line could hold.
+            // The terminal has broken a word that is longer than a line.
             self.column = (self.column - 1) % self.n_columns + 1;
         }
     }
@@ -142,7 +143,7 @@ impl Wrap {
     }
 }
 
-/// How far blanks go from this column.
+/// How many columns these blanks take, starting at this column.
 fn columns_of(gap: &str, column: usize) -> usize {
     gap.chars().fold(column, |at, c| if c == '\t' { (at / TAB + 1) * TAB } else { at + 1 }) - column
 }
@@ -151,7 +152,7 @@ fn width(text: &str) -> usize {
     text.chars().map(|c| c.width().unwrap_or(0)).sum()
 }
 
-/// Whole lines for a terminal of so many columns. A line of a table goes on where its last cell begins.
+/// Wraps whole lines. In a row of a table, continuation lines align with the last cell.
 pub(super) fn lines(text: &str, n_columns: usize) -> String {
     let mut wrapped = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {
@@ -169,7 +170,7 @@ pub(super) fn lines(text: &str, n_columns: usize) -> String {
     wrapped
 }
 
-/// The column in which the last cell of a line begins: behind the last two blanks side by side.
+/// Column of a line's last cell, which follows the last double blank.
 fn last_cell(line: &str) -> usize {
     line.trim_end().rfind("  ").map_or(0, |at| width(&line[..at + 2]))
 }

@@ -1,6 +1,6 @@
 use super::*;
 
-/// The text, given in pieces of so many characters.
+/// The wrapped text, fed in pieces of `n_chars`.
 fn wrapped(text: &str, n_columns: usize, n_chars: usize) -> String {
     let (mut wrap, mut out) = (Wrap::new(n_columns), String::new());
     let chars: Vec<char> = text.chars().collect();
@@ -20,15 +20,15 @@ fn words_go_to_the_next_line_before_the_edge() {
         ("one two  three", 7, "one two\nthree"),
         ("  one two", 6, "  one\ntwo"),
         ("naïve café", 5, "naïve\ncafé"),
-        // Combining characters take no room.
+        // Combining characters have no width.
         ("e\u{301}e\u{301} e\u{301}", 4, "e\u{301}e\u{301} e\u{301}"),
-        // Wide ones take two columns, and have no blanks between words.
+        // Wide characters take two columns, and have no blanks between words.
         ("你好世界", 4, "你好\n世界"),
         ("你好。世界", 4, "你\n好。\n世界"),
         ("a你好", 4, "a你\n好"),
         ("「你」好", 6, "「你」\n好"),
         ("👩\u{200d}💻", 2, "👩\u{200d}💻"),
-        // What fits into no line is left to the terminal.
+        // A word that is longer than a line is left to the terminal.
         ("a averyverylongword b", 8, "a\naveryverylongword b"),
         ("sixteen-letters- b", 8, "sixteen-letters-\nb"),
         ("a\tb", 9, "a\tb"),

@@ -1,4 +1,4 @@
-//! The existing prompts, and the file of a name.
+//! All prompts, and the file of a prompt by its name.
 
 use std::{
     fs,
@@ -33,14 +33,14 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "translate",
 ];
 
-/// What file systems allow for a name, less the ending.
+/// The limit of file systems, less the extension.
 const MAX_NAME_LEN: usize = 255 - ".md".len();
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
     BuiltIn,
     Own,
-    /// The user's folder, where a built-in one has the same name.
+    /// In the user's folder, overriding a built-in one of the same name.
     OwnInPlace,
 }
 
@@ -68,7 +68,7 @@ fn malformed(file: String, name: &str, mistake: Mistake) -> PromptError {
     PromptError::Malformed { file, line, problem, hint }
 }
 
-/// Finds a prompt by its name and reads it; `folder` holds the user's own.
+/// Finds and reads a prompt; `folder` holds the user's own.
 pub fn load(name: &str, folder: Option<&Path>) -> Result<Prompt, PromptError> {
     find(name, folder)?.parse()
 }
@@ -90,17 +90,17 @@ pub fn find(name: &str, folder: Option<&Path>) -> Result<Source, PromptError> {
     }
 }
 
-/// Where the user's file of a prompt is, or would be.
+/// Path of the user's file for a prompt, whether or not it exists.
 pub fn own_file(name: &str, folder: &Path) -> PathBuf {
     folder.join(format!("{name}.md"))
 }
 
-/// Whether a prompt of this name comes with the program.
+/// Whether there is a built-in prompt of this name.
 pub fn is_built_in(name: &str) -> bool {
     BUILT_IN.iter().any(|(built_in, _)| *built_in == name)
 }
 
-/// Whether a prompt may be called that: a file in the folder, and a word that can be typed.
+/// Checks that a prompt may have this name: a file in the folder, and a word that can be typed.
 pub fn check_name(name: &str) -> Result<(), PromptError> {
     let is_wrong = |c: char| matches!(c, '/' | '\\') || c.is_control();
     if name.is_empty() || name.starts_with(['.', '-']) || name.contains(is_wrong) || name.len() > MAX_NAME_LEN {
@@ -113,7 +113,7 @@ fn read_own(name: &str, path: &Path) -> Result<Option<String>, PromptError> {
     match file::read(path) {
         Ok(text) => Ok(Some(text)),
         Err(FileError::Missing) => Ok(None),
-        // A folder that is none of ours to read, or a file in its place, is told like any other trouble.
+        // Reported like any other error: a folder without permission, or one in place of the file.
         Err(FileError::Unreadable(source)) => Err(PromptError::Unreadable { path: path.to_owned(), source }),
         Err(FileError::Unusable(mistake)) => Err(malformed(path.display().to_string(), name, mistake)),
     }
@@ -125,10 +125,10 @@ fn unknown(name: &str, folder: Option<&Path>) -> PromptError {
     PromptError::Unknown { name: name.into(), nearest, all }
 }
 
-/// The names of all prompts, in order. No file is opened.
+/// The names of all prompts, sorted. Opens no file.
 pub fn names(folder: Option<&Path>) -> Vec<String> {
     let mut all: Vec<String> = BUILT_IN.iter().map(|(name, _)| (*name).to_owned()).collect();
-    // A folder that cannot be read holds no names; whoever loads one of its prompts is told why.
+    // An unreadable folder yields no names; loading one of its prompts reports the reason.
     let files = folder.and_then(|folder| fs::read_dir(folder).ok()).into_iter().flatten().flatten();
     all.extend(files.filter_map(|file| Some(file.file_name().to_str()?.strip_suffix(".md")?.to_owned())));
     all.retain(|name| check_name(name).is_ok());
@@ -145,12 +145,12 @@ pub struct Entry {
     pub prompt: Result<Prompt, PromptError>,
 }
 
-/// All prompts, in the order of their names, broken ones too.
+/// All prompts sorted by name, including broken ones.
 ///
 /// # Errors
-/// [`PromptError::Unreadable`] when there is a folder, but it cannot be read.
+/// [`PromptError::Unreadable`] if the folder exists but cannot be read.
 pub fn list(folder: Option<&Path>) -> Result<Vec<Entry>, PromptError> {
-    // Also where a part of its path is no folder, nothing is there.
+    // If a parent of the folder is no folder, there is none either.
     if let Some(folder) = folder.filter(|folder| fs::symlink_metadata(folder).is_ok())
         && let Err(source) = fs::read_dir(folder)
     {
@@ -165,7 +165,7 @@ fn entry(name: String, folder: Option<&Path>) -> Entry {
             let prompt = source.parse();
             Entry { name, origin: source.origin, path: source.path, prompt }
         }
-        // Only a file of the user's can be unreadable.
+        // Only the user's own files can be unreadable.
         Err(error) => Entry {
             origin: if is_built_in(&name) { Origin::OwnInPlace } else { Origin::Own },
             path: folder.map(|folder| own_file(&name, folder)),

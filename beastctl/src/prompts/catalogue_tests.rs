@@ -43,7 +43,7 @@ fn only_a_likely_slip_is_corrected() {
     assert_eq!(nearest("tlrd").as_deref(), Some("tldr"));
     assert_eq!(nearest("sum").as_deref(), Some("summarize"));
     assert_eq!(nearest("horoscope"), None);
-    // Two of three letters are another word.
+    // Two of three letters match, but that is another word.
     assert_eq!(nearest("foo"), None);
     assert_eq!(nearest("tl"), None);
 }
@@ -91,7 +91,7 @@ fn a_folder_that_is_not_there_has_no_prompts_and_one_that_is_none_is_told() {
 fn what_is_no_readable_text_is_told_and_never_passed_over() {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name);
-    // Each of them has a built-in prompt that must not be taken instead.
+    // Each of these names has a built-in prompt, which must not be used instead.
     fs::create_dir(path("ask.md")).unwrap();
     fs::write(path("fix.md"), b"one\ntwo \xff\n").unwrap();
     fs::write(path("review.md"), "x".repeat(MAX_LEN + 1)).unwrap();

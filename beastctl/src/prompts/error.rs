@@ -14,7 +14,7 @@ use crate::{
 
 #[derive(Debug, thiserror::Error)]
 pub enum PromptError {
-    /// It would lead out of the folder, or could not be typed.
+    /// The name would lead outside the folder, or could not be typed.
     #[error(
         "invalid prompt name `{0}`; try: use a name without `/` that starts with a letter or digit; its file is NAME.md"
     )]
@@ -29,7 +29,7 @@ pub enum PromptError {
     /// The line counts from 1.
     #[error("{file}:{line}: {problem}")]
     Malformed { file: String, line: usize, problem: String, hint: String },
-    /// The first word of a command line.
+    /// The first word of the command line.
     #[error(
         "unknown command `{word}`{}; try: beastctl --help for commands, beastctl prompts for prompts",
         did_you_mean(nearest.as_deref())
@@ -44,15 +44,15 @@ pub enum PromptError {
     MissingVariables { prompt: String, keys: Vec<String> },
     #[error("the value of `{key}` is empty, but the prompt `{prompt}` needs one; try: -p {key}=VALUE")]
     EmptyVariable { prompt: String, key: String },
-    /// Without a home there is no folder for prompts.
+    /// Without a home folder there is no folder for prompts.
     #[error(transparent)]
     NoFolder(#[from] PathError),
     #[error("{} exists already; try: beastctl prompts edit {}", .path.display(), quoted(name))]
     Exists { path: PathBuf, name: String },
-    /// The prompt could not be called by its name.
+    /// A command has this name, so the prompt could not be called by it.
     #[error("`{0}` is a command; try: use another name")]
     Reserved(String),
-    /// A new prompt may not take the place of a built-in one by accident.
+    /// A new prompt must not override a built-in one by accident.
     #[error("the prompt `{0}` is built in; try: edit a copy with beastctl prompts edit {0}, or use another name")]
     BuiltIn(String),
     #[error(
@@ -60,10 +60,10 @@ pub enum PromptError {
          create your own copy"
     )]
     NoFile(String),
-    /// The user's file or its folder.
+    /// The user's file or its folder cannot be written.
     #[error("cannot write {}", .path.display())]
     Unwritable { path: PathBuf, source: io::Error },
-    /// An editor has nobody to talk to. `is_own` says whether the prompt is a file of the user's.
+    /// An editor would have no terminal. `is_own` says whether the prompt is one of the user's files.
     #[error(
         "cannot open an editor: stdin, stdout and stderr must be a terminal; try: {}",
         without_editor(name, *is_own)

@@ -10,14 +10,13 @@ use beast_launchd::file::{self, Refusal};
 
 use super::prompt::Mistake;
 
-/// Most bytes of a prompt or a schema. Both are read by a model each time, so more is a file that was meant for
-/// something else.
+/// Most bytes of a prompt or a schema. The model reads both for each request, so a longer file is something else.
 pub(super) const MAX_LEN: usize = 256 * 1024;
 
 #[derive(Debug)]
 pub(super) enum FileError {
     Missing,
-    /// It cannot be read, or is no file.
+    /// It cannot be read, or is no regular file.
     Unreadable(io::Error),
     /// It is not text.
     Unusable(Mistake),
@@ -29,12 +28,12 @@ impl From<io::Error> for FileError {
     }
 }
 
-/// The text of a file, without the mark that Windows puts at the beginning.
+/// The text of a file, without the byte order mark that Windows programs write.
 pub(super) fn read(path: &Path) -> Result<String, FileError> {
     match fs::metadata(path) {
-        // Beneath what is no folder there is nothing either; /dev/null as a folder is how some say that they have none.
+        // If a parent is no folder, the file is missing; some people use /dev/null as an empty folder.
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-            // A link to nowhere was meant to be something.
+            // A dangling link is an error, because a file was expected there.
             return Err(if fs::symlink_metadata(path).is_ok() { error.into() } else { FileError::Missing });
         }
         metadata => metadata?,
@@ -59,7 +58,7 @@ pub(super) fn read(path: &Path) -> Result<String, FileError> {
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
-/// The line that goes on after this, from 1.
+/// Number of the line that continues after this text, from 1.
 fn line_after(before: &[u8]) -> usize {
     before.iter().filter(|byte| **byte == b'\n').count() + 1
 }

@@ -18,11 +18,11 @@ use crate::{
 
 const KEYS: [&str; 10] =
     ["description", "system", "variables", "sampling", "max_tokens", "stop", "one_line", "think", "schema", "reduce"];
-/// Stands in a new prompt in place of its text.
+/// The placeholder for the text of a new prompt.
 const PLACEHOLDER: &str = "Replace this line with the instruction.";
 const SAMPLING_KEYS: [&str; 6] = ["temp", "top_p", "top_k", "min_p", "repeat_penalty", "seed"];
 
-/// Reads the text of a prompt. `folder` is where its file is.
+/// Parses the text of a prompt. `folder` contains its file.
 pub(super) fn parse(name: &str, text: &str, folder: Option<&Path>) -> Result<Prompt, Mistake> {
     let Parts { settings, settings_line, body, body_line } = parts::split(text, &KEYS)?;
     let yaml = "\n".repeat(settings_line - 1) + settings;
@@ -58,7 +58,7 @@ pub(super) fn parse(name: &str, text: &str, folder: Option<&Path>) -> Result<Pro
     Ok(prompt)
 }
 
-/// What `prompts new` has written is no instruction.
+/// Rejects a prompt that still contains the placeholder.
 fn check_written(body: &str, line: usize) -> Result<(), Mistake> {
     match body.lines().position(|line| line.trim() == PLACEHOLDER) {
         Some(n) => Err(Mistake::new(line + n, "the prompt has no instruction yet: replace this line")),
@@ -97,13 +97,13 @@ fn unknown(key: &Key, of: &str, all: &[&str]) -> Mistake {
 #[derive(Default)]
 struct Settings<'a> {
     folder: Option<&'a Path>,
-    /// What they are read from.
+    /// The YAML that the settings are read from.
     yaml: &'a str,
     prompt: Prompt,
     system: Option<Node>,
-    /// Its text, when it has one.
+    /// The setting `reduce`, if it is a text.
     reduce: Option<Node>,
-    /// Where each variable is declared.
+    /// Lines in which the variables are declared.
     variable_lines: Vec<usize>,
 }
 
@@ -130,7 +130,7 @@ impl Settings<'_> {
             "reduce" => match &node.value {
                 Value::Bool(true) => self.prompt.reduce = Some(String::new()),
                 Value::Bool(false) => self.prompt.reduce = None,
-                // `yes` is a word in YAML 1.2, and who writes `maybe` does not mean an instruction either.
+                // In YAML 1.2 `yes` is a text; and neither that nor `maybe` is meant as an instruction.
                 Value::Text(text) if is_word(text) => {
                     let problem = format!("`reduce` is `{}`, but must be true, false, or an instruction", text.trim());
                     return Err(Mistake::new(line(node), problem));
@@ -158,7 +158,7 @@ impl Settings<'_> {
         let default = match &node.value {
             Value::Nothing => None,
             Value::Bool(value) => Some(value.to_string()),
-            // As it is written: 1.50 is not 1.5 in a text.
+            // As written: in a text, 1.50 is not 1.5.
             Value::Number(_) => Some(yaml::source(node, self.yaml).trim().to_owned()),
             Value::Text(text) => Some(text.clone()),
             Value::List(_) | Value::Map(_) => {
@@ -186,7 +186,7 @@ impl Settings<'_> {
         Ok(sampling)
     }
 
-    /// A number within its range, read as the command line reads it.
+    /// A number within its range, parsed like the command line's.
     fn number<T>(&self, key: &str, node: &Node, read: impl Fn(&str) -> Result<T, String>) -> Result<T, Mistake> {
         let Value::Number(_) = node.value else { return Err(wrong_kind(key, "a number", node)) };
         let source = yaml::source(node, self.yaml).trim();
@@ -194,7 +194,7 @@ impl Settings<'_> {
     }
 }
 
-/// A single word that cannot be a sentence; languages that write no spaces between theirs are not ASCII.
+/// A single ASCII word, which cannot be a sentence. Scripts without spaces between words are not ASCII.
 fn is_word(text: &str) -> bool {
     let text = text.trim();
     !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))

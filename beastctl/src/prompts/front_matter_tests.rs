@@ -305,7 +305,7 @@ fn a_schema_lies_beside_the_prompt() {
     std::fs::write(dir.path().join("long.json"), " ".repeat(300_000)).unwrap();
     std::fs::create_dir(dir.path().join("folder.json")).unwrap();
     let read = |file: &str| parse("name", &format!("---\nmax_tokens: 9\nschema: {file}\n---\nx"), Some(dir.path()));
-    // As it was written: the order of its keys is the order of the answer.
+    // As written: the order of its keys is the order of the answer.
     assert_eq!(read("good.json").unwrap().schema.as_deref(), Some(written));
     let absolute = dir.path().join("good.json");
     assert!(read(absolute.to_str().unwrap()).unwrap().schema.is_some());

@@ -3,19 +3,19 @@
 
 use super::prompt::Mistake;
 
-/// Settings that are not where they belong begin within so many lines; blank ones do not count.
+/// Misplaced settings are detected within this many lines, blank ones not counted.
 const N_LINES_OF_A_HEAD: usize = 3;
-/// How other programs open settings: TOML, JSON, a block of code.
+/// Fences that other programs use for settings: TOML, JSON, a code block.
 const OTHER_FENCES: [&str; 4] = ["+++", ";;;", "```", "~~~"];
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Parts<'a> {
-    /// Without the lines around them.
+    /// The settings, without the lines around them.
     pub(super) settings: &'a str,
-    /// The line that they begin in, from 1.
+    /// The first line of the settings, from 1.
     pub(super) settings_line: usize,
     pub(super) body: &'a str,
-    /// The line that the body begins in, from 1.
+    /// The first line of the body, from 1.
     pub(super) body_line: usize,
 }
 
@@ -23,11 +23,11 @@ struct Line<'a> {
     n: usize,
     start: usize,
     end: usize,
-    /// Without blanks around it.
+    /// The line, without surrounding blanks.
     text: &'a str,
 }
 
-/// Divides the text of a file; `keys` are those that settings have.
+/// Splits the text of a file; `keys` are the names of settings.
 pub(super) fn split<'a>(text: &'a str, keys: &[&str]) -> Result<Parts<'a>, Mistake> {
     let mut lines = lines(text);
     match lines.find(|line| !line.text.is_empty()) {
@@ -55,7 +55,7 @@ fn lines(text: &str) -> impl Iterator<Item = Line<'_>> {
     })
 }
 
-/// Whether a text without settings begins as if it had some.
+/// Rejects a text without settings that begins as if it had some.
 fn check_head(text: &str, keys: &[&str]) -> Result<(), Mistake> {
     let head: Vec<_> = lines(text).filter(|line| !line.text.is_empty()).take(N_LINES_OF_A_HEAD).collect();
     let Some(first) = head.first() else { return Ok(()) };
@@ -64,7 +64,7 @@ fn check_head(text: &str, keys: &[&str]) -> Result<(), Mistake> {
         return Err(problem.hint("use YAML between two lines `---`, like `max_tokens: 200`"));
     }
     let is_fence = |text: &str| text == "{" || OTHER_FENCES.iter().any(|fence| text.starts_with(fence));
-    // A rule of dashes, or a block of code, may well open a text; with a setting behind it, it is meant as a fence.
+    // A rule of dashes or a code block may well begin a text; followed by a setting, it is meant as a fence.
     match head.iter().find(|line| is_setting(line.text, keys)) {
         Some(line) if line.n == first.n || is_fence(first.text) || is_dashes(first.text) => Err(outside(line)),
         Some(line) if head.iter().any(|other| other.n < line.n && other.text == "---") => Err(outside(line)),
@@ -84,7 +84,7 @@ fn is_dashes(text: &str) -> bool {
     text.starts_with("--") || text.starts_with('—') || text.starts_with('–')
 }
 
-/// `max_tokens: 3`, `max_tokens = 3` or `"max_tokens": 3`.
+/// Whether a line looks like a setting: `max_tokens: 3`, `max_tokens = 3` or `"max_tokens": 3`.
 fn is_setting(text: &str, keys: &[&str]) -> bool {
     let key = key(text);
     let rest = text.trim_start_matches('"').strip_prefix(key).unwrap_or_default();

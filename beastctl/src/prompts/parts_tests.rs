@@ -14,7 +14,7 @@ fn settings_may_follow_blank_lines() {
     assert_eq!(split(" ---\r\nmax_tokens: 3\r\n--- \r\nx", &KEYS).unwrap().body, "x");
 }
 
-/// Nothing that was meant as a setting becomes a part of the instruction.
+/// Nothing that was meant as a setting becomes part of the instruction.
 #[test]
 fn settings_in_another_place_or_form_are_refused() {
     for (text, line) in [

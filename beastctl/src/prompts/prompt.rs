@@ -7,20 +7,20 @@ use beast_protocol::Sampling;
 
 use super::{error::PromptError, variables::Variable};
 
-/// Where the user's own prompts are.
+/// The folder of the user's own prompts.
 ///
 /// # Errors
-/// [`PathError`] when there is no home.
+/// [`PathError`] if there is no home folder.
 pub fn folder() -> Result<PathBuf, PathError> {
     Ok(paths::config_dir()?.join("prompts"))
 }
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Mistake {
-    /// From 1.
+    /// The line, counted from 1.
     pub(super) line: usize,
     pub(super) problem: String,
-    /// What to do, when it is something else than to mend that line.
+    /// Advice, if it is anything but fixing that line.
     pub(super) hint: Option<String>,
 }
 
@@ -39,31 +39,31 @@ pub struct Prompt {
     pub name: String,
     /// The system turn; it may be empty.
     pub system: String,
-    /// What opens the user turn, before the material; mostly empty.
+    /// Text at the beginning of the user turn, before the material; usually empty.
     pub instruction: String,
-    /// One line about it, for lists.
+    /// A description on one line, for lists.
     pub description: Option<String>,
-    /// What `{{NAME}}` stands for in its texts.
+    /// The variables `{{NAME}}` in its texts.
     pub variables: Vec<Variable>,
-    /// How tokens are chosen, unless the command line says it.
+    /// Sampling parameters, which the command line overrides.
     pub sampling: Sampling,
-    /// Its own limit of the answer, unless the command line has one.
+    /// Its token limit for the answer, which the command line overrides.
     pub max_tokens: Option<u32>,
-    /// The answer ends before the first of these texts, unless the command line has its own.
+    /// Its stop strings, which the command line overrides.
     pub stop: Vec<String>,
     /// Whether only the first line of the answer is wanted.
     pub one_line: bool,
-    /// Whether the model thinks first, unless the command line says it; `None` for its own habit.
+    /// Whether the model thinks first, which the command line overrides; `None` for the model's default.
     pub think: Option<bool>,
-    /// A JSON schema that the answer has to satisfy, as JSON text.
+    /// A JSON schema for the answer, as JSON text.
     pub schema: Option<String>,
-    /// How answers to parts of a long input become one: the instruction for that, empty for the prompt's own; `None`
-    /// refuses long input.
+    /// The instruction for merging answers to the parts of a long input, empty for the prompt's own; `None` refuses
+    /// long input.
     pub reduce: Option<String>,
 }
 
 impl Prompt {
-    /// The prompt with values in place of its variables.
+    /// Replaces the variables by their values.
     pub fn fill(mut self, given: &[(String, String)]) -> Result<Self, PromptError> {
         let values = super::variables::values(&self, given)?;
         for text in [&mut self.system, &mut self.instruction].into_iter().chain(&mut self.reduce) {
@@ -72,13 +72,13 @@ impl Prompt {
         Ok(self)
     }
 
-    /// The prompt with another instruction in place of all that it says itself. What is given for its variables is
-    /// still checked: a wrong name is a slip, whether the value is used or not.
+    /// Replaces all of the prompt's texts by another instruction. The values for its variables are checked all the
+    /// same, because a wrong name is a typo even if it has no effect.
     pub fn replace(self, system: &str, given: &[(String, String)]) -> Result<Self, PromptError> {
         super::variables::check_given(&self, given)?;
-        // Instructions for merging answers to another instruction would not fit: the new one merges them too.
+        // The prompt's own merging instruction would not fit the new one, which therefore merges as well.
         let reduce = self.reduce.map(|_| String::new());
-        // What was asked for before fits in a line; what is asked for now may not.
+        // The new instruction may need more than one line.
         Ok(Self { system: system.to_owned(), instruction: String::new(), reduce, one_line: false, ..self })
     }
 }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::constraint::check_schema;
 
-/// The schema as JSON text. `folder` is where the prompt's file is; one that is built in has none.
+/// The schema as JSON text. `folder` contains the prompt's file; `None` for a built-in prompt.
 pub(super) fn read(node: &Node, folder: Option<&Path>) -> Result<String, Mistake> {
     match &node.value {
         Value::Map(_) => Ok(node.value.to_json().to_string()),

@@ -1,4 +1,4 @@
-//! `{{NAME}}` in the texts of a prompt: names, positions, substitution.
+//! Variables `{{NAME}}` in the texts of a prompt: names, positions, substitution.
 
 use std::collections::BTreeMap;
 
@@ -12,12 +12,12 @@ use crate::text::{did_you_mean, nearest};
 const OPEN: &str = "{{";
 const CLOSE: &str = "}}";
 
-/// What a prompt can be told with `--param`.
+/// A variable, which `--param` sets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Variable {
     /// Letters, digits, `_` and `-`.
     pub name: String,
-    /// Its value unless it is given; `None` when it must be.
+    /// Its default value; `None` if a value is required.
     pub default: Option<String>,
 }
 
@@ -28,7 +28,7 @@ pub(super) fn is_name(name: &str) -> bool {
 struct Hole<'a> {
     start: usize,
     end: usize,
-    /// `None` where nothing closes it.
+    /// `None` if the braces are not closed.
     name: Option<&'a str>,
 }
 
@@ -45,8 +45,8 @@ fn holes(text: &str) -> Vec<Hole<'_>> {
     holes
 }
 
-/// Checks each `{{` of a text and returns the names in use. `source` is how the text is written in the file, beginning
-/// in `line`; the places in it are counted, since quoting and folding move them.
+/// Checks each `{{` of a text and returns the names in use. `source` is the text as written in the file, starting at
+/// `line`. The nth occurrence in both corresponds, since quoting and folding move positions.
 pub(super) fn check<'a>(
     text: &'a str,
     (line, source): (usize, &str),
@@ -81,9 +81,9 @@ pub(super) fn values<'a>(
     let mut values = BTreeMap::new();
     let mut missing = Vec::new();
     for Variable { name, default } in &prompt.variables {
-        // The last one wins, as among other options that are given twice.
+        // The last value wins, as with other repeated options.
         let value = given.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value);
-        // Only a prompt that is made for it says something without its value.
+        // An empty value is accepted only if the default is empty too.
         if value.is_some_and(|value| value.trim().is_empty()) && default.as_deref() != Some("") {
             return Err(PromptError::EmptyVariable { prompt: prompt.name.clone(), key: name.clone() });
         }
@@ -111,7 +111,7 @@ pub(super) fn check_given(prompt: &Prompt, given: &[(String, String)]) -> Result
     }
 }
 
-/// Puts the values in. What a value contains is text, also when it looks like a variable.
+/// Inserts the values. A value is plain text, even if it looks like a variable.
 pub(super) fn fill(text: &str, values: &BTreeMap<String, String>) -> String {
     let mut filled = String::with_capacity(text.len());
     let mut from = 0;

@@ -21,7 +21,7 @@ pub(super) enum Value {
     Number(Number),
     Text(String),
     List(Vec<Node>),
-    /// In the order of the file.
+    /// Entries in the order of the file.
     Map(Vec<(Key, Node)>),
 }
 
@@ -37,7 +37,7 @@ impl Value {
         }
     }
 
-    /// The same in JSON, in the same order: that of a schema's properties is the order in which they are answered.
+    /// Converts to JSON and keeps the order: the order of a schema's properties is the order of the answer.
     pub(super) fn to_json(&self) -> serde_json::Value {
         match self {
             Value::Nothing => serde_json::Value::Null,
@@ -53,10 +53,10 @@ impl Value {
     }
 }
 
-/// Reads a file that is blank but for its block of YAML, so that lines are those of the file.
+/// Parses a text in which everything but the YAML block is blank, so that line numbers are those of the file.
 pub(super) fn parse(text: &str) -> Result<Node, Mistake> {
     let options = serde_saphyr::options! {
-        // `yes` and `on` are words, as everywhere since YAML 1.2.
+        // `yes` and `on` are texts, as in YAML 1.2.
         strict_booleans: true,
         merge_keys: MergeKeyPolicy::Error,
         with_snippet: false,
@@ -64,18 +64,18 @@ pub(super) fn parse(text: &str) -> Result<Node, Mistake> {
     serde_saphyr::from_str_with_options(text, options).map_err(|error| {
         let line = error.location().map_or(1, |location| number(location.line()));
         let problem = UserMessageFormatter.format_message(error.without_snippet()).into_owned();
-        // What a person writes who does not think of YAML; the library's words for it help nobody.
+        // Users who do not think of YAML write unquoted colons; the library's message would not help them.
         let hint = problem.starts_with("mapping values").then(|| "quote text that contains `: `".into());
         Mistake { line: line.max(1), problem, hint }
     })
 }
 
-/// The line that something is in, from 1.
+/// The line of a node, from 1.
 pub(super) fn line<T>(node: &Spanned<T>) -> usize {
     number(node.referenced.line()).max(1)
 }
 
-/// What is written there, quotes and all; `text` is that of the file.
+/// The node as written, including quotes; `text` is that of the file.
 pub(super) fn source<'a>(node: &Node, text: &'a str) -> &'a str {
     let span = node.defined.span();
     let range = span.byte_offset().zip(span.byte_len()).map(|(at, len)| number(at)..number(at.saturating_add(len)));
@@ -118,7 +118,7 @@ impl<'de> Visitor<'de> for Reader {
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        // Infinity and the like: no number that anything here could mean.
+        // Infinity and the like, which no setting accepts as a number.
         Ok(Number::from_f64(value).map_or_else(|| Value::Text(value.to_string()), Value::Number))
     }
 

@@ -14,7 +14,7 @@ fn lines_and_words_are_those_of_the_file() {
     assert_eq!(line(&items[1]) + written.find("more").map_or(0, |n| written[..n].matches('\n').count()), 7);
 }
 
-/// A file of a few lines must not become gigabytes.
+/// A file of a few lines must not expand to gigabytes.
 #[test]
 fn aliases_do_not_explode() {
     let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();

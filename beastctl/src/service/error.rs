@@ -15,53 +15,53 @@ use crate::{
     wait::WaitError,
 };
 
-/// What to do without a service.
+/// The alternative to a service.
 const WITHOUT: &str = "do without a service, because beastctl starts beastd on demand";
 
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
     #[error(transparent)]
     Wait(#[from] WaitError),
-    /// No property list can describe it.
+    /// A property list cannot describe it.
     #[error(transparent)]
     Plist(#[from] PlistError),
-    /// No unit can describe it.
+    /// A unit cannot describe it.
     #[error(transparent)]
     Unit(#[from] UnitError),
-    /// The program that talks to the manager cannot be started.
+    /// The manager's command cannot be started.
     #[error("cannot run {program}")]
     NoProgram { program: String, source: io::Error },
     #[error("`{command}` failed ({status}){}", said(.words))]
     Failed { command: String, status: String, words: String },
     #[error("`{command}` did not finish within {}", humantime::format_duration(*.limit))]
     Slow { command: String, limit: Duration },
-    /// The system has no manager for this user, at least not here.
+    /// The system has no service manager for this user, at least not in this session.
     #[error("{manager} is not available to this user: `{command}` failed ({status}){}", said(.words))]
     NoManager { manager: &'static str, hint: &'static str, command: String, status: String, words: String },
-    /// A file of the same name that is not ours.
+    /// A file at our path that we did not write.
     #[error("{} already exists and was not written by beastctl", .0.display())]
     Foreign(PathBuf),
-    /// The same, where ours was to be removed.
+    /// The same, when removing ours.
     #[error("{} was not written by beastctl; nothing removed", .0.display())]
     NotOurs(PathBuf),
-    /// A package's service is there, and is not the one that was to be installed.
+    /// A package's service is enabled, and differs from the one to be installed.
     #[error(
         "a package's service is already enabled: {} {}listens on {}",
         .file.display(), starts(.program.as_deref()), .socket.display()
     )]
     Packaged { file: PathBuf, program: Option<PathBuf>, socket: PathBuf },
-    /// beastd refuses its configuration, so nothing was changed: the system would listen, and every request would fail.
+    /// beastd rejects its configuration, so nothing was changed: the system would listen, and every request would fail.
     #[error("{} would not start: {words}", .program.display())]
     Unfit { program: PathBuf, words: String },
-    /// beastd does not say what it would do with them.
+    /// beastd does not report its effective settings.
     #[error(transparent)]
     Settings(SettingsError),
     #[error("beastd is not installed as a service: beastctl has written no {}", .0.display())]
     NotInstalled(PathBuf),
-    /// There is one that does not listen.
+    /// The service is installed but not listening.
     #[error("the service is installed but stopped: nothing listens on {}", .0.display())]
     Stopped(PathBuf),
-    /// The same, and the system has given up because beastd failed again and again.
+    /// The same, because the system gave up after beastd failed repeatedly.
     #[error("the service stopped because beastd failed: nothing listens on {}", .socket.display())]
     Failing { socket: PathBuf, words: &'static str },
     #[error(transparent)]
@@ -96,7 +96,7 @@ impl Failing for ServiceError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             ServiceError::Wait(error) => return error.hint(),
-            // Both say it at their ends.
+            // Their messages include advice.
             ServiceError::Plist(_) | ServiceError::Unit(_) => return None,
             ServiceError::Settings(error) => return error.hint(),
             ServiceError::NoProgram { source, .. } if source.kind() == ErrorKind::NotFound => WITHOUT.into(),

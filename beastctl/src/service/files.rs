@@ -1,4 +1,4 @@
-//! The files of a service: written all or none, and never over another program's.
+//! The files of a service: all of them are written or none, and never over another program's.
 
 use std::{
     fs::{self, DirBuilder},
@@ -21,10 +21,10 @@ pub(super) enum Found {
     Foreign,
 }
 
-/// A link is somebody's own way to provide the file, so it is theirs wherever it leads.
+/// Looks at the file at `path`. A link never counts as ours, because the user made it to provide the file.
 pub(super) fn look(path: &Path) -> Result<Found, FileError> {
     match path.symlink_metadata() {
-        // Also where a file is in the place of a folder: that is told by whoever wants to write.
+        // `NotADirectory`: a file is in place of a folder, which writing will report.
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             return Ok(Found::Nothing);
         }
@@ -36,7 +36,7 @@ pub(super) fn look(path: &Path) -> Result<Found, FileError> {
     Ok(if beast_launchd::is_ours(&text) { Found::Ours(text) } else { Found::Foreign })
 }
 
-/// Whosever it is.
+/// Reads a file, whether or not it is ours.
 pub(super) fn read(path: &Path) -> Result<String, FileError> {
     let bytes = file::read(path, 1 << 20).map_err(FileError::of(READ, path))?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
@@ -57,12 +57,12 @@ pub(super) struct Written {
 enum Before {
     Nothing,
     Ours(String),
-    /// Somebody else's, which lies there now.
+    /// A file that is not ours, and its new path.
     Foreign(PathBuf),
 }
 
 impl Written {
-    /// Writes all of them, or leaves everything as it was.
+    /// Writes all files, or leaves everything unchanged.
     pub(super) fn all(texts: &[Text]) -> Result<Self, FileError> {
         let mut written = Self::default();
         for text in texts {
@@ -90,7 +90,7 @@ impl Written {
         write(path, text)
     }
 
-    /// Removes one of ours; the way back writes it again.
+    /// Removes a file of ours, which `undo` restores.
     pub(super) fn without(&mut self, path: &Path) -> Result<(), FileError> {
         if let Found::Ours(text) = look(path)? {
             self.before.push((path.to_owned(), Before::Ours(text)));
@@ -99,14 +99,15 @@ impl Written {
         Ok(())
     }
 
-    /// Somebody else's files, under the names that they have now.
+    /// The new paths of files that were not ours.
     pub(super) fn copies(&self) -> Vec<PathBuf> {
         let copy =
             |(_, before): &(_, Before)| if let Before::Foreign(copy) = before { Some(copy.clone()) } else { None };
         self.before.iter().filter_map(copy).collect()
     }
 
-    /// As it was before, as far as the system lets us; why it has to be undone is told already.
+    /// Restores the previous state as far as possible. Errors are ignored, because the reason for undoing is reported
+    /// already.
     pub(super) fn undo(self) {
         for (path, before) in self.before {
             let _ = match before {
@@ -118,21 +119,21 @@ impl Written {
     }
 }
 
-/// The folder of a file or socket, for nobody but its owner, as far as it is not there yet.
+/// Creates the folder of a file or socket, private to its owner, unless it exists.
 pub(super) fn private_folder_of(path: &Path) -> Result<(), FileError> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.map_err(FileError::of("create the folder", folder))
 }
 
-/// Whoever reads it meanwhile finds the old file or the new one.
+/// Writes atomically: readers find the old file or the new one.
 fn write(path: &Path, text: &str) -> Result<(), FileError> {
     whole::write(path, text.as_bytes(), PUBLIC).map_err(FileError::of("write", path))
 }
 
 fn free_name(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    // Neither systemd nor launchd looks at such an ending.
+    // systemd and launchd ignore files with this suffix.
     let names = (1..).map(|n| if n == 1 { format!("{name}.before-beast") } else { format!("{name}.before-beast.{n}") });
     let mut copies = names.map(|name| path.with_file_name(name));
     copies.find(|copy| copy.symlink_metadata().is_err()).expect("there are more numbers than files")

@@ -11,15 +11,15 @@ use super::{
     program::{LONG, Program, QUICK},
 };
 
-/// What helps when there is no domain: it comes with the login at the screen.
+/// The advice when there is no domain, which a login at the screen creates.
 const HINT: &str = "log in at the Mac's own screen";
-/// `launchctl` is asked again and again; a start takes a few of its milliseconds.
+/// Polling interval for `launchctl`, each call of which takes a few milliseconds.
 const PACE: std::time::Duration = std::time::Duration::from_millis(50);
 
-/// `EINPROGRESS` on macOS, which `launchctl` ends with.
+/// `EINPROGRESS` on macOS, as an exit code of `launchctl`.
 const IN_PROGRESS: i32 = 36;
 
-/// `launchctl`, whose domain it is, and the folder of the property lists.
+/// `launchctl`, the user whose domain it manages, and the folder of the property lists.
 #[derive(Debug)]
 pub(super) struct Launchd<'a> {
     pub(super) launchctl: Program<'a>,
@@ -40,20 +40,20 @@ impl Launchd<'_> {
         self.folder.join(format!("{LABEL}.plist"))
     }
 
-    /// What launchd says of the service; `None` when it does not know it.
+    /// launchd's description of the service; `None` if it is not loaded.
     fn loaded(&self) -> Result<Option<String>, ServiceError> {
         let said = self.launchctl.ask(&["print", &self.target()], QUICK)?;
         Ok(said.status.success().then_some(said.stdout))
     }
 
     fn bootstrap(&self) -> Result<(), ServiceError> {
-        // One that was disabled once cannot be loaded, and launchd would give a number as its reason.
+        // A service that was disabled once cannot be loaded, and launchd would only report a number.
         self.launchctl.run(&["enable", &self.target()], QUICK)?;
         self.launchctl.run(&["bootstrap".as_ref(), self.domain().as_ref(), self.file().as_os_str()], QUICK)?;
         Ok(())
     }
 
-    /// Starts it now, so that a mistake in the configuration is seen in its log and not by the next request.
+    /// Starts it now, so that an invalid configuration shows in its log and not at the next request.
     fn kickstart(&self) -> Result<(), ServiceError> {
         if self.loaded()?.as_deref().and_then(pid_of).is_some() {
             return Ok(());
@@ -62,7 +62,7 @@ impl Launchd<'_> {
         Ok(())
     }
 
-    /// Asks until `is_done`, which is given what [`Launchd::loaded`] says.
+    /// Polls until `is_done` accepts the result of [`Launchd::loaded`].
     fn wait_until(&self, command: &str, is_done: impl Fn(Option<&str>) -> bool) -> Result<(), ServiceError> {
         let until = Instant::now() + LONG;
         while !is_done(self.loaded()?.as_deref()) {
@@ -75,12 +75,13 @@ impl Launchd<'_> {
     }
 }
 
-/// The process in a description of the service; only a running one has it.
+/// The process id in a description; only a running service has one.
 fn pid_of(description: &str) -> Option<u32> {
     description.lines().find_map(|line| line.trim().strip_prefix("pid = ")?.parse().ok())
 }
 
-/// Before its first run there is no number: `last exit code = (never exited)`. With some numbers comes their name.
+/// Before the first run there is no number, only `last exit code = (never exited)`. Some numbers are followed by
+/// their name.
 fn has_failed(description: &str) -> bool {
     let code = description.lines().find_map(|line| line.trim().strip_prefix("last exit code = "));
     code.is_some_and(|code| code.starts_with(|c: char| c.is_ascii_digit()) && code != "0")
@@ -111,7 +112,7 @@ impl Manager for Launchd<'_> {
         Ok(vec![Text { path: self.file(), text: plist(service)? }])
     }
 
-    /// launchd makes neither the folder of a socket nor that of a log.
+    /// launchd creates neither the folder of a socket nor that of a log.
     fn prepare(&self, service: &Service) -> Result<(), ServiceError> {
         let places = [Some(&service.socket), service.http.socket.as_ref(), Some(&service.log)];
         Ok(places.into_iter().flatten().try_for_each(|path| private_folder_of(path))?)
@@ -125,7 +126,7 @@ impl Manager for Launchd<'_> {
     fn state(&self) -> Result<State, ServiceError> {
         self.check()?;
         let loaded = self.loaded()?;
-        // `"LABEL" => disabled`, or `=> true` before macOS 13.
+        // The line is `"LABEL" => disabled`, or `=> true` before macOS 13.
         let disabled = self.launchctl.ask(&["print-disabled", &self.domain()], QUICK)?.stdout;
         let ours = disabled.lines().find_map(|line| line.trim().strip_prefix(&format!("\"{LABEL}\" => ")));
         Ok(State {
@@ -144,8 +145,8 @@ impl Manager for Launchd<'_> {
         if self.loaded()?.is_none() {
             return Ok(());
         }
-        // It says that this is still in progress as long as beastd finishes its requests, and that is no failure: what
-        // counts is that launchd does not know the service any more.
+        // `bootout` reports "in progress" while beastd finishes its requests, which is no failure: what counts is
+        // that the service is no longer loaded.
         let said = self.launchctl.ask(&["bootout", &self.target()], LONG)?;
         if !said.status.success() && said.status.code() != Some(IN_PROGRESS) && self.loaded()?.is_some() {
             return Err(said.failed());
@@ -153,14 +154,14 @@ impl Manager for Launchd<'_> {
         self.wait_until(&said.command, |loaded| loaded.is_none())
     }
 
-    /// Not `kickstart -k`, which kills, nor `bootout`, which takes the socket away: SIGTERM lets beastd finish its
-    /// requests while launchd goes on listening.
+    /// Not `kickstart -k`, which kills, nor `bootout`, which closes the socket: SIGTERM lets beastd finish its
+    /// requests while launchd continues to listen.
     fn restart(&self) -> Result<(), ServiceError> {
         let Some(description) = self.loaded()? else { return self.bootstrap().and_then(|()| self.kickstart()) };
         let pid = pid_of(&description);
         if pid.is_some() {
             let said = self.launchctl.run(&["kill", "SIGTERM", &self.target()], QUICK)?;
-            // A request that has waited may have started the next one already.
+            // A waiting request may have started the next one already.
             self.wait_until(&said.command, |loaded| loaded.and_then(pid_of) != pid)?;
         }
         self.kickstart()
@@ -168,7 +169,7 @@ impl Manager for Launchd<'_> {
 
     fn unload(&self) -> Result<(), ServiceError> {
         match self.stop() {
-            // Without a manager nothing of it runs.
+            // Without launchctl no service is running.
             Err(ServiceError::NoProgram { .. }) => Ok(()),
             outcome => outcome,
         }

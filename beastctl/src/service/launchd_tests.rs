@@ -1,4 +1,4 @@
-//! launchd on any system: a launchctl of a few lines that remembers what it was asked.
+//! launchd on any system, with a fake launchctl that records its calls.
 
 use std::{cell::Cell, fs, path::Path};
 
@@ -12,8 +12,8 @@ use super::{
 };
 use crate::wait::Wait;
 
-/// Its states are files: `loaded`, `disabled`, `pid`, `code`, and `ending` with how often it still knows what it was
-/// told to forget.
+/// Keeps its state in files: `loaded`, `disabled`, `pid`, `code`, and `ending`, which counts how often an unloaded
+/// service is still reported as loaded.
 const LAUNCHCTL: &str = r#"
 cd "${0%/*}"
 echo "$*" >> calls
@@ -50,7 +50,8 @@ impl Mac {
     }
 
     fn manager(&self) -> Launchd<'_> {
-        // Given to a shell to read: a program that was just written may be held open by another test's child.
+        // Passed to a shell instead of executed: a file that was just written may be held open by another test's
+        // child, which makes it busy.
         let script = self.dir.path().join("launchctl");
         let launchctl = Program::new(&["launchctl"], &self.wait).replaced(&["/bin/sh", script.to_str().unwrap()]);
         Launchd { launchctl, folder: self.dir.path().join("Library/LaunchAgents"), uid: 501 }
@@ -126,7 +127,7 @@ fn install_writes_what_launchd_reads_and_loads_it() {
     assert_eq!(socket["SockPathMode"].as_unsigned_integer(), Some(0o600));
     assert_eq!(socket["SockPathName"].as_string(), mac.service().socket.to_str());
     assert!(!list.contains_key("EnvironmentVariables"));
-    // launchd makes neither of the two.
+    // launchd creates neither folder.
     assert!(mac.service().socket.parent().unwrap().is_dir() && mac.service().log.parent().unwrap().is_dir());
 }
 

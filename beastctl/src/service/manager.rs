@@ -6,77 +6,76 @@ use beast_launchd::Service;
 
 use super::{error::ServiceError, files::Text};
 
-/// The part of the system that keeps services.
+/// A service manager: systemd or launchd.
 pub(super) trait Manager {
     fn name(&self) -> &'static str;
 
-    /// The command that shows why beastd ended.
+    /// The command that shows beastd's output.
     fn words_of_beastd(&self) -> &'static str;
 
-    /// The files of the service that we write: the first says where it listens, the last what it starts.
+    /// The files that we write: the first one says where to listen, the last one what to start.
     fn files(&self) -> Vec<PathBuf>;
 
-    /// Those of a package, when this user has enabled them and ours are not in their place. Nothing of them is written
-    /// or removed.
+    /// A package's files, if this user has enabled them and ours do not override them. We must not write or remove
+    /// them.
     fn packaged(&self) -> Option<Vec<PathBuf>> {
         None
     }
 
-    /// Where the first of these files says that it listens.
+    /// The path to listen on, from the first file.
     fn socket_of(&self, text: &str) -> Option<PathBuf>;
 
-    /// What the last of them starts.
+    /// The program to start, from the last file.
     fn program_of(&self, text: &str) -> Option<PathBuf>;
 
-    /// Their texts.
+    /// The files and their texts.
     fn texts(&self, service: &Service) -> Result<Vec<Text>, ServiceError>;
 
-    /// Some of these files are not needed any more: the system forgets what they made it do, before they go.
+    /// Makes the system unload files that are no longer needed; called before they are removed.
     fn retire(&self, _files: &[PathBuf]) -> Result<(), ServiceError> {
         Ok(())
     }
 
-    /// Makes what the manager does not make by itself.
+    /// Creates what the manager does not create itself.
     fn prepare(&self, _service: &Service) -> Result<(), ServiceError> {
         Ok(())
     }
 
-    /// Whether it serves this user.
+    /// Whether the manager serves this user.
     fn check(&self) -> Result<(), ServiceError>;
 
     fn state(&self) -> Result<State, ServiceError>;
 
-    /// Reads the files anew, and listens now and after each login.
+    /// Reloads the files, and listens from now on and after each login.
     fn load(&self) -> Result<(), ServiceError> {
         self.start()
     }
 
-    /// Listens.
+    /// Starts listening.
     fn start(&self) -> Result<(), ServiceError>;
 
-    /// Ends beastd, which finishes its requests first, and does not listen any more.
+    /// Stops beastd after its requests, and stops listening.
     fn stop(&self) -> Result<(), ServiceError>;
 
-    /// Ends beastd, which finishes its requests first, and starts it; its socket listens all the time.
+    /// Restarts beastd after its requests; its socket listens all the time.
     fn restart(&self) -> Result<(), ServiceError>;
 
-    /// Stops it, also after the next login.
+    /// Stops the service, now and after the next login.
     fn unload(&self) -> Result<(), ServiceError>;
 
-    /// The files are gone, or disabled: nothing of them is to be remembered. Nothing depends on this, so it cannot
-    /// fail.
+    /// Makes the manager forget files that have been removed or disabled. Nothing depends on it, so errors are ignored.
     fn forget(&self) {}
 }
 
-/// What a manager knows of the service.
+/// The manager's view of the service.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct State {
-    /// Whether the next login makes it listen.
+    /// Whether it will listen after the next login.
     pub(super) is_enabled: bool,
     /// Whether a request would be answered.
     pub(super) is_listening: bool,
     pub(super) pid: Option<u32>,
-    /// Whether beastd ended badly the last time, and has not been started since.
+    /// Whether beastd failed last time and has not been started since.
     pub(super) has_failed: bool,
 }
 

@@ -1,4 +1,4 @@
-//! `service`: lets the system listen for beastd, and start it on the first connection.
+//! `service`: makes the system listen for beastd, and start it on the first connection.
 
 mod error;
 mod files;
@@ -33,11 +33,12 @@ use crate::{
     wait::Wait,
 };
 
-/// For everything together: an end with its last requests, and a start. Each step has a limit of its own.
+/// Time limit for the whole command, which may wait for beastd to finish its requests and to start. Each step has a
+/// limit of its own.
 const LIMIT: Duration = Duration::from_secs(300);
-/// What beastd gives its last requests when it does not say.
+/// The default of `drain_timeout`, in case beastd does not report it.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
-/// The longest that the system waits for the end of beastd.
+/// Most time that the system may wait for beastd to end.
 const MAX_STOP_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub(super) fn run(context: &Context, verb: &ServiceVerb) -> Result<()> {
@@ -63,7 +64,7 @@ pub(super) fn run(context: &Context, verb: &ServiceVerb) -> Result<()> {
             say(context, "stopped\n")
         }
         ServiceVerb::Restart => {
-            // What runs goes on until its successor can start.
+            // The running daemon stays until its successor is known to be able to start.
             check(manager, &wait)?;
             verbs::restart(manager, end)?;
             say(context, "restarted\n")
@@ -85,7 +86,7 @@ fn manager(wait: &Wait) -> Result<Box<dyn Manager + '_>> {
     })
 }
 
-/// Whether what is installed can start, which the system itself would find out at the first request.
+/// Checks that the installed program can start, which the system would find out only at the first request.
 fn check(manager: &dyn Manager, wait: &Wait) -> Result<(), ServiceError> {
     let Present { program, .. } = verbs::installed(manager)?;
     program.map(|program| settings(&program, wait)).transpose()?;
@@ -100,14 +101,14 @@ fn settings(program: &Path, wait: &Wait) -> Result<Settings, ServiceError> {
     })
 }
 
-/// How long the system waits for the end of a daemon with these settings.
+/// How long the system must wait for a daemon with these settings to end.
 fn stop_limit(settings: &Settings) -> Duration {
-    // As beastd reads them; another version of it may know none.
+    // Parsed like beastd does; another version may not report it.
     let drain = match settings.get("drain_timeout").as_deref() {
         Some("never") => Duration::MAX,
         text => text.and_then(time).unwrap_or(DRAIN_TIMEOUT),
     };
-    // Rather than never: launchd would hold up the end of the whole system.
+    // Not unlimited, because launchd would block the system's shutdown.
     drain.saturating_add(REST_OF_THE_END).min(MAX_STOP_LIMIT)
 }
 
@@ -122,7 +123,7 @@ fn install(
     let settings = settings(&program, wait)?;
     let (stop_limit, http) = (stop_limit(&settings), settings.http());
     let socket = context.socket()?;
-    // Who starts beastd in another folder means the same socket.
+    // beastd must find the same socket from another working directory.
     let socket = std::path::absolute(&socket).with_context(|| format!("cannot find {}", socket.display()))?;
     let log = paths::log_dir()?.join("service.log");
     let calm = Wait::default();
@@ -167,7 +168,7 @@ fn status(context: &Context, manager: &dyn Manager, is_json: bool) -> Result<()>
     Ok(status.verdict()?)
 }
 
-/// A person sees that it is done; a script sees the exit code.
+/// Tells the user that it is done; a script uses the exit code.
 fn say(context: &Context, text: &str) -> Result<()> {
     if context.console.stdout_is_terminal {
         context.console.print(text)?;

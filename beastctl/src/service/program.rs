@@ -14,16 +14,16 @@ use crate::{
     wait::Wait,
 };
 
-/// For questions and small changes.
+/// Limit for queries and small changes.
 pub(super) const QUICK: Duration = Duration::from_secs(20);
-/// For what waits until beastd has ended: its units give it 60 s, and another start may follow.
+/// Limit for commands that wait for beastd to end: its units allow 60 s, and a start may follow.
 pub(super) const LONG: Duration = Duration::from_secs(150);
 
 /// `systemctl --user` or `launchctl`.
 #[derive(Debug)]
 pub(super) struct Program<'a> {
     name: &'static [&'static str],
-    /// What is started, which tests replace.
+    /// The command line, which tests replace.
     command: Vec<String>,
     wait: &'a Wait,
 }
@@ -53,7 +53,7 @@ impl Said {
 }
 
 impl<'a> Program<'a> {
-    /// With the arguments that all calls have.
+    /// `name` includes the arguments that all calls share.
     pub(super) fn new(name: &'static [&'static str], wait: &'a Wait) -> Self {
         Self { name, command: name.iter().map(ToString::to_string).collect(), wait }
     }
@@ -67,7 +67,7 @@ impl<'a> Program<'a> {
         self.wait
     }
 
-    /// Runs it; a bad end is an error.
+    /// Runs it; a failure is an error.
     pub(super) fn run<S: AsRef<OsStr>>(&self, arguments: &[S], limit: Duration) -> Result<Said, ServiceError> {
         let said = self.ask(arguments, limit)?;
         if said.status.success() { Ok(said) } else { Err(said.failed()) }
@@ -81,7 +81,7 @@ impl<'a> Program<'a> {
             Command::new(&self.command[0])
                 .args(&self.command[1..])
                 .args(arguments)
-                // Its words are shown in a line of ours.
+                // Its output is quoted in our messages, which are English.
                 .env("LC_ALL", "C")
                 .env("SYSTEMD_COLORS", "0")
                 .env("SYSTEMD_PAGER", ""),
@@ -101,6 +101,6 @@ impl<'a> Program<'a> {
 
 fn quoted_word(word: &OsStr) -> String {
     let text = word.to_string_lossy();
-    // Options are typed as they are.
+    // Options are shown without quotes.
     if text.starts_with("--") && !text.contains(char::is_whitespace) { text.into_owned() } else { quoted(&text) }
 }

@@ -17,11 +17,11 @@ use super::{
 };
 use crate::exit::remove_file;
 
-/// What helps when there is no manager: after `su` or in a container there is none, after a login there is.
+/// The advice when there is no manager: there is none after `su` or in a container, but there is one after a login.
 const HINT: &str =
     "log in as this user, not through su or sudo, or run loginctl enable-linger, which starts it without a login";
 
-/// How `systemctl stop` ends when it does not know one of the units.
+/// Exit code of `systemctl stop` for an unknown unit.
 const NOT_LOADED: i32 = 5;
 
 /// `systemctl` and the folder of the units.
@@ -36,23 +36,23 @@ impl Systemd<'_> {
         self.systemctl.run(arguments, LONG).map(drop)
     }
 
-    /// Does this with all sockets.
+    /// Runs a verb on all socket units.
     fn run_for_sockets(&self, verb: &[&str]) -> Result<(), ServiceError> {
         self.run(&[verb, &self.sockets()].concat())
     }
 
-    /// For what may fail without harm, such as forgetting failures that never were.
+    /// For commands that may fail without harm, such as resetting failures that never happened.
     fn try_to(&self, arguments: &[&str]) {
         let _ = self.systemctl.ask(arguments, QUICK);
     }
 
-    /// After too many failures in a row, systemd starts nothing until it is told to forget them.
+    /// After too many failures in a row, systemd starts nothing until they are reset.
     fn forget_failures(&self) {
         self.try_to(&[&["reset-failed"], &self.sockets()[..], &[SERVICE_UNIT]].concat());
     }
 
-    /// Those of the HTTP endpoint only where they are; a link or a folder counts too, so that it is found to be
-    /// somebody else's.
+    /// The socket units; those of the HTTP endpoint only if they exist. A link or a folder counts too, so that it is
+    /// reported as not ours.
     fn sockets(&self) -> Vec<&'static str> {
         let mut units = vec![SOCKET_UNIT, HTTP_SOCKET_UNIT, OLLAMA_SOCKET_UNIT];
         units.retain(|unit| *unit == SOCKET_UNIT || self.folder.join(unit).symlink_metadata().is_ok());
@@ -65,7 +65,7 @@ impl Systemd<'_> {
     }
 }
 
-/// The value in lines `NAME=VALUE`.
+/// The value in a line `NAME=VALUE`.
 fn value<'a>(shown: &'a str, name: &str) -> &'a str {
     let mut values = shown.lines().filter_map(|line| line.split_once('='));
     values.find(|(key, _)| *key == name).map(|(_, value)| value).unwrap_or_default()
@@ -120,7 +120,7 @@ impl Manager for Systemd<'_> {
         Ok(State {
             is_enabled: value(&socket, "UnitFileState") == "enabled",
             is_listening: value(&socket, "ActiveState") == "active",
-            // The socket fails with its service, once that has failed too often in a row.
+            // The socket unit fails too once its service has failed too often in a row.
             has_failed: [&socket, &service].iter().any(|unit| value(unit, "ActiveState") == "failed"),
             pid: value(&service, "MainPID").parse().ok().filter(|pid| *pid != 0),
         })
@@ -138,19 +138,18 @@ impl Manager for Systemd<'_> {
     }
 
     fn stop(&self) -> Result<(), ServiceError> {
-        // All in one job: the socket goes last, and starts nothing while its own end is decided.
+        // In a single job: the socket is stopped last, and starts no service while a stop is pending.
         let units = [&["stop"], &self.sockets()[..], &[SERVICE_UNIT]].concat();
         let said = self.systemctl.ask(&units, LONG)?;
-        // What systemd does not know, because somebody has removed its file, does not run; the other one is stopped all
+        // A unit that systemd does not know, because its file was removed, is not running; the others are stopped all
         // the same.
         if said.status.success() || said.status.code() == Some(NOT_LOADED) { Ok(()) } else { Err(said.failed()) }
     }
 
     fn restart(&self) -> Result<(), ServiceError> {
         self.forget_failures();
-        // systemd sends SIGTERM and waits. Its socket listens meanwhile: who calls now is served by the new process.
-        // That one is started at once, so that a mistake in the configuration is told here, and not to the next
-        // request.
+        // systemd sends SIGTERM and waits, while its socket listens: new connections are served by the new process.
+        // That one is started at once, so that an invalid configuration is reported here and not at the next request.
         self.run(&["restart", SERVICE_UNIT])
     }
 
@@ -162,13 +161,13 @@ impl Manager for Systemd<'_> {
                 return self.run_for_sockets(&["disable"]);
             }
         }
-        // Without a manager nothing of it runs, and without its unit nothing can be disabled; what `enable` has made is
-        // a link.
+        // Without a manager no unit is running, and without its file no unit can be disabled, so remove the link that
+        // `enable` made.
         for unit in self.sockets() {
             remove_file(&self.folder.join(ENABLED_IN).join(unit))?;
         }
         match checked {
-            // A systemctl that hangs or is broken says nothing about the manager.
+            // A systemctl that hangs or is broken does not mean that there is no manager.
             Err(ServiceError::NoManager { .. } | ServiceError::NoProgram { .. }) => Ok(()),
             checked => checked,
         }

@@ -18,14 +18,14 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Installed {
     pub(super) files: Vec<PathBuf>,
-    /// Somebody else's files, under the names that they have now.
+    /// The new paths of files that were not ours.
     pub(super) copies: Vec<PathBuf>,
     pub(super) is_new: bool,
     pub(super) was_there: bool,
 }
 
-/// `way_back` is the same manager, but neither Ctrl-C nor the time limit keeps it from taking back what was done. `end`
-/// ends a daemon that serves the socket and was started by hand; it finishes its requests.
+/// `way_back` is the same manager without Ctrl-C and time limit, so that nothing prevents undoing a failed
+/// installation. `end` ends a daemon on the socket that was started by hand, after its requests.
 pub(super) fn install(
     manager: &dyn Manager,
     way_back: &dyn Manager,
@@ -44,7 +44,7 @@ pub(super) fn install(
     if let Some(at) = found.iter().position(|found| *found == Found::Foreign).filter(|_| !force) {
         return Err(ServiceError::Foreign(files[at].clone()).into());
     }
-    // Before anything is written: without a manager nothing is left half-installed.
+    // Before writing anything, so that a missing manager leaves nothing half-installed.
     let state = manager.state()?;
     manager.prepare(service)?;
     let was_there = found.iter().any(|found| matches!(found, Found::Ours(_)));
@@ -66,8 +66,8 @@ pub(super) fn install(
     Ok(Installed { files, copies: written.copies(), is_new, was_there })
 }
 
-/// The service of a package is there already. Only where it is the one that would be installed: with ours in its place,
-/// nobody would know which of the two the package's next version changes.
+/// Uses a package's service that is enabled already, if it is the one to be installed. Ours beside it would leave
+/// unclear which one the package's next version changes.
 fn adopt(
     manager: &dyn Manager,
     service: &Service,
@@ -85,7 +85,7 @@ fn adopt(
     Ok(Installed { files, copies: Vec::new(), is_new: false, was_there: true })
 }
 
-/// An older service ends, and so does a daemon that was started by hand: both finish their requests.
+/// Ends an older service, and a daemon that was started by hand; both finish their requests.
 fn make_way(
     manager: &dyn Manager,
     service: &Service,
@@ -98,19 +98,19 @@ fn make_way(
         manager.stop()?;
     }
     if !is_loaded || is_new {
-        // The system would take the socket of a living daemon away, and nobody could reach that one any more.
+        // Otherwise the system would replace the socket of a living daemon, which no client could reach any more.
         end(&service.socket)?;
     }
     Ok(())
 }
 
-/// As it was; what made this necessary is told, and not what fails here.
+/// Restores the previous state. Errors are ignored, because the reason for undoing is reported already.
 fn take_back(manager: &dyn Manager, written: Written, is_new: bool, was_listening: bool) {
     if !is_new {
         return;
     }
     if !was_listening {
-        // What `load` has done of its work.
+        // Undoes what `load` has completed.
         let _ = manager.unload();
     }
     written.undo();
@@ -123,7 +123,7 @@ fn take_back(manager: &dyn Manager, written: Written, is_new: bool, was_listenin
 #[derive(Debug)]
 pub(super) enum Removed {
     Files(Vec<PathBuf>),
-    /// Its first file stays, which is a package's.
+    /// A package's service was disabled; this is its first file, which stays.
     Disabled(PathBuf),
     Nothing(PathBuf),
 }
@@ -157,7 +157,7 @@ pub(super) fn start(manager: &dyn Manager, end: impl Fn(&Path) -> Result<()>) ->
     Ok(socket)
 }
 
-/// The socket, which no daemon that was started by hand holds any more.
+/// The socket, after ending any daemon on it that was started by hand.
 fn cleared(manager: &dyn Manager, end: impl Fn(&Path) -> Result<()>) -> Result<PathBuf> {
     let Present { socket, .. } = installed(manager)?;
     if !manager.state()?.is_listening {
@@ -183,7 +183,7 @@ pub(super) struct Status {
     words: &'static str,
     files: Vec<PathBuf>,
     socket: Option<PathBuf>,
-    /// Why the manager does not say more.
+    /// The manager's state, or why it is unknown.
     state: Result<State, ServiceError>,
 }
 
@@ -199,7 +199,7 @@ pub(super) fn status(manager: &dyn Manager) -> Result<Status, ServiceError> {
 }
 
 impl Status {
-    /// In lines; nothing where the verdict says it all.
+    /// The details as lines; empty if the verdict says everything.
     pub(super) fn describe(&self) -> String {
         let Some(socket) = &self.socket else { return String::new() };
         let mut facts = Facts::default();
@@ -221,7 +221,7 @@ impl Status {
         facts.text()
     }
 
-    /// The same for programs; what is not known is null.
+    /// The same as JSON; unknown values are null.
     pub(super) fn object(&self) -> Value {
         let state = self.state.as_ref().ok().filter(|_| self.socket.is_some());
         let word = state.map_or("unknown", |state| state.word());
@@ -253,7 +253,7 @@ impl Status {
 pub(super) struct Present {
     pub(super) files: Vec<PathBuf>,
     pub(super) socket: PathBuf,
-    /// What it starts, as far as its file says so.
+    /// The program that it starts, if its file names one.
     pub(super) program: Option<PathBuf>,
 }
 

@@ -1,4 +1,4 @@
-//! One answer from first to last event: shows it as it arrives. `ending` does the rest.
+//! One answer from first to last event: shows it as it arrives. `ending` handles its end.
 
 mod calls;
 mod ending;
@@ -29,7 +29,7 @@ use crate::{
 
 type Done = (FinishReason, Usage, Timings);
 
-/// Constraint on the answer; a partial one is worthless.
+/// The kind of constraint on the answer; a partial answer would be worthless.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
     Json,
@@ -58,21 +58,21 @@ pub(crate) struct Answering<'a> {
     notices: Vec<Notice>,
     parts: Parts,
     calls: Calls,
-    /// Whether a line of thoughts is open on the terminal.
+    /// Whether the terminal shows thoughts on a line that has not ended.
     is_thinking: bool,
     measured: Measured,
-    /// State for the next daemon, to resume.
+    /// What the next daemon needs to resume.
     got: Resume,
     done: Option<Done>,
-    /// Why its grammar or schema reached a dead end.
+    /// Why the grammar or schema reached a dead end.
     dead_end: Option<String>,
     guard: Option<&'a Guard>,
-    /// Swallows keys typed meanwhile.
+    /// Turns off echo meanwhile.
     _unechoed: Option<Unechoed>,
 }
 
 impl<'a> Answering<'a> {
-    /// `warnings` about the input are part of the answer's notices.
+    /// `warnings` about the input become notices of the answer.
     pub(crate) fn new(
         context: &'a Context,
         options: &'a Options,
@@ -108,13 +108,13 @@ impl<'a> Answering<'a> {
         }
     }
 
-    /// A constrained answer is shown whole or not at all.
+    /// Shows a constrained answer only as a whole.
     #[must_use]
     pub(crate) fn bound_to(self, form: Option<Form>) -> Self {
         Self { form, ..self.withheld(form.is_some()) }
     }
 
-    /// An answer that must be a commit message, or is not shown.
+    /// Shows the answer only if it is a commit message.
     #[must_use]
     pub(crate) fn guarded(self, guard: Option<&'a Guard>) -> Self {
         Self { guard, ..self.withheld(guard.is_some()) }
@@ -141,24 +141,25 @@ impl<'a> Answering<'a> {
         self.is_streamed || self.options.output.stream_json
     }
 
-    /// The text to save in a conversation; truncated if it has not ended.
+    /// The text to save in a conversation; marked as truncated if it has not ended.
     pub(crate) fn said(&self) -> Said {
         let is_cut = self.done.is_none_or(|(reason, ..)| reason.is_cut());
         Said { text: self.answer.text().to_owned(), model: self.model.clone(), is_cut }
     }
 
-    /// After the first of several answers: a blank line goes before it.
+    /// Puts a blank line before the answer, for all but the first of several.
     pub(crate) fn set_apart(&mut self) {
         self.answer.set_apart();
     }
 
-    /// Reads events until the answer is complete. When the daemon ends early, the next one resumes it.
+    /// Reads events until the answer is complete. If the daemon ends early, the next one resumes it.
     pub(crate) fn follow(&mut self, mut client: Client, asking: &mut Asking<'_>, wait: &Wait) -> Result<()> {
         while self.done.is_none() {
             let patient_until = asking.patient_until();
             let due = self.progress.due().map_or(patient_until, |due| due.min(patient_until));
             match client.next_event(wait, Some(due)) {
-                // A started answer is worth another daemon; one that was refused by a stopping daemon is not.
+                // Another daemon resumes a started answer, but does not repeat a request that a stopping daemon
+                // refused.
                 Ok(Some(Event::Failed(error)))
                     if error.code == ErrorCode::ShuttingDown && !self.got.tokens.is_empty() =>
                 {
@@ -182,7 +183,7 @@ impl<'a> Answering<'a> {
     fn go_on(&mut self, why: ClientError, asking: &mut Asking<'_>, wait: &Wait) -> Result<Client> {
         self.waiting.say("beastd ended; resuming with the next one".into());
         self.show();
-        // Nothing may come between the words of an answer: it continues as if nothing had happened.
+        // No progress is shown within an answer: it continues as if nothing had happened.
         asking.again(&self.got, why, wait, |_| {})
     }
 
@@ -218,14 +219,13 @@ impl<'a> Answering<'a> {
                 self.dead_end = dead_end;
             }
             Event::Failed(error) => return Err(ClientError::Daemon(error).into()),
-            // Not requested; harmless.
+            // Never requested here.
             Event::Status(_) | Event::Decided(_) => {}
         }
         Ok(())
     }
 
-    /// Shows progress, unless the answer is being written: nothing comes between its words. `--stream-json` has the
-    /// same information.
+    /// Shows progress, except while the answer is being written. With `--stream-json` it has events of its own.
     fn show(&mut self) {
         if self.options.output.stream_json || self.is_streamed && self.has_text() {
             return;
@@ -233,13 +233,13 @@ impl<'a> Answering<'a> {
         let now = Instant::now();
         match self.waiting.text(now) {
             Some(text) => self.progress.set(text, now),
-            // No event yet: keep the progress from before the request.
+            // Before the first event, the progress line from before the request stays.
             None => self.progress.tick(now),
         }
     }
 
     fn start(&mut self, model: String, n_ctx: u32, mut notices: Vec<Notice>) {
-        // A resumed answer has already shown its own.
+        // The notices of a resumed answer have already been shown.
         notices.retain(|notice| !self.notices.contains(notice));
         if !notices.is_empty() {
             self.progress.erase();
@@ -252,7 +252,7 @@ impl<'a> Answering<'a> {
         self.notices.extend(notices);
     }
 
-    /// Thoughts and calls are collected; only content is the answer.
+    /// Takes a delta. Thoughts and calls are collected; only content is the answer.
     fn delta(&mut self, delta: Delta) -> Result<(), OutputError> {
         let what = match &delta {
             Delta::Text(text) => return self.piece(text),
@@ -297,7 +297,7 @@ impl<'a> Answering<'a> {
         self.progress.erase();
     }
 
-    /// Ends an interrupted answer. After Ctrl-C only a terminal needs the newline, and escape codes must be closed.
+    /// Ends an interrupted answer. After Ctrl-C only a terminal needs a newline; escape codes are always reset.
     pub(crate) fn abandon(&mut self, is_interrupt: bool) -> Result<()> {
         self.progress.erase();
         if !is_interrupt || self.context.console.stdout_is_terminal || self.answer.is_painted() {
@@ -307,7 +307,7 @@ impl<'a> Answering<'a> {
     }
 }
 
-/// The clock that the daemon uses for tokens.
+/// The daemon's clock for the times of tokens.
 fn now_us() -> u64 {
     let now = clock_gettime(ClockId::Monotonic);
     let time = Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0));

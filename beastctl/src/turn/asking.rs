@@ -15,8 +15,8 @@ use crate::{
     wait::Wait,
 };
 
-/// How long to wait without a sign of life before checking whether the daemon still answers handshakes, or giving up
-/// the search for another one. `BEAST_PATIENCE` sets the latter.
+/// How long the daemon may be silent before we check that it still answers handshakes, and how long to look for
+/// another daemon. `BEAST_PATIENCE` sets the latter.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Interval between attempts to reach a daemon.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -32,13 +32,13 @@ pub(crate) struct Asking<'a> {
     request: Request,
     patience: Duration,
     heard: Instant,
-    /// Whether the current daemon has started to compute.
+    /// Whether the current daemon has begun to compute.
     has_begun: bool,
-    /// Daemons that have ended on the next token.
+    /// Daemons that have ended without a new token.
     n_ends: usize,
-    /// Consecutive daemons that gave a reason to end, which the next one will share.
+    /// Consecutive daemons that ended with a reason that also applies to the next one.
     n_deaths: usize,
-    /// The furthest progress in parts of a long input, as round and number: each daemon starts them again.
+    /// The furthest part of a long input that has been answered, as round and number: each daemon starts over.
     best_part: (u32, u32),
 }
 
@@ -59,7 +59,7 @@ impl<'a> Asking<'a> {
         }
     }
 
-    /// The request, to be changed before it is sent again.
+    /// The request, to modify it before it is sent again.
     pub(crate) fn request(&mut self) -> &mut Generate {
         match &mut self.request {
             Request::Generate(request) => request,
@@ -67,14 +67,14 @@ impl<'a> Asking<'a> {
         }
     }
 
-    /// Finds or starts a daemon and sends the request. `say` shows what takes time.
+    /// Finds or starts a daemon and sends the request. `say` receives the progress of slow steps.
     pub(crate) fn send(&self, wait: &Wait, say: impl FnMut(&str)) -> Result<Client, StartError> {
         let mut client = start::connect(self.socket, self.may_start, wait, say)?;
         client.send(&self.request, wait)?;
         Ok(client)
     }
 
-    /// Records an event: any progress is a sign of life.
+    /// Takes an event: any progress is a sign of life.
     pub(crate) fn hear(&mut self, event: &Event) {
         self.heard = Instant::now();
         match event {
@@ -88,12 +88,12 @@ impl<'a> Asking<'a> {
         }
     }
 
-    /// When the silence is long enough for [`Asking::probe`].
+    /// When to call [`Asking::probe`].
     pub(crate) fn patient_until(&self) -> Instant {
         self.heard + PATIENCE
     }
 
-    /// After a long silence: a daemon that answers a handshake is alive, however busy.
+    /// Checks a daemon after a long silence: one that answers a handshake is alive, however busy.
     ///
     /// # Errors
     /// [`ClientError::Silent`], or see [`Wait`].
@@ -106,11 +106,12 @@ impl<'a> Asking<'a> {
         Ok(())
     }
 
-    /// The daemon ended early, for the reason `why`: the next one resumes after what has arrived.
+    /// Sends the request to the next daemon, after one has ended early for the reason `why`. It resumes after what
+    /// has arrived.
     ///
     /// # Errors
-    /// `why` when too many have ended on this answer, or no daemon may or can be started; otherwise why none was found
-    /// within a minute. See also [`Wait`].
+    /// `why` when too many have ended on this answer, or no daemon may or can be started; otherwise why none was
+    /// found within a minute. See also [`Wait`].
     pub(crate) fn again(
         &mut self,
         got: &Resume,
@@ -133,7 +134,7 @@ impl<'a> Asking<'a> {
                     return Err(ClientError::from(error).into());
                 }
                 Err(error @ StartError::Client(ClientError::OtherVersion(_))) => return Err(error.into()),
-                // A missing daemon is expected here.
+                // That no daemon listens is expected here.
                 Err(StartError::Refused(_) | StartError::Missing(_)) => break,
                 Err(error) => reason = error.into(),
             }

@@ -1,7 +1,7 @@
-//! What counts as a commit message, for the hook and `commit-msg`: not a line of the diff, not our instructions, not a
-//! loop.
+//! Decides whether an answer is a commit message, for the hook and `commit-msg`: not a line of the diff, not our
+//! instructions, not a loop.
 //!
-//! Knows request and answer; never knows who shows it.
+//! Knows request and answer; never knows where the message is used.
 
 use beast_protocol::{Generate, Overflow, Span};
 
@@ -17,14 +17,14 @@ pub(crate) type Found = Result<String, String>;
 pub(crate) struct Guard {
     is_subject: bool,
     comment: String,
-    /// The words sent to the model, which do not belong into a message.
+    /// Our own texts in the request, which must not be taken for a message.
     instructions: Vec<String>,
     material: String,
 }
 
 impl Guard {
-    /// For the answer to this request, whose material is at `span`. `is_subject` asks for a single line, `comment` is
-    /// the comment character.
+    /// A guard for the answer to this request, whose material is at `span`. `is_subject` asks for a single line,
+    /// `comment` is the comment character.
     pub(crate) fn new(request: &Generate, span: Span, is_subject: bool, comment: &str) -> Self {
         let (last, earlier) = request.messages.split_last().expect("broken invariant: a request has a user turn");
         let at = |n: u64| usize::try_from(n).expect("broken invariant: a place in a text in memory");
@@ -42,12 +42,12 @@ impl Guard {
         self.is_subject
     }
 
-    /// The first line once it is complete; `is_whole` says that no more of the answer will come.
+    /// The first line, once it is complete; `is_whole` says that the answer is complete.
     pub(crate) fn subject(&self, answer: &str, is_whole: bool) -> Option<Found> {
         self.given(|given| git::subject(answer, &self.comment, is_whole, given))
     }
 
-    /// The whole answer; `None` if nothing remains. For a truncated one, only complete lines.
+    /// The whole answer as a message; `None` if nothing remains. Only complete lines of a truncated answer count.
     pub(crate) fn message(&self, answer: &str, is_cut: bool) -> Option<Found> {
         let answer = if is_cut { answer.rsplit_once('\n')?.0 } else { answer };
         self.given(|given| git::message(answer, &self.comment, given))

@@ -1,4 +1,4 @@
-//! The conversation of a single question: earlier turns go first, and the answer is saved afterwards.
+//! The conversation of a single question: earlier turns precede it, and the answer is saved afterwards.
 
 use std::time::SystemTime;
 
@@ -14,7 +14,7 @@ use crate::{
     prompts::Prompt,
 };
 
-/// Longer user turns are only saved on request: they are material, which the user has anyway.
+/// Longer user turns are only saved on request: they contain material, which the user has anyway.
 const MAX_UNASKED_LEN: usize = 64 * 1024;
 
 /// The prompt for a question that names none.
@@ -32,11 +32,11 @@ pub(crate) struct Conversing {
 
 #[derive(Debug)]
 enum Place {
-    /// Not saved.
+    /// The question is not saved.
     Alone,
-    /// Starts a conversation once it has its answer.
+    /// Starts a conversation when the answer is complete.
     Own,
-    /// Continues this one, or starts it under its name.
+    /// Continues this conversation, or starts it under its name.
     Open(Box<Open>),
 }
 
@@ -57,12 +57,12 @@ impl Conversing {
         Ok(Self { place, head: Head::new("", ""), question: String::new(), n_left_out: 0 })
     }
 
-    /// Text that precedes the material, see [`other_prompt`].
+    /// Text to put before the material, see [`other_prompt`].
     pub(crate) fn front(&self, name: &str, prompt: &Prompt) -> String {
         self.earlier().map(|earlier| other_prompt(earlier, name, prompt)).unwrap_or_default()
     }
 
-    /// Puts earlier turns in front of the question. The system turn is the conversation's.
+    /// Adds earlier turns before the question. The system turn is the conversation's.
     pub(crate) fn take_part(&mut self, prompt: &str, request: &mut Generate) {
         let Some(question) = request.messages.last() else { return };
         if matches!(self.place, Place::Own) && question.content.len() > MAX_UNASKED_LEN {
@@ -90,8 +90,8 @@ impl Conversing {
         }
     }
 
-    /// Drops the oldest exchanges of a conversation that does not fit; whether there was anything to drop and this was
-    /// the error.
+    /// Drops the oldest exchanges of a conversation that is too long. Returns whether that was the error and
+    /// something could be dropped.
     pub(crate) fn make_room(&mut self, error: &Failure, request: &mut Generate) -> bool {
         let n = self.earlier().map_or(0, |earlier| n_to_leave_out(error, &earlier.exchanges[self.n_left_out..]));
         self.n_left_out += n;
@@ -103,7 +103,7 @@ impl Conversing {
         (self.n_left_out > 0).then(|| left_out(self.n_left_out))
     }
 
-    /// Saves question and answer. Failing to save by default is only a warning.
+    /// Saves question and answer. If saving was not requested, failing to do so is only a warning.
     ///
     /// # Errors
     /// When a requested conversation cannot be written.
@@ -146,7 +146,7 @@ pub(crate) fn named(options: &Options) -> Result<Option<Open>, ConversationError
 }
 
 /// The instruction of a prompt other than the conversation's. The system turn stays, so that the daemon need not
-/// prefill everything again; the instruction goes into the next question instead. `ask` is the prompt that continues
+/// prefill everything again; the instruction goes into the next question instead. Empty for `ask`, which continues
 /// any conversation.
 pub(crate) fn other_prompt(earlier: &Conversation, name: &str, prompt: &Prompt) -> String {
     let is_same = name == PLAIN || prompt.system == earlier.head.system;
@@ -174,8 +174,8 @@ pub(crate) fn warn_of_log(error: ConversationError, console: Console) {
     console.warning(&format!("the conversation is not saved: {}", line.unwrap_or_default()));
 }
 
-/// How many of these exchanges, oldest first, to drop after this error: none unless everything is too long. If both
-/// sizes are known, as many as needed by their share of the text; the next attempt shows whether that was enough.
+/// How many of these exchanges, oldest first, to drop after this error; 0 if it is another error. If both sizes are
+/// known, as many as their share of the text suggests; the next attempt shows whether that was enough.
 pub(crate) fn n_to_leave_out(error: &Failure, exchanges: &[Exchange]) -> usize {
     if error.code() != exit::TOO_LONG {
         return 0;
@@ -185,7 +185,7 @@ pub(crate) fn n_to_leave_out(error: &Failure, exchanges: &[Exchange]) -> usize {
         _ => None,
     };
     let len = |exchange: &Exchange| (exchange.question.content.len() + exchange.answer.content.len()) as u64;
-    // As if the prompt contained only this text: rather too few than too many.
+    // Assumes that the prompt contains only this text, which drops too few rather than too many.
     let all: u64 = exchanges.iter().map(len).sum();
     let needed = sizes.map_or(0, |Sizes { n_prompt, n_ctx }| {
         all * u64::from(n_prompt.saturating_sub(n_ctx)) / u64::from(n_prompt.max(1))

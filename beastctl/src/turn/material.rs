@@ -17,18 +17,18 @@ use crate::{
     wait::Wait,
 };
 
-/// Time without input after which a note says what is being waited for.
+/// Time without input after which a note says what is awaited.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Material {
-    /// An instruction that differs from the conversation's.
+    /// The instruction of another prompt than the conversation's.
     pub(crate) front: String,
     /// The long part, which may be truncated or split.
     pub(crate) text: String,
-    /// The question about it, or instead of it.
+    /// The question about it, or without it.
     pub(crate) question: String,
-    /// Changes on the way, one line each.
+    /// Warnings about changes to the input, one line each.
     pub(crate) warnings: Vec<String>,
 }
 
@@ -44,7 +44,7 @@ impl From<Staged> for Material {
     }
 }
 
-/// Material for `summarize` and `run`. `prompt` is for the hint when there is none.
+/// Material for `summarize` and `run`. `prompt` appears in the hint if there is no input.
 pub(crate) fn files(prompt: &str, files: &[PathBuf], wait: &Wait, console: Console) -> Result<Material, InputError> {
     if files.is_empty() {
         hint_at_stdin(wait, console);
@@ -80,13 +80,13 @@ pub(crate) fn diff(wait: &Wait, console: Console) -> Result<Material> {
     hint_at_stdin(wait, console);
     let mut input = input::read(&[], wait)?;
     if input.is_blank() {
-        // Some programs start others with empty stdin; staged changes are then what is meant.
+        // Some programs start others with an empty stdin; then the staged changes are meant.
         return match Staged::read(Git::new(wait)) {
             Ok(staged) => {
                 console.info("stdin is empty; using the staged changes");
                 Ok(staged.into())
             }
-            // git's own message about a repository that it rejects is the real reason.
+            // git rejects this repository, and its message is the real reason.
             Err(GitError::Failed { command, reason }) => Err(GitError::NoInput { command, reason }.into()),
             Err(GitError::Missing(_) | GitError::NothingStaged) => {
                 Err(InputError::Empty { example: "git diff --staged | beastctl commit-msg" }.into())
@@ -100,7 +100,7 @@ pub(crate) fn diff(wait: &Wait, console: Console) -> Result<Material> {
     Ok(input.into())
 }
 
-/// A question and, if stdin is piped, its subject.
+/// A question and, if stdin is piped, the material that it is about.
 pub(crate) fn question(words: &[String], wait: &Wait, console: Console) -> Result<Material> {
     let names_stdin = words.iter().any(|word| word == "-");
     let question = words.iter().filter(|word| *word != "-").map(String::as_str).collect::<Vec<_>>().join(" ");
@@ -116,15 +116,15 @@ pub(crate) fn question(words: &[String], wait: &Wait, console: Console) -> Resul
     let input = input::read(&[], wait)?;
     match input.is_blank() {
         true if question.is_empty() => Err(InputError::Empty { example: "beastctl ask 'QUESTION'" }.into()),
-        // An empty pipe: many programs start others that way.
+        // The pipe is empty: many programs start others like this.
         true => Ok(Material { question, ..Material::default() }),
         false => Ok(Material { question, ..input.into() }),
     }
 }
 
-/// `ask notes.txt` asks about two words, where other programs would read the file.
+/// Warns that `ask notes.txt` asks about these words, where other programs would read the file.
 fn hint_at_file(words: &[String], console: Console) {
-    // Many words are also file names.
+    // Many ordinary words are also names of files.
     let looks_like_file = |word: &&String| words.len() == 1 || word.contains(['.', '/']);
     if let Some(file) = words.iter().find(|word| looks_like_file(word) && Path::new(word.as_str()).is_file()) {
         let text = "is taken as the question, not read as a file; try: beastctl ask 'QUESTION' <";
@@ -132,7 +132,7 @@ fn hint_at_file(words: &[String], console: Console) {
     }
 }
 
-/// Waiting silently for input looks like a hang.
+/// Tells the user that stdin is being read, since waiting silently looks like a hang.
 pub(crate) fn hint_at_stdin(wait: &Wait, console: Console) {
     if !console.stderr_is_terminal || console.is_quiet {
         return;

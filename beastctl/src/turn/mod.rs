@@ -1,5 +1,5 @@
-//! One turn: material and prompt become a request, a daemon answers it, and its events become the printed answer. Verbs
-//! combine these steps; none is known here.
+//! One turn: material and prompt become a request, a daemon answers it, and its events become the printed answer.
+//! Verbs combine these steps; none is known here.
 
 pub(crate) mod answering;
 pub(crate) mod asking;
@@ -32,18 +32,18 @@ use crate::{
 
 const COMMENT: &str = "#";
 
-/// The last line of a failed `--stream-json` run; none if a line has already reported it.
+/// Prints the last line of a failed `--stream-json` run, unless a line has already reported the error.
 pub(crate) fn print_error(context: &Context, error: &Failure) {
     let (code, line) = (error.code(), error.line());
     let is_told = matches!(error.find(), Some(TurnError::Cut(_) | TurnError::Repeats(_)));
     if code != exit::DONE && !is_told {
         let message = line.unwrap_or_else(|| error.to_string());
-        // If stdout cannot be written, the line on stderr has to do.
+        // If stdout cannot be written, the line on stderr must do.
         let _ = context.console.print(&json_line(&error_object(&message, &error.word(), code)));
     }
 }
 
-/// Whether a variable says neither nothing, nor `never`. An invalid value is reported, not taken for yes or no.
+/// Whether a variable is unset or enables a feature: `never` disables it. An invalid value is an error, not a guess.
 pub(crate) fn is_wanted(variable: &'static str) -> Result<bool, TurnError> {
     match env::var_os(variable).unwrap_or_default().to_string_lossy().as_ref() {
         "" | "always" => Ok(true),
@@ -60,7 +60,7 @@ pub(crate) fn reach(context: &Context, asking: &Asking<'_>, wait: &Wait) -> Resu
     Ok((client, progress))
 }
 
-/// Keeps the text so far, with its newline, then reports the reason.
+/// Shows what has arrived of the answer, with a newline, and returns the error.
 pub(crate) fn broken_off(answering: &mut Answering<'_>, error: Failure) -> Failure {
     let code = error.code();
     if code == exit::DONE || error.is::<OutputError>() {
@@ -85,7 +85,7 @@ pub(crate) fn constraint(options: &Options, stdin_is_free: bool) -> Result<Optio
     })
 }
 
-/// The check for an answer of `commit-msg`, which scripts use as it is. A constrained answer is not a message.
+/// The guard for an answer of `commit-msg`, which scripts use as it is. A constrained answer is not a message.
 pub(crate) fn guard(prompt: &str, request: &Generate, span: Span, options: &Options) -> Result<Option<Guard>> {
     let is_free = request.constraint.is_none() && request.tools.functions.is_empty() && !options.output.extract;
     if prompt != commit_message::PROMPT || !is_free {
@@ -96,7 +96,7 @@ pub(crate) fn guard(prompt: &str, request: &Generate, span: Span, options: &Opti
     Ok(Some(Guard::new(request, span, is_ours && options.system.is_none(), COMMENT)))
 }
 
-/// Tools from the command line; none without `--tools`.
+/// Tools from the command line; empty without `--tools`.
 pub(crate) fn tools(options: &Options) -> Result<Tools> {
     let ToolOptions { tools, tool_choice } = &options.tools;
     let read = tools.as_deref().map(|path| constraint::tools(path, tool_choice.as_deref())).transpose()?;
@@ -104,7 +104,7 @@ pub(crate) fn tools(options: &Options) -> Result<Tools> {
 }
 
 pub(crate) fn load_prompt(name: &str, options: &Options) -> Result<Prompt> {
-    // Without a home directory there are only built-in prompts.
+    // Without a home folder there are only built-in prompts.
     let prompt = prompts::load(name, prompts::folder().ok().as_deref())?;
     Ok(match &options.system {
         Some(system) => prompt.replace(system, &options.param)?,

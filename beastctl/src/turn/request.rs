@@ -31,7 +31,7 @@ pub(crate) fn generate(prompt: Prompt, material: Material, options: &Options) ->
     }
     request.max_thought = options.thinking.max_thought;
     if let Some(place) = truncate {
-        // Explicit truncation rules out map-reduce.
+        // Truncation on request rules out map-reduce.
         request.overflow = Overflow::Truncate { material, drop: Place::from(*place) };
     }
     (request, material)
@@ -39,7 +39,7 @@ pub(crate) fn generate(prompt: Prompt, material: Material, options: &Options) ->
 
 /// The request for a prompt with its variables filled in, and the span of the material in its last message. The
 /// instruction is the system turn and the material the user turn, so that the daemon can cache the prefix that all
-/// inputs share. A question follows its material, as people ask.
+/// inputs share. A question follows its material, as people would ask it.
 pub(crate) fn of_prompt(prompt: Prompt, material: Material) -> (Generate, Span) {
     let system = Message::new(Role::System, prompt.system);
     let (content, span) = user_turn(&prompt.instruction, material);
@@ -62,7 +62,7 @@ pub(crate) fn of_prompt(prompt: Prompt, material: Material) -> (Generate, Span) 
     (request, span)
 }
 
-/// The text of the turn, and the span of the material. Constant text comes first, so that it can be cached.
+/// The text of the user turn, and the span of the material in it. Constant text comes first, so that it can be cached.
 fn user_turn(instruction: &str, material: Material) -> (String, Span) {
     let Material { front, text, question, .. } = material;
     let front = if front.is_empty() { front } else { format!("{front}\n\n") };

@@ -197,7 +197,7 @@ fn a_question_that_is_too_long_without_its_material_is_refused() {
     );
 }
 
-/// Otherwise the answer would be cut where dividing the input would have helped.
+/// Otherwise the answer would be truncated although splitting the input would have left it enough tokens.
 #[test]
 fn what_may_be_divided_leaves_room_for_an_answer() {
     let material = Span { start: 0, end: 80 };

@@ -26,7 +26,7 @@ pub(super) struct Answering {
 }
 
 impl Admission {
-    /// The template's variables.
+    /// The template variables of a request, tools included.
     pub(super) fn setting(&self, request: &Generate) -> Result<Setting, WireError> {
         let mut setting = Setting::new(&request.template).map_err(|error| {
             invalid(format!(
@@ -56,7 +56,7 @@ impl Admission {
             return Ok(Answering::default());
         }
         let begun = request.messages.last().filter(|_| setting.continue_last);
-        // A grammar or schema from the client leaves no room for thoughts.
+        // A client's own grammar or schema must match from the first token, so the model cannot think first.
         let is_thinking = request.constraint.is_none() && template.opens_thought(setting, begun);
         let mut markers = dialect.thoughts.map(Thoughts::controls).unwrap_or_default();
         let mut constraint = None;
@@ -96,7 +96,6 @@ impl Admission {
         })
     }
 
-    /// The control token with this text, if there is one.
     fn control(&self, text: &str) -> Option<Token> {
         let &[token] = &self.vocab.tokenize(text, false, true)[..] else { return None };
         let mut bytes = Vec::new();
@@ -121,7 +120,7 @@ fn described(function: &Function) -> Value {
     json!({ "type": "function", "function": entry })
 }
 
-/// Validates what needs no model.
+/// Validates the tools as far as no model is needed.
 pub(super) fn check(tools: &Tools) -> Result<(), WireError> {
     let functions = &tools.functions;
     if functions.len() > MAX_FUNCTIONS {

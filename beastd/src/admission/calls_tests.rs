@@ -39,7 +39,7 @@ fn templates() -> Vec<String> {
     markers.iter().map(write).collect()
 }
 
-/// Writes tools.
+/// Generates random tools.
 struct Author(Dice);
 
 impl Author {
@@ -97,7 +97,7 @@ fn satisfies(value: &Value, schema: &Value) -> bool {
             value.as_str().is_some_and(|text| text.chars().count() as u64 <= longest)
         }
         Some("integer" | "number") => {
-            // As JSON Schema says it: `-0` is an integer.
+            // JSON Schema counts `-0` as an integer.
             let is_whole = kind == "number" || value.as_f64().is_some_and(|n| n.fract() == 0.0);
             let (least, most) = (schema["minimum"].as_f64(), schema["maximum"].as_f64());
             value.as_f64().is_some_and(|n| is_whole && least.is_none_or(|m| n >= m) && most.is_none_or(|m| n <= m))
@@ -132,7 +132,7 @@ fn load_model(path: PathBuf) -> Arc<LoadedModel> {
     Arc::new(load(&options, |_| true).expect("a sound model"))
 }
 
-/// What the model answers, as the stream would show it; and whether it came to an end.
+/// The model's answer as the stream would show it, and whether the model ended it.
 fn generate(engine: &mut LlamaEngine<'_>, vocab: &dyn Vocab, seq: SeqId, admitted: Admitted) -> (String, bool) {
     let (slot, mut pos) = (SlotId(0), 0);
     engine.edit(&[KvEdit::Clear(slot)]).expect("an edit");
@@ -179,7 +179,7 @@ fn calls(mut parser: AnswerParser, answer: &str) -> Vec<(String, String)> {
     calls
 }
 
-/// What became of the cases of one thread.
+/// Counts of one thread's cases.
 #[derive(Default)]
 struct Tally {
     n_cases: u64,
@@ -187,7 +187,7 @@ struct Tally {
     n_calls: u64,
 }
 
-/// One engine, and every format's admission.
+/// An engine, and an [`Admission`] for each format.
 struct Bench<'model> {
     vocab: Arc<dyn Vocab>,
     engine: LlamaEngine<'model>,
@@ -243,7 +243,7 @@ impl<'model> Bench<'model> {
     }
 }
 
-/// As many random cases as `BEAST_TOOL_CASES` says, from the one that `BEAST_TOOL_FIRST` says, on all cores.
+/// Runs `BEAST_TOOL_CASES` random cases, starting with case `BEAST_TOOL_FIRST`, on all cores.
 fn try_tools_on(path: PathBuf) {
     try_some_tools_on(path, 21);
 }
@@ -300,7 +300,7 @@ fn whatever_the_tools_markers_that_are_control_tokens_make_sound_calls() {
     try_tools_on_variant(cub(), |model| model.with_control_tokens(&markers));
 }
 
-/// What a file becomes before it is tried.
+/// Runs the cases on a modified copy of the model file.
 fn try_tools_on_variant(path: PathBuf, change: impl FnOnce(Gguf) -> Gguf) {
     let bytes = std::fs::read(path).expect("it was found");
     let folder = tempfile::tempdir().expect("a folder");
@@ -312,12 +312,12 @@ fn try_tools_on_variant(path: PathBuf, change: impl FnOnce(Gguf) -> Gguf) {
 #[test]
 fn whatever_the_tools_a_foreign_model_makes_sound_calls() {
     if let Some(path) = beast_tests::foreign_model() {
-        // One of each format: its layers take their time.
+        // One case per format: this model is slow.
         try_some_tools_on(path, 7);
     }
 }
 
-/// Grammars meet another vocabulary here, not another wisdom: two layers say what nobody would, fifteen times as fast.
+/// The test needs the foreign vocabulary, not a capable model: with two layers it runs fifteen times as fast.
 #[test]
 fn whatever_the_tools_a_foreign_vocabulary_makes_sound_calls() {
     if let Some(path) = beast_tests::foreign_model() {

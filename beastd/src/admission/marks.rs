@@ -13,7 +13,7 @@ use crate::tools::{MARK_EDGE, is_mark_of_thoughts, to_json};
 /// Encloses a mark's number; replaced itself where a user's text contains it.
 const EDGE: char = MARK_EDGE;
 
-/// What to look for in a user's text.
+/// Finds control tokens in a user's text.
 pub(super) struct Specials(Option<AhoCorasick>);
 
 impl Specials {
@@ -42,14 +42,14 @@ pub(super) struct Marked {
 }
 
 impl Marked {
-    /// Appends an open place to the last message, for text that varies while everything around it stays the same.
+    /// Appends a placeholder to the last message, for text that varies while everything around it stays the same.
     pub(super) fn open(&mut self) {
         if let Some(last) = self.messages.last_mut() {
             last.content += &open_place();
         }
     }
 
-    /// Tokens of the rendered text before and after the open place. `None` unless it occurs exactly once.
+    /// Tokens of the rendered text before and after the placeholder. `None` unless it occurs exactly once.
     pub(super) fn around(&self, text: &str, vocab: &dyn Vocab, adds_bos: bool) -> Option<(Vec<Token>, Vec<Token>)> {
         let place = open_place();
         let (head, foot) = text.split_once(&place).filter(|(_, foot)| !foot.contains(&place))?;
@@ -71,7 +71,7 @@ impl Marked {
     }
 }
 
-/// No number, so no mark.
+/// The edges enclose no number, so this is not a mark.
 fn open_place() -> String {
     format!("{EDGE}open{EDGE}")
 }
@@ -103,7 +103,7 @@ impl Marks<'_> {
         message
     }
 
-    /// A text with marks. The model's own text may contain its thoughts, which templates look for.
+    /// Marks a text. The model's own text may contain its thoughts, whose tags templates look for.
     fn text(&mut self, text: &str, is_own: bool) -> String {
         let Some(specials) = &self.specials.0 else { return text.to_owned() };
         let mut out = String::new();

@@ -31,7 +31,7 @@ const MAX_STOPS: usize = 256;
 /// Bytes per stop string.
 const MAX_STOP_LEN: usize = 4096;
 
-/// Checks and limits for one model.
+/// Validates requests for one model and turns them into tokens.
 pub struct Admission {
     vocab: Arc<dyn Vocab>,
     /// `None` for a model without a template; its prompts are plain text.
@@ -49,7 +49,6 @@ pub struct Admission {
 }
 
 impl Admission {
-    /// Admission for one model.
     pub fn new(
         vocab: Arc<dyn Vocab>,
         template: Option<ChatTemplate>,
@@ -63,12 +62,10 @@ impl Admission {
         Self { vocab, template, defaults, n_ctx, max_tokens, specials, bos, longest_token }
     }
 
-    /// Context of one request in tokens.
     pub fn n_ctx(&self) -> usize {
         self.n_ctx
     }
 
-    /// The model's vocabulary.
     pub fn vocab(&self) -> &dyn Vocab {
         &*self.vocab
     }
@@ -83,7 +80,7 @@ impl Admission {
         check_request(request)?;
         self.check_resume(request)?;
         let mut sampling = self.defaults.settle(&request.sampling, self.vocab.n_tokens())?;
-        // More than any request's tokens; the engine has memory for this many.
+        // No request has more tokens than the context, and the engine allocates memory for `last_n`.
         sampling.penalties.last_n = sampling.penalties.last_n.min(u32::try_from(self.n_ctx).unwrap_or(u32::MAX));
         let setting = self.setting(request)?;
         let Answering { constraint: of_tools, parser, shown } = self.answering(request, &setting)?;
@@ -151,7 +148,8 @@ impl Admission {
         Ok(())
     }
 
-    /// The partial answer from another daemon. Token ids mean nothing to a different model; then its text counts.
+    /// The tokens of a partial answer from another daemon. A different model numbers tokens differently; then the
+    /// text is tokenized again.
     fn resumed(&self, request: &Generate, shown: &[(Token, String)]) -> Resumed {
         let Some(resume) = &request.resume else { return Resumed::default() };
         let n_shown = resume.text.len();
@@ -167,7 +165,7 @@ impl Admission {
         // A character cut in two was sent as U+FFFD.
         match tokens.iter().all(is_known) && String::from_utf8_lossy(&bytes).starts_with(&resume.text) {
             true => Resumed { tokens, n_shown },
-            // Where markers are shown, their text stands for them.
+            // Shown markers are replaced by their text.
             false => Resumed { tokens: self.vocab.tokenize(&resume.text, false, !shown.is_empty()), n_shown },
         }
     }
@@ -203,7 +201,7 @@ impl Admission {
     /// Lengths of prompt prefixes that other requests are likely to share: the system turn, and for a long prompt all
     /// but the last token, which must be computed to continue from.
     fn shared(&self, messages: &[Message], setting: &Setting, prompt: &[Token]) -> Vec<usize> {
-        // Stopping before the last token costs an extra step, 1 % of the prefill of such a prompt.
+        // Stopping before the last token costs an extra step, 1 % of the prefill of a prompt this long.
         const WORTH_A_STEP: usize = 256;
         let mut lengths = Vec::new();
         if prompt.len() >= WORTH_A_STEP {
@@ -211,12 +209,12 @@ impl Admission {
         }
         let next = match messages {
             [system, next, ..] if system.role == Role::System => Some(next),
-            // Tools are instructions as well.
+            // Tools count as instructions too.
             [first, ..] if !setting.tools.is_empty() => Some(first),
             _ => None,
         };
         if let Some(next) = next.filter(|_| self.template.is_some()) {
-            // Finds what stays the same when the user's text changes, whatever the template looks like.
+            // Rendering twice with different user text shows what stays the same, whatever the template looks like.
             let content = if next.content.starts_with('x') { "y" } else { "x" };
             let other: Vec<Message> = match messages {
                 [system, ..] if system.role == Role::System => vec![system.clone(), Message::new(next.role, content)],
@@ -236,8 +234,8 @@ impl Admission {
     }
 }
 
-/// A seed asks for a reproducible answer. The engine's rounding depends on the number of tokens in a step, and drafts
-/// would make that a matter of timing.
+/// The kinds of drafts that a request allows. A seed asks for a reproducible answer, but the engine's rounding
+/// depends on the number of tokens in a step, and drafts would make that number depend on timing.
 fn wish(request: &Generate) -> Wish {
     match request.speculation {
         Speculation::Auto if request.sampling.seed.is_some() => Wish::OFF,
@@ -261,7 +259,7 @@ fn check_request(request: &Generate) -> Result<(), WireError> {
     if request.stop.iter().any(String::is_empty) {
         return Err(invalid("a stop string is empty; try: leave it out"));
     }
-    // Each is searched for after every token.
+    // The stream searches for each stop string after every token.
     if request.stop.len() > MAX_STOPS {
         return Err(invalid(format!(
             "too many stop strings: {} (at most {MAX_STOPS}); try: send fewer",

@@ -43,7 +43,7 @@ impl Admission {
         };
         let n_max = self.n_ctx - n_answer;
         let n_bytes: usize = request.messages.iter().map(|message| message.content.len()).sum();
-        // Input that cannot fit is measured by its beginning.
+        // Input that cannot fit is measured by its beginning only.
         let is_hopeless = (n_bytes / self.longest_token > self.n_ctx && n_bytes > MAX_EXACT)
             // Every template writes at least one token per message.
             || request.messages.len() > self.n_ctx;
@@ -117,7 +117,7 @@ impl Admission {
         };
         let gone = splitter::shorten(text, &*self.vocab, n_keep, ends);
         let n_gone = splitter::estimate(&text[gone.clone()], &*self.vocab);
-        // Tell the model as well, or it reads both ends as adjacent.
+        // The model must know as well, or it would read both ends as adjacent.
         let mark = format!("\n[… {n_gone} tokens left out …]\n");
         ([&text[..gone.start], mark.as_str(), &text[gone.end..]].concat(), n_gone)
     }
@@ -139,7 +139,7 @@ impl Admission {
     }
 }
 
-/// Tells the user what was dropped.
+/// The notice that tells the user what was dropped.
 pub(super) fn dropped(place: Place, n_gone: usize, n_prompt: &str) -> Notice {
     let place = match place {
         Place::Head => "beginning",

@@ -1,4 +1,4 @@
-//! Raw prompts: text or tokens that the model continues as they are. Knows no template.
+//! Raw prompts: text or tokens that the model continues without a chat template. Knows no template.
 
 use beast_protocol::{ErrorCode, Generate, Overflow, RawPrompt, WireError};
 
@@ -8,7 +8,7 @@ use crate::batch::Token;
 use crate::splitter;
 
 impl Admission {
-    /// The tokens of a raw prompt, if they fit.
+    /// The tokens of a raw prompt.
     pub(super) fn raw(&self, request: &Generate, raw: &RawPrompt) -> Result<Vec<Token>, WireError> {
         if !request.messages.is_empty() {
             return Err(invalid("the request has a raw prompt and messages; try: send one of them"));

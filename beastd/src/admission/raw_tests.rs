@@ -101,7 +101,7 @@ fn logprobs_are_bounded() {
     check_refused(&with(Some(101)), ErrorCode::Invalid, expect!["logprobs is 101; it must be at most 100"]);
 }
 
-/// The engine holds as many tokens as the penalties look at.
+/// The engine allocates memory for every token that the penalties look back at.
 #[test]
 fn penalties_look_no_further_back_than_the_context() {
     let sampling = Sampling { repeat_last_n: Some(u32::MAX), ..Sampling::default() };

@@ -1,4 +1,4 @@
-//! Renders a conversation as the prompt that the model would get, for display or counting. Answers nothing.
+//! Renders a conversation as the prompt that the model would get, for display or counting. Generates nothing.
 
 use beast_protocol::{Generate, Message, WireError};
 
@@ -19,7 +19,7 @@ impl Admission {
         }
     }
 
-    /// Its length in tokens, whether or not it fits.
+    /// Length of that prompt in tokens, whether or not it fits.
     ///
     /// # Errors
     /// See [`Admission::rendered`].

@@ -1,4 +1,4 @@
-//! Prompts that are only scored: they share all but their ends, and nothing is generated. Knows no questions.
+//! Prompts that are scored without generating anything: they differ only in their endings. Knows no questions.
 
 use beast_protocol::{ErrorCode, Message, Notice, Place, Role, WireError};
 
@@ -9,12 +9,12 @@ use crate::batch::Token;
 use crate::splitter;
 use crate::template::{self, Setting};
 
-/// Prompts with a common beginning.
+/// Prompts with a common prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scoring {
     /// The text at the beginning of the user's turn; may be long.
     pub text: String,
-    /// Separates the text from what follows.
+    /// Separates the text from the tails.
     pub gap: &'static str,
     /// The part of the text to drop if it does not fit; `None` refuses it.
     pub drop: Option<Place>,
@@ -22,22 +22,22 @@ pub struct Scoring {
     pub tails: Vec<(String, Vec<Token>)>,
 }
 
-/// How each answer begins. Small models otherwise begin a sentence: of SmolLM2-135M's probability, the offered words
-/// got 0.88 with this and 0.29 without.
+/// How each answer begins. Without it, small models begin a sentence: SmolLM2-135M gave the offered words a
+/// probability of 0.88 with this and 0.29 without.
 const BEGUN: &str = "Answer:";
 
-/// Tokens around the ends of the prompts.
+/// Tokens before and after the varying endings of the prompts.
 struct Around {
     head: Vec<Token>,
     foot: Vec<Token>,
 }
 
 impl Admission {
-    /// Tokenizes each prompt, in order; the notices say what was dropped. Takes time in proportion to the text: not for
-    /// the sockets' thread.
+    /// Tokenizes all prompts, in order; the notices say what was dropped. Takes time proportional to the text, so not
+    /// on the sockets' thread.
     ///
     /// # Errors
-    /// [`ErrorCode::TooLong`] with both sizes; [`ErrorCode::Invalid`] when the template refuses the conversation.
+    /// [`ErrorCode::TooLong`] with both sizes; [`ErrorCode::Invalid`] when the template rejects the conversation.
     pub fn admit_scored(&self, scoring: &Scoring) -> Result<(Vec<ScoredPrompt>, Vec<Notice>), WireError> {
         let tails: Vec<_> = scoring.tails.iter().map(|(tail, _)| self.vocab.tokenize(tail, false, false)).collect();
         let n_tail = tails.iter().map(Vec::len).max().unwrap_or(0);
@@ -96,14 +96,14 @@ impl Admission {
         Err(sized(self.too_long(&n_prompt)))
     }
 
-    /// The tokens around the prompts' ends, with this text instead of theirs.
+    /// The tokens around the endings, with `text` as the shared text.
     fn around(&self, scoring: &Scoring, text: &str) -> Result<Around, WireError> {
         let messages = [Message::new(Role::User, [text, scoring.gap].concat())];
         let Some(template) = &self.template else {
             let head = self.vocab.tokenize(&template::plain(&messages), true, false);
             return Ok(Around { head, foot: self.vocab.tokenize(&format!("\n{BEGUN}"), false, false) });
         };
-        // The answer must come at once.
+        // Scoring reads only the first token of the answer, so no thoughts may precede it.
         let setting = Setting { thinking: Some(false), ..Setting::default() };
         let mut marked = self.specials.mark(&messages, &setting);
         marked.open();

@@ -44,7 +44,7 @@ fn it_is_kept_beside_the_model_and_used_only_where_it_was_measured() {
 fn the_variant_that_answers_a_typical_request_first_is_chosen() {
     let variant = |repack, prefill_tps, decode_tps| Variant { repack, n_threads: 2, prefill_tps, decode_tps };
     let chosen = |variants: &[Variant]| best_variant(variants).expect("there are some").repack;
-    // As seen on two cores of an x86 server.
+    // Measured on two cores of an x86 server.
     assert!(!chosen(&[variant(false, 98.0, 18.0), variant(true, 60.0, 22.0)]));
     assert!(chosen(&[variant(false, 98.0, 10.0), variant(true, 90.0, 22.0)]));
     assert_eq!(best_variant(&[]), None);
@@ -54,7 +54,7 @@ fn costs(list: &[(usize, f64)]) -> Vec<Cost> {
     list.iter().map(|&(n_tokens, ms)| Cost { n_tokens, ms }).collect()
 }
 
-/// The chunk beside others, and alone.
+/// The chosen chunk sizes: while others decode, and for a lone prompt.
 fn chunks(list: &[(usize, f64)]) -> (usize, usize) {
     let best = |longest_ms| best_chunk(&costs(list), longest_ms).expect("there are some");
     (best(LONGEST_CHUNK_MS), best(LONGEST_LONE_CHUNK_MS))
@@ -77,13 +77,13 @@ fn the_smallest_chunk_that_is_nearly_the_quickest_is_chosen_if_it_is_short() {
     assert_eq!(best_chunk(&[], LONGEST_CHUNK_MS), None);
 }
 
-/// Two measurements of one machine, which others used a little meanwhile.
+/// Two measurements of the same machine, with slight CPU contention.
 #[test]
 fn a_few_percent_do_not_tip_the_choice() {
     for ms_of_128 in [1504.0, 1552.0] {
         let seen = [(16, 289.0), (32, 476.0), (64, 801.0), (128, ms_of_128), (256, 2639.0), (512, 5421.0)];
         assert_eq!(chunks(&seen), (128, 256));
-        // Each of the times a little off.
+        // Changes each time by 5 % in turn.
         for (nth, percent) in (0..seen.len()).flat_map(|nth| [(nth, 0.95), (nth, 1.05)]) {
             let mut seen = seen;
             seen[nth].1 *= percent;

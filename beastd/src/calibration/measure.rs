@@ -17,7 +17,7 @@ use crate::governor;
 
 /// Repetitions per time; the median counts.
 const N_REPEATS: usize = 3;
-/// Prompt tokens to compare variants with; decoding gets a tenth of that.
+/// Prompt tokens for comparing variants; decoding measures a tenth as many.
 const N_PROMPT: usize = 256;
 const N_ANSWER: usize = 24;
 /// Largest prefill chunk to try.
@@ -31,11 +31,9 @@ const MAX_SEQS: usize = 16;
 
 /// Progress of a calibration.
 pub struct Progress<'a> {
-    /// Measurements done.
     pub n_done: usize,
-    /// Measurements in all.
     pub n_total: usize,
-    /// The next one.
+    /// Describes the next measurement.
     pub what: &'a str,
 }
 
@@ -43,7 +41,7 @@ pub struct Progress<'a> {
 ///
 /// # Errors
 /// When the model cannot be loaded or run, when memory is short, or when other programs used the cores: wrong results
-/// would stay until the next calibration. `is_forced` accepts them.
+/// would stay until the next calibration. `is_forced` accepts results despite such contention.
 pub fn run(
     config: &Config,
     path: &Path,
@@ -102,7 +100,7 @@ pub fn run(
 /// The variants to try: weights as stored and repacked, with plausible numbers of threads.
 fn ways(config: &Config, machine: &Machine) -> Vec<(bool, usize)> {
     let n_cores = config.n_threads();
-    // A GPU with all layers does not care for either.
+    // With all layers on a GPU, neither repacking nor the number of threads matters.
     if machine.gpu.is_some() && config.n_gpu_layers < 0 {
         return vec![(false, 1)];
     }
@@ -125,19 +123,19 @@ fn describe(repack: bool, n_threads: usize) -> String {
     format!("{threads}, weights {}", if repack { "repacked" } else { "as stored" })
 }
 
-/// The one model that is in memory: two would not fit everywhere.
+/// Holds at most one loaded model: two would not fit into memory everywhere.
 struct Memory<'a> {
     config: &'a Config,
     path: &'a Path,
     device: Option<&'a Device>,
-    /// Whether its weights are rearranged, and the model.
+    /// Whether its weights are repacked, and the model.
     loaded: Option<(bool, LoadedModel)>,
 }
 
 impl Memory<'_> {
-    /// The model with its weights in this order; loads it unless it is there so.
+    /// The model with or without repacked weights; reuses the loaded one if it matches.
     fn model(&mut self, repack: bool) -> anyhow::Result<&LoadedModel> {
-        // The old one goes first.
+        // Unloads a model that does not match before loading the other.
         self.loaded = self.loaded.take().filter(|(is_repacked, _)| *is_repacked == repack);
         let (_, model) = match &mut self.loaded {
             Some(loaded) => loaded,
@@ -154,7 +152,7 @@ fn load(config: &Config, path: &Path, repack: bool, device: Option<&Device>) -> 
     Ok(engine::load(&options, |_| true)?)
 }
 
-/// A context to measure in.
+/// A context to measure with.
 struct Bench<'model> {
     engine: LlamaEngine<'model>,
     n_threads: usize,
@@ -226,7 +224,7 @@ impl<'model> Bench<'model> {
         for n_tokens in sizes.into_iter().filter(|n| *n <= n_max) {
             let mut times = Vec::new();
             for _ in 0..N_REPEATS {
-                // After a short prompt, as for any answer.
+                // Decoding always follows a prompt, here a short one.
                 let prompt = self.tokens(16);
                 self.step(vec![row(0, 0, prompt, 0, false)], true)?;
                 let tokens = self.tokens(n_tokens);
@@ -252,7 +250,7 @@ impl<'model> Bench<'model> {
         Ok(costs)
     }
 
-    /// Time of a step in milliseconds, in an empty context if asked for.
+    /// Time of a step in milliseconds; `is_fresh` clears the context first.
     fn step(&mut self, rows: Vec<Row>, is_fresh: bool) -> anyhow::Result<f64> {
         if is_fresh {
             let clear: Vec<_> = (0..MAX_SEQS).map(|slot| KvEdit::Clear(SlotId(slot as u32))).collect();
@@ -264,8 +262,8 @@ impl<'model> Bench<'model> {
         Ok(began.elapsed().as_secs_f64() * 1000.0)
     }
 
-    /// Arbitrary tokens, since the time does not depend on them. Skips the first few ids, which are control tokens in
-    /// most vocabularies.
+    /// Arbitrary tokens: the time does not depend on them. Skips the first few ids, which are control tokens in most
+    /// vocabularies.
     fn tokens(&mut self, n: usize) -> Vec<Token> {
         let mut next = || {
             // Marsaglia 2003, <https://doi.org/10.18637/jss.v008.i14>: xorshift32.

@@ -25,29 +25,27 @@ const MAX_BYTES: u64 = 1 << 20;
 const TYPICAL: (f64, f64) = (1000.0, 150.0);
 /// Limit for the time of a prefill chunk in milliseconds, since a cancel or a new request waits that long.
 const LONGEST_CHUNK_MS: f64 = 1600.0;
-/// The same for a lone prompt: its chunk is interrupted for a new request, and its work is lost. If the engine cannot
-/// interrupt it, the new request waits.
+/// The same limit for a lone prompt. A new request interrupts its chunk, whose work is then lost; if the engine
+/// cannot interrupt it, the new request waits.
 const LONGEST_LONE_CHUNK_MS: f64 = 3200.0;
 /// The smallest chunk that reaches this share of the best speed is large enough.
 const NEARLY_BEST: f64 = 0.97;
-/// The limit for both on a GPU: chunks there are fast enough for it, and cannot be interrupted.
+/// Both limits on a GPU, where chunks are fast enough for this and cannot be interrupted.
 const LONGEST_GPU_CHUNK_MS: f64 = 50.0;
 /// Decoding fewer sequences at once must raise total throughput by this factor to be worth taking turns.
 const WORTH_TAKING_TURNS: f64 = 1.1;
 
-/// The results.
+/// The contents of a calibration file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
-    /// [`VERSION`] at the time of writing.
+    /// [`VERSION`] when the file was written.
     pub version: u32,
     /// UTC, RFC 3339.
     pub measured_at: String,
-    /// The engine and its build.
+    /// Name and build of the engine.
     pub engine: String,
     pub machine: Machine,
-    /// The model.
     pub model: Model,
-    /// The resulting settings.
     pub chosen: Chosen,
     /// All variants tried.
     pub variants: Vec<Variant>,
@@ -59,14 +57,13 @@ pub struct Calibration {
     pub decode: Vec<SeqCost>,
 }
 
-/// A machine, as far as it matters for speed.
+/// The parts of a machine that determine its speed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
-    /// Name of the CPU.
     pub cpu: String,
     /// Cores that this process may use.
     pub n_cores: usize,
-    /// What the driver calls the GPU, if one computes.
+    /// The driver's name for the GPU, if one is used.
     #[serde(default)]
     pub gpu: Option<String>,
 }
@@ -88,11 +85,11 @@ pub struct Chosen {
     pub n_threads: usize,
     /// Whether to repack weights for the CPU.
     pub repack: bool,
-    /// Prompt tokens of one step.
+    /// Prompt tokens per step while other sequences decode.
     pub prefill_chunk: usize,
-    /// The same for a lone prompt.
+    /// Prompt tokens per step for a lone prompt.
     pub lone_chunk: usize,
-    /// Sequences that decode in one step.
+    /// Sequences to decode in one step.
     pub decode_width: usize,
 }
 
@@ -103,9 +100,7 @@ pub struct Variant {
     pub repack: bool,
     /// Threads that compute.
     pub n_threads: usize,
-    /// Prefill.
     pub prefill_tps: f64,
-    /// Decode.
     pub decode_tps: f64,
 }
 
@@ -114,7 +109,6 @@ pub struct Variant {
 pub struct Cost {
     /// Tokens of the step.
     pub n_tokens: usize,
-    /// Milliseconds.
     pub ms: f64,
 }
 
@@ -123,18 +117,16 @@ pub struct Cost {
 pub struct SeqCost {
     /// Sequences, one token each.
     pub n_seqs: usize,
-    /// Milliseconds.
     pub ms: f64,
 }
 
 /// The calibration of a model, if any.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Found {
-    /// A valid calibration.
     Fitting(Box<Calibration>),
-    /// A calibration for something else: what differs.
+    /// A calibration for another model, machine or engine: says what differs.
     Foreign(String),
-    /// None.
+    /// There is no calibration file.
     Nothing,
 }
 
@@ -144,7 +136,8 @@ impl Calibration {
         best_width(&self.decode, n_slots)
     }
 
-    /// Chooses the chunk sizes from the measurements: another version may have chosen those in the file by other rules.
+    /// Recomputes the chunk sizes from the measurements, because the version that wrote the file may have chosen them
+    /// by other rules.
     fn choose_chunks(&mut self) {
         let Chosen { prefill_chunk, lone_chunk, .. } = &mut self.chosen;
         let (longest, longest_lone) = longest(&self.machine);
@@ -158,7 +151,8 @@ impl Calibration {
     }
 }
 
-/// Looks beside the model, then in the cache, where it is saved when the model's folder is not writable.
+/// Reads the calibration beside the model, or else in the cache, where it is saved when the model's folder is not
+/// writable.
 pub fn find(model: &Path, fingerprint: &[u8; 32], engine: &str, gpu: Option<&Device>) -> Found {
     let places = places(model, &fingerprint::hex(fingerprint));
     let Some((path, text)) =
@@ -210,7 +204,7 @@ fn places(model: &Path, fingerprint: &str) -> Vec<PathBuf> {
     places_named(model, ".calibration.json", &cached)
 }
 
-/// Where `what` is saved for a model: beside it, or in the cache.
+/// Paths for `what` (the kind of file) of a model: beside it, then in the cache.
 fn places_of(model: &Path, fingerprint: &str, what: &str) -> Vec<PathBuf> {
     places_named(model, &format!(".{what}"), &format!("{fingerprint}.{what}"))
 }
@@ -230,14 +224,14 @@ pub fn machine(gpu: Option<&Device>) -> Machine {
     Machine { cpu, n_cores, gpu: gpu.map(|device| device.description.clone()) }
 }
 
-/// Linux has a file for it; elsewhere the architecture has to do.
+/// Linux lists the CPU's name in /proc/cpuinfo; elsewhere the architecture must do.
 fn cpu_name() -> Option<String> {
     let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
     let line = text.lines().find(|line| line.starts_with("model name"))?;
     line.split_once(':').map(|(_, name)| name.trim().to_owned())
 }
 
-/// Limits for the time of a prefill chunk, beside others and alone.
+/// Limits for the time of a prefill chunk in milliseconds: while others decode, and for a lone prompt.
 fn longest(machine: &Machine) -> (f64, f64) {
     match machine.gpu {
         Some(_) => (LONGEST_GPU_CHUNK_MS, LONGEST_GPU_CHUNK_MS),
@@ -252,7 +246,7 @@ fn best_variant(variants: &[Variant]) -> Option<Variant> {
     variants.iter().copied().min_by(|a, b| seconds(a).total_cmp(&seconds(b)))
 }
 
-/// The smallest chunk nearly as fast as the best of those that are short enough.
+/// The smallest chunk that is nearly as fast as the fastest one within the time limit.
 fn best_chunk(prefill: &[Cost], longest_ms: f64) -> Option<usize> {
     let prefill = smoothed(prefill);
     let speed = |cost: &Cost| cost.n_tokens as f64 / cost.ms;
@@ -262,9 +256,9 @@ fn best_chunk(prefill: &[Cost], longest_ms: f64) -> Option<usize> {
     chosen.copied().or(prefill.first()).map(|cost| cost.n_tokens)
 }
 
-/// Models the time of a chunk as a fixed part plus a part per token: reading the weights, and multiplying with them.
-/// Fitted by least squares of the relative errors, because a single time a few percent off would tip the choice, which
-/// happens on a shared machine.
+/// Models the time of a chunk as a fixed part (reading the weights) plus a part per token (multiplying with them).
+/// Fitted by least squares of the relative errors: on a shared machine single times are a few percent off, and one of
+/// them would otherwise tip the choice.
 fn smoothed(prefill: &[Cost]) -> Vec<Cost> {
     let [mut w, mut n, mut ms, mut nn, mut nms] = [0.0; 5];
     for cost in prefill {

@@ -13,10 +13,9 @@ use crate::fingerprint;
 
 /// Raised when the prompts of decisions change, which makes earlier fits meaningless.
 const VERSION: u32 = 1;
-/// Valid temperatures; a fit outside has learned nothing.
+/// Valid temperatures; a fit outside this range has failed.
 pub const RANGE: std::ops::RangeInclusive<f32> = 0.01..=100.0;
 
-/// The contents of the file.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 struct Kept {
     version: u32,
@@ -43,7 +42,7 @@ pub struct Temperatures {
 }
 
 impl Temperatures {
-    /// Reads those of a model; none if there is no file, or it belongs to another model or version.
+    /// Reads the temperatures of a model; empty if there is no file, or it belongs to another model or version.
     pub fn find(model: &Path, fingerprint: &[u8; 32]) -> Self {
         let fingerprint = fingerprint::hex(fingerprint);
         let read = |path: &PathBuf| file::read_text(path, MAX_BYTES).ok();
@@ -54,17 +53,17 @@ impl Temperatures {
         Self { model: model.to_owned(), fingerprint, kept }
     }
 
-    /// The temperature for this kind; 1 if none was fitted.
+    /// The temperature for this kind of question; 1 if none was fitted.
     pub fn of(&self, kind: QuestionKind) -> f32 {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let fitted = kept.temperatures.iter().find(|fitted| fitted.kind == kind).map(|fitted| fitted.temperature);
         fitted.filter(|temperature| RANGE.contains(temperature)).unwrap_or(1.0)
     }
 
-    /// Saves these beside the model, or else in the cache, and uses them from now on; returns the path.
+    /// Saves these temperatures beside the model, or else in the cache, and uses them from now on; returns the path.
     ///
     /// # Errors
-    /// When neither can be written.
+    /// When neither is writable.
     pub fn keep(&self, fitted: &KeepTemperatures) -> io::Result<PathBuf> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let mut next = Kept {

@@ -7,12 +7,10 @@ use std::path::PathBuf;
 
 use beast_launchd::paths::PathError;
 
-/// The source of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// Default.
     Default,
-    /// The profile with this name.
+    /// The profile of this name.
     Profile(String),
     /// This file.
     File(PathBuf),
@@ -50,7 +48,6 @@ pub enum ConfigError {
     /// There is no such setting.
     #[error("unknown setting '{key}' ({source_of_key}); try: {}", instead(nearest.as_deref()))]
     UnknownKey {
-        /// The name as written.
         key: String,
         source_of_key: Source,
         /// The nearest known name, if one is close.
@@ -59,7 +56,6 @@ pub enum ConfigError {
     /// The value is invalid.
     #[error("{key} = {value} ({source_of_key}): {reason}")]
     Invalid {
-        /// The setting.
         key: String,
         /// The value as written.
         value: String,
@@ -70,12 +66,11 @@ pub enum ConfigError {
     /// The settings contradict each other.
     #[error("cannot use the settings: {0}")]
     Unusable(String),
-    /// There is no home directory.
     #[error(transparent)]
     Paths(#[from] PathError),
 }
 
-/// What to do about a setting that there is not.
+/// The advice for an unknown setting.
 fn instead(nearest: Option<&str>) -> String {
     match nearest {
         Some(name) => format!("use '{name}'"),

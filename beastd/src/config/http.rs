@@ -1,6 +1,6 @@
 //! The `[http]` table: strings in, validated addresses, names and keys out.
 //!
-//! May know: addresses, and the key file. Never knows: HTTP, who connects, what a key opens.
+//! May know: addresses, and the key file. Never knows: HTTP, clients, what a key gives access to.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -21,7 +21,7 @@ const SECRETS: [&str; 1] = ["http.api_key"];
 /// The HTTP endpoint; off by default.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Http {
-    /// Addresses of the endpoint.
+    /// TCP addresses of the endpoint.
     pub listen: Vec<SocketAddr>,
     /// The endpoint's Unix socket, an absolute path.
     pub socket: Option<PathBuf>,
@@ -95,7 +95,7 @@ impl Http {
         self.listen.iter().copied().chain(self.ollama)
     }
 
-    /// Replaces the keys. The listeners stay, so an address that requires a key keeps requiring one.
+    /// Replaces the keys on reload. The listeners stay, so an address that requires a key keeps requiring one.
     pub(super) fn take_keys_of(&mut self, fresh: &Http) {
         let stays_locked = fresh.api_keys.is_empty() && self.addresses().any(|address| !is_loopback(address));
         if !stays_locked {
@@ -109,7 +109,7 @@ pub(super) fn shown(key: &str, value: &Value) -> String {
     masked(key, value).to_string()
 }
 
-/// A value that may be shown.
+/// The value with keys hidden.
 pub(super) fn masked(key: &str, value: &Value) -> Value {
     let is_secret = SECRETS.contains(&key) && value.as_str() != Some("");
     if is_secret { Value::from(HIDDEN) } else { value.clone() }
@@ -169,7 +169,7 @@ fn list<T>(values: &Values, key: &str, parse: impl Fn(&str) -> Result<T, String>
 }
 
 fn address(key: &str, text: &str) -> Result<SocketAddr, String> {
-    // The one name that needs no lookup.
+    // The only host name that needs no lookup.
     let number = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
     number.as_deref().unwrap_or(text).parse().map_err(|_| {
         let what = format!("'{text}' is not an address with a port");
@@ -180,7 +180,7 @@ fn address(key: &str, text: &str) -> Result<SocketAddr, String> {
     })
 }
 
-/// Completes a half-written address, such as a port alone.
+/// Completes a partial address, such as a port alone.
 fn meant(key: &str, text: &str) -> Option<SocketAddr> {
     let text = text.trim_start_matches("http://").trim_end_matches('/');
     let default_port = if key == "http.ollama_listen" { 11434 } else { 8484 };
@@ -197,7 +197,7 @@ fn meant(key: &str, text: &str) -> Option<SocketAddr> {
     }
 }
 
-/// The value to suggest for one of the wrong type, if it is clear.
+/// The value to suggest in place of one of the wrong type, if that is obvious.
 pub(super) fn hint(key: &str, value: &Value) -> Option<String> {
     let written = match (key, value) {
         ("http.listen" | "http.ollama_listen", Value::Integer(port)) => meant(key, &port.to_string())?.to_string(),
@@ -252,7 +252,7 @@ fn host(text: &str) -> Result<String, String> {
 }
 
 fn origin(text: &str) -> Result<String, String> {
-    // Pages served by this machine, on any port.
+    // Matches pages served by this machine, on any port.
     if text.eq_ignore_ascii_case("localhost") {
         return Ok(text.to_ascii_lowercase());
     }

@@ -6,7 +6,7 @@ use expect_test::{Expect, expect};
 use super::super::{Config, Loaded, Overrides, load};
 use super::*;
 
-/// A folder, and overrides whose `[http]` table is `table`, where DIR stands for that folder.
+/// A temporary folder, and overrides with this `[http]` table, in which DIR stands for the folder.
 fn with_table(table: &str) -> (tempfile::TempDir, Overrides) {
     let folder = tempfile::tempdir().expect("a folder");
     let dir = folder.path().display().to_string();
@@ -32,7 +32,7 @@ fn check_error(table: &str, expected: Expect) {
     expected.assert_eq(&error.replace(&folder.path().display().to_string(), "DIR"));
 }
 
-/// What the refusal of a file of keys says after its name.
+/// Checks the refusal of a key file, after the file's name.
 fn check_key_file(text: &str, mode: u32, expected: Expect) {
     let (folder, overrides) = with_table("api_key_file = 'DIR/keys'");
     let file = folder.path().join("keys");

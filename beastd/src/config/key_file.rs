@@ -1,6 +1,6 @@
 //! The API key file: one key per line, private, small.
 //!
-//! May know: files and their modes. Never knows: the settings, or what a key opens.
+//! May know: files and their modes. Never knows: the settings, or what a key gives access to.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;

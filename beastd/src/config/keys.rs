@@ -10,19 +10,16 @@ use tracing_subscriber::EnvFilter;
 
 use super::Config;
 
-/// A setting.
 pub struct Key {
-    /// As in the file; in a table, `TABLE.KEY`.
+    /// The name as in the file; in a table, `TABLE.KEY`.
     pub name: &'static str,
-    /// Its type.
     pub kind: Kind,
-    /// Copies it between configurations if SIGHUP can apply it; otherwise it needs a restart.
+    /// Copies the setting between configurations if SIGHUP can apply it; `None` if it needs a restart.
     pub live: Option<fn(&mut Config, &Config)>,
-    /// Whether it affects measured speed. Sockets, logs and limits do not.
+    /// Whether it affects measured speed, unlike sockets, logs and limits.
     pub is_of_speed: bool,
 }
 
-/// The type of a setting.
 pub enum Kind {
     /// A file or folder, or one of these words.
     Path(&'static [&'static str]),
@@ -38,7 +35,7 @@ pub enum Kind {
     Filter,
     /// Strings that `http.rs` checks.
     Http(&'static str),
-    /// Any text; what it stands for shows only when it is used.
+    /// Any text; whether it is valid shows only when it is used.
     Text(&'static str),
 }
 
@@ -88,7 +85,6 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// The setting of this name.
 pub(super) fn find(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name)
 }

@@ -24,7 +24,7 @@ impl Loaded {
         })
     }
 
-    /// One object with an entry per setting: `value`, `layer` (default, profile, file, env or flag) and `source`, the
+    /// One object with an entry per setting: `value`, `layer` (default, profile, file, env or flag), `source`, the
     /// type in `takes`, whether it is `live`, and whether it is `of_speed`.
     pub fn json(&self) -> String {
         let entries = self.values.iter().filter_map(|(name, (value, source))| {

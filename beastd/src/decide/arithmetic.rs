@@ -3,7 +3,7 @@
 /// The least log-probability of an answer: keeps averages finite when a model rules an answer out.
 const FLOOR: f64 = -60.0;
 
-/// Log-probabilities of the answers, from those of the tokens that begin them; as if nothing else could follow.
+/// Log-probabilities of the answers, from those of the tokens that begin them; normalized over the offered answers.
 pub(super) fn answers(tokens: &[Vec<f32>]) -> Vec<f64> {
     let scores: Vec<f64> =
         tokens.iter().map(|tokens| log_sum(tokens.iter().map(|&logprob| f64::from(logprob)))).collect();
@@ -11,7 +11,8 @@ pub(super) fn answers(tokens: &[Vec<f32>]) -> Vec<f64> {
     normalized(&scores)
 }
 
-/// The mean log-probabilities of several phrasings. A label's or a place's bias reaches each answer once and cancels.
+/// The mean log-probabilities over several phrasings. Bias towards a label or a position affects each answer once and
+/// cancels.
 pub(super) fn average(phrasings: &[Vec<f64>]) -> Vec<f64> {
     let n_answers = phrasings.first().map_or(0, Vec::len);
     let mean = |answer: usize| phrasings.iter().map(|one| one[answer]).sum::<f64>() / phrasings.len() as f64;
@@ -30,7 +31,6 @@ fn normalized(scores: &[f64]) -> Vec<f64> {
     scores.iter().map(|score| score - sum).collect()
 }
 
-/// The logarithm of the sum of the exponentials.
 fn log_sum(scores: impl Iterator<Item = f64> + Clone) -> f64 {
     let max = scores.clone().fold(f64::NEG_INFINITY, f64::max);
     if max == f64::NEG_INFINITY { max } else { max + scores.map(|score| (score - max).exp()).sum::<f64>().ln() }

@@ -6,7 +6,8 @@ fn close(a: f64, b: f64) -> bool {
 
 #[test]
 fn tokens_of_an_answer_add_up_and_answers_share_what_they_have() {
-    // 0.2 and 0.1 begin the first, 0.1 the second; the rest of the vocabulary does not count.
+    // The first answer begins with tokens of 0.2 and 0.1, the second with one of 0.1; the rest of the vocabulary is
+    // ignored.
     let scores = answers(&[vec![0.2f32.ln(), 0.1f32.ln()], vec![0.1f32.ln()]]);
     assert!(close(scores[0].exp(), 0.75) && close(scores[1].exp(), 0.25), "{scores:?}");
 }
@@ -22,7 +23,7 @@ fn what_cannot_be_said_leaves_numbers() {
 
 #[test]
 fn a_bias_for_a_place_falls_out_of_rotations() {
-    // The model has an opinion of three answers, and likes whatever stands first.
+    // The model rates three answers, and has a bias for the position that an answer stands in.
     let (opinion, bias) = ([-0.5, -1.5, -2.5], [2.0, 0.3, -1.0]);
     let rotation = |shift: usize| {
         let scores: Vec<Vec<f32>> =

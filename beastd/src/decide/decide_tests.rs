@@ -159,7 +159,7 @@ async fn nothing_of_it_is_kept_when_the_future_is_dropped() {
     fixture.stop().await;
 }
 
-/// Lets a future begin.
+/// Polls a future once, which starts it.
 async fn futures_poll_once<F: Future + Unpin>(mut future: F) -> Option<F::Output> {
     std::future::poll_fn(|context| match std::pin::Pin::new(&mut future).poll(context) {
         std::task::Poll::Ready(output) => std::task::Poll::Ready(Some(output)),

@@ -1,9 +1,8 @@
 //! Answers questions with probabilities: each question becomes a few prompts that are scored and averaged. Nothing is
 //! generated.
 //!
-//! Sits between answering and admission, like [`crate::map_reduce`]. All prompts of a request begin with its text: the
-//! first is computed alone, the others continue from the prefix that it leaves in the cache. Dropping the future
-//! cancels them.
+//! Sits between answering and admission, like [`crate::map_reduce`]. All prompts of a request begin with its text:
+//! the first is computed alone, the others reuse its prefix from the cache. Dropping the future cancels them.
 
 mod arithmetic;
 mod phrasing;
@@ -31,9 +30,9 @@ use phrasing::{GAP, Phrasing, phrasings};
 
 /// Most questions per request.
 pub const MAX_QUESTIONS: usize = 64;
-/// Most bytes of a question and its options; generous.
+/// Most bytes of a question and its options.
 const MAX_QUESTION_LEN: usize = 64 * 1024;
-/// Pause before a retry when other requests fill the queue and none of ours is running.
+/// Pause before a retry when the queue is full and none of our prompts is running.
 const OVERLOADED_PAUSE: Duration = Duration::from_millis(100);
 
 /// What decisions need from the daemon.
@@ -42,13 +41,12 @@ pub struct Means {
     pub worker: WorkerHandle,
     /// Limits concurrent tokenizing.
     pub tokenizing: Arc<Semaphore>,
-    /// Concurrent sequences.
+    /// Number of slots.
     pub n_slots: usize,
-    /// Name of the model.
     pub model: String,
 }
 
-/// For each option, the tokens that begin it.
+/// For each option, the tokens that can begin it.
 type Beginnings = Vec<Vec<Token>>;
 
 /// One prompt of a question.
@@ -126,7 +124,7 @@ fn check(request: &Decide) -> Result<(), WireError> {
     Ok(())
 }
 
-/// What is wrong with a question, and what to do.
+/// Checks a question; the error says what is wrong and what to do.
 fn check_question(Question { text, kind, options }: &Question) -> Result<(), String> {
     if text.trim().is_empty() {
         return Err("is empty; try: write a question".into());
@@ -157,7 +155,7 @@ fn check_question(Question { text, kind, options }: &Question) -> Result<(), Str
     Ok(())
 }
 
-/// Off the sockets' thread: rendering and tokenizing take time.
+/// Renders and tokenizes on another thread, because both take time.
 async fn plan(means: &Means, request: Decide) -> Result<Plan, WireError> {
     let _permit = means.tokenizing.acquire().await.expect("it is never closed");
     let admission = Arc::clone(&means.admission);
@@ -203,10 +201,9 @@ fn told_apart(question: &Question, vocab: &dyn Vocab, nth: usize) -> Result<Vec<
     Ok(found)
 }
 
-/// The result of a prompt.
 #[derive(Debug, Default)]
 struct Scored {
-    /// In the order of the wanted tokens.
+    /// Log-probabilities of the wanted tokens, in their order.
     logprobs: Vec<(Token, f32)>,
     usage: Usage,
     queued_us: u64,
@@ -223,8 +220,8 @@ impl Scored {
     }
 }
 
-/// Scores all prompts: the first alone, for the prefix that all share, then the others, twice as many at a time as
-/// there are slots, so that the next ones wait when those end.
+/// Scores all prompts: the first alone, to cache the prefix that all share, then the others, twice as many at a time
+/// as there are slots, so that the next ones are queued when a slot becomes free.
 async fn score(
     means: &Means,
     prompts: &[ScoredPrompt],
@@ -248,7 +245,7 @@ async fn score(
         })?;
         match outcome {
             Ok(one) => scored[nth] = one,
-            // Other requests fill the queue: fewer at once, and retry.
+            // The queue is full: run fewer at once, and retry.
             Err(error) if error.code == ErrorCode::Overloaded && !is_first => {
                 waiting.push_front(nth);
                 n_at_once = running.len().max(1);
@@ -285,7 +282,7 @@ async fn score_one(
             }
             Event::Failed(error) => return Err(error),
             event => {
-                // Progress: a slow client may miss some.
+                // Progress only; a slow client may miss some.
                 let _ = hears.as_ref().map(|hears| hears.try_send(event));
             }
         }

@@ -4,7 +4,6 @@ use beast_protocol::{AnswerOption, MAX_OPTIONS, Question, QuestionKind};
 
 /// Separates the text from a question. No instruction precedes the text: small models answer better without one.
 pub(super) const GAP: &str = "\n\n";
-/// Most orders of the same options.
 const MAX_ORDERS: usize = 5;
 
 const LABELS: [&str; MAX_OPTIONS] = [
@@ -15,9 +14,9 @@ const LABELS: [&str; MAX_OPTIONS] = [
 /// One phrasing of a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Phrasing {
-    /// Follows the text, up to the end of the turn.
+    /// The prompt after the text, up to the end of the turn.
     pub(super) tail: String,
-    /// For each option, in the question's order, how an answer that means it may begin.
+    /// For each option, in the question's order, how an answer that chooses it may begin.
     pub(super) spellings: Vec<Vec<String>>,
 }
 
@@ -36,8 +35,8 @@ pub(super) fn phrasings(question: &Question) -> Phrasings {
     }
 }
 
-/// Orders of the options, as indices. A scale only goes up and down; otherwise each option takes each place once, up to
-/// [`MAX_ORDERS`].
+/// Orders of the options, as indices. A scale is only ordered upwards and downwards; other options rotate through all
+/// positions, up to [`MAX_ORDERS`].
 fn orders(question: &Question) -> Vec<Vec<usize>> {
     let n = question.options.len();
     let forward: Vec<usize> = (0..n).collect();

@@ -10,7 +10,7 @@ fn of(spellings: &[&[&str]]) -> Option<Vec<Vec<Token>>> {
 #[test]
 fn each_answer_has_the_tokens_that_are_its_own() {
     let token = |byte: u8| Token(i32::from(byte));
-    // The blank begins both.
+    // The token for a blank begins both answers.
     let found = of(&[&["Yes", "yes", " yes", "yes"], &["No", "no", " no"]]).expect("they differ");
     assert_eq!(found, [vec![token(b'Y'), token(b'y')], vec![token(b'N'), token(b'n')]]);
 }

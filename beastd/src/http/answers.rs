@@ -13,21 +13,21 @@ use tokio::sync::mpsc;
 use crate::answering::{self, Peer, Stopped};
 use crate::shared::Shared;
 
-/// Events of one answer buffered for a slow reader; beyond that, the engine's own bounded channel holds them.
+/// Most buffered events of one answer. Beyond that they wait in the engine's own bounded channel.
 const MAX_WAITING: usize = 64;
 
 /// The running answers to one HTTP request. Dropping it cancels them.
 #[derive(Debug)]
 pub struct Answers {
     events: mpsc::Receiver<Said>,
-    /// Events from before all had been accepted.
+    /// Events that arrived before all requests had been accepted.
     first: VecDeque<(usize, Event)>,
     n_open: usize,
 }
 
 #[derive(Debug)]
 enum Said {
-    /// Has passed all checks and is on its way to the worker.
+    /// Has passed all checks; the worker gets it next.
     Accepted(usize),
     Event(usize, Event),
 }
@@ -40,7 +40,7 @@ struct Choice {
 impl Peer for Choice {
     async fn send(&mut self, events: &[Event]) -> io::Result<()> {
         for event in events {
-            // `departure` detects a client that is gone.
+            // A failed send is ignored: `departure` detects a disconnected client.
             let _ = self.said.send(Said::Event(self.index, event.clone())).await;
         }
         Ok(())
@@ -58,11 +58,11 @@ impl Peer for Choice {
 }
 
 impl Answers {
-    /// Starts these requests and waits until all have passed the checks and have a place in the queue: from then on the
-    /// client can be promised an answer.
+    /// Starts these requests and waits until all have passed the checks and are queued. Only then may the client get
+    /// a success status.
     ///
     /// # Errors
-    /// When the first of them is refused; the others are cancelled.
+    /// When one of them is refused; the others are cancelled.
     pub async fn begin(shared: &Arc<Shared>, requests: Vec<Generate>) -> Result<Self, WireError> {
         let n_open = requests.len();
         let (said, events) = mpsc::channel(MAX_WAITING);
@@ -75,7 +75,7 @@ impl Answers {
                 }
             });
         }
-        // Closed when all answers have ended.
+        // Without this sender, the channel closes when all answers have ended.
         drop(said);
         let mut answers = Self { events, first: VecDeque::new(), n_open };
         let mut accepted = vec![Acceptance::None; n_open];
@@ -166,16 +166,12 @@ fn gone() -> WireError {
     )
 }
 
-/// One complete answer.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Answer {
-    /// Name of the model.
     pub model: String,
-    /// Its content.
     pub text: String,
-    /// The thoughts before it.
+    /// The model's thoughts, which precede the content.
     pub reasoning: String,
-    /// Function calls.
     pub calls: Vec<ToolCall>,
     /// Its tokens, including thoughts and calls.
     pub tokens: Vec<i32>,
@@ -192,7 +188,6 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Adds an event.
     pub fn take(&mut self, event: Event) {
         match event {
             Event::Started { model, .. } => self.model = model,
@@ -224,8 +219,8 @@ impl Answer {
     }
 }
 
-/// The arguments of a call as an object; none if the token limit truncated it. A schema's integer may be written `-0`,
-/// which would be passed on as -0.0 and not count as an integer for strict readers.
+/// The arguments of a call as an object; empty if the token limit truncated them. `-0` is a valid integer for a
+/// schema, but would be passed on as -0.0, which strict readers reject as an integer.
 pub fn arguments(call: &ToolCall) -> Map<String, Value> {
     let mut arguments: Map<String, Value> = serde_json::from_str(&call.arguments).unwrap_or_default();
     arguments.values_mut().for_each(without_negative_zero);
@@ -241,7 +236,7 @@ fn without_negative_zero(value: &mut Value) {
     }
 }
 
-/// The deltas of a piece: all of its text as content if it was not split. None while the parser buffers it.
+/// The deltas of a piece. A piece that was not parsed is content; one that the parser buffers has none.
 pub fn deltas_of(text: String, mut deltas: Vec<Delta>) -> Vec<Delta> {
     if deltas.is_empty() {
         deltas.push(Delta::Text(text));

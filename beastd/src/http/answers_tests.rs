@@ -1,9 +1,9 @@
 use super::*;
 
-/// The other end of [`answers`].
+/// The sender that feeds [`answers`].
 pub(crate) struct Said(mpsc::Sender<super::Said>);
 
-/// One answer that has been accepted, told by a test.
+/// One accepted answer, whose events a test sends.
 pub(crate) fn answers() -> (Said, Answers) {
     let (said, events) = mpsc::channel(MAX_WAITING);
     (Said(said), Answers { events, first: VecDeque::new(), n_open: 1 })
@@ -11,7 +11,7 @@ pub(crate) fn answers() -> (Said, Answers) {
 
 impl Said {
     pub(crate) async fn event(&self, event: Event) {
-        // The answers may have been dropped.
+        // Fails if the answers have been dropped.
         let _ = self.0.send(super::Said::Event(0, event)).await;
     }
 

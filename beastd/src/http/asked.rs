@@ -1,4 +1,4 @@
-//! A request as handlers get it.
+//! A request as handlers receive it.
 
 use hyper::header::HeaderMap;
 use serde_json::{Map, Value};

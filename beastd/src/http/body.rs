@@ -1,4 +1,4 @@
-//! Bodies: of requests, bounded and decoded, and of responses.
+//! Request bodies, bounded and decompressed, and response bodies.
 
 use std::convert::Infallible;
 use std::io::Read;
@@ -20,18 +20,15 @@ use super::refusal::Refusal;
 
 /// Time limit for a body to arrive.
 const ARRIVAL: Duration = Duration::from_secs(60);
-/// Longest pause meanwhile.
+/// Longest pause between two pieces of a body.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// A response.
 pub type Reply = Response<Body>;
 
-/// The body of a response.
 #[derive(Debug)]
 pub enum Body {
-    /// Complete.
     Whole(Option<Bytes>),
-    /// Streamed. The sender waits while the client does not read, and is closed when the client disconnects.
+    /// Streamed. Sending waits while the client does not read; the channel closes when the client disconnects.
     Stream(mpsc::Receiver<Bytes>),
 }
 
@@ -58,7 +55,6 @@ impl http_body::Body for Body {
     }
 }
 
-/// A complete response.
 pub fn reply(status: StatusCode, content_type: &'static str, bytes: impl Into<Bytes>) -> Reply {
     let mut reply = Response::new(Body::Whole(Some(bytes.into())));
     *reply.status_mut() = status;
@@ -66,7 +62,6 @@ pub fn reply(status: StatusCode, content_type: &'static str, bytes: impl Into<By
     reply
 }
 
-/// A JSON response.
 pub fn json_reply(status: StatusCode, value: &Value) -> Reply {
     reply(status, "application/json; charset=utf-8", value.to_string())
 }
@@ -79,7 +74,7 @@ pub async fn read<B>(body: B, headers: &HeaderMap, max: usize) -> Result<Bytes, 
 where
     B: http_body::Body<Data = Bytes, Error: std::fmt::Display> + Unpin,
 {
-    // Before reading any of it: a client that expects 100-continue need not send it.
+    // Before reading any of it: a client that sends `Expect: 100-continue` then need not send the body.
     if body.size_hint().lower() > max as u64 {
         return Err(too_large(max));
     }

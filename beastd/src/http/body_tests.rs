@@ -5,7 +5,7 @@ use tokio::time::{Instant, sleep};
 
 use super::*;
 
-/// A body whose pieces come after a pause each.
+/// A body with a pause before each piece.
 struct Slow {
     pieces: VecDeque<&'static [u8]>,
     pause: Duration,

@@ -1,5 +1,5 @@
-//! CORS headers for pages of a listed origin, so that their browser lets them read answers and send headers. Never
-//! knows the list.
+//! CORS headers for pages of a listed origin, which let the browser read answers and send headers. Never knows the
+//! list.
 
 use hyper::StatusCode;
 use hyper::header::{
@@ -12,14 +12,14 @@ use super::body::{Reply, reply};
 
 /// Most header names in a preflight; the OpenAI and Anthropic libraries send a dozen.
 const MAX_NAMES: usize = 64;
-/// Bytes of the longest of them.
+/// Longest header name in a preflight, in bytes.
 const MAX_NAME: usize = 64;
 
 /// Lets the page read the response, whatever its status.
 pub(super) fn allow(reply: &mut Reply, origin: HeaderValue) {
     let headers = reply.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-    // Libraries read these if they may: when to retry, and the request id for error reports.
+    // Libraries read these headers: when to retry, and the request id for error reports.
     headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("Retry-After, Request-Id"));
     headers.append(VARY, HeaderValue::from_static("Origin"));
 }
@@ -40,8 +40,8 @@ pub(super) fn preflight(is_listed: bool, asked: &HeaderMap) -> Reply {
     reply
 }
 
-/// The requested header names, all of which are allowed: no header grants more than the origin does. `None` when one of
-/// them is invalid, or there are too many.
+/// The requested header names. All of them are allowed, since no header grants more than the origin does. `None` when
+/// one is invalid, or there are too many.
 fn requested(asked: &HeaderMap) -> Option<HeaderValue> {
     let mut names = Vec::new();
     for value in asked.get_all(ACCESS_CONTROL_REQUEST_HEADERS) {

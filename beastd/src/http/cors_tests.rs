@@ -1,6 +1,6 @@
 use super::*;
 
-/// What a preflight that asks for these names allows.
+/// The headers that a preflight for these names allows.
 fn allowed(is_listed: bool, asked: &[&str]) -> Option<String> {
     let mut headers = HeaderMap::new();
     for value in asked {

@@ -8,11 +8,10 @@ use super::guard::Via;
 use super::wire::Socket;
 use crate::config::http::Http;
 
-/// The listeners of the endpoint: those that the service manager passes, and newly bound ones. Call once, before any
-/// fork.
+/// Opens the endpoint's listeners: those that the service manager passes, and new ones. Call once, before any fork.
 ///
 /// # Errors
-/// [`SocketError`] says which place cannot be used and what to try.
+/// [`SocketError`] says which address or socket cannot be used and what to try.
 pub fn bind(http: &Http) -> Result<Vec<HttpListener>, SocketError> {
     let places = HttpPlaces { listen: http.listen.clone(), socket: http.socket.clone(), ollama: http.ollama };
     let bound = listen_http(&places)?;
@@ -25,7 +24,7 @@ pub fn bind(http: &Http) -> Result<Vec<HttpListener>, SocketError> {
     Ok(bound.listeners)
 }
 
-/// A listener inside the runtime. Dropping it releases its place.
+/// A listener registered with the runtime. Dropping it releases its address.
 #[derive(Debug)]
 pub(super) struct Listening {
     socket: Accepting,
@@ -51,7 +50,7 @@ impl Listening {
         Ok(Self { socket, place })
     }
 
-    /// Where it listens.
+    /// The address or path.
     pub(super) fn place(&self) -> String {
         self.place.place()
     }
@@ -64,7 +63,7 @@ impl Listening {
         match &self.socket {
             Accepting::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
-                // A token is a small packet that a client waits for.
+                // Disables Nagle's algorithm: a token is a small packet, and the client waits for it.
                 let _ = stream.set_nodelay(true);
                 let via = Via::Tcp(stream.local_addr()?);
                 Ok((Socket::Tcp(stream), via))

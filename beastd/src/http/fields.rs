@@ -8,11 +8,11 @@ use serde_json::{Map, Value};
 
 use super::refusal::Refusal;
 
-/// An object in a body.
+/// The fields of a JSON object in a body.
 #[derive(Debug, Clone, Copy)]
 pub struct Fields<'a> {
     object: &'a Map<String, Value>,
-    /// Path of the object for errors: empty, or for example `options.`.
+    /// Path of the object, for errors: empty, or for example `options.`.
     path: &'a str,
 }
 
@@ -30,7 +30,7 @@ pub fn parse(bytes: &[u8]) -> Result<Map<String, Value>, Refusal> {
 }
 
 impl<'a> Fields<'a> {
-    /// The fields of a body.
+    /// The fields of the body itself.
     pub fn new(object: &'a Map<String, Value>) -> Self {
         Self { object, path: "" }
     }
@@ -50,7 +50,7 @@ impl<'a> Fields<'a> {
         self.value(name).is_some()
     }
 
-    /// The error for a field.
+    /// The error for an invalid field.
     pub fn wrong(&self, name: &str, expected: &str) -> Refusal {
         let field = format!("{}{name}", self.path);
         Refusal::invalid_field(field.clone(), format!("invalid {field}: expected {expected}"))

@@ -1,7 +1,7 @@
 //! Checks each request before its body is read: Host, Origin, API key, content type.
 //!
-//! A web page in the user's browser can reach every port of this machine. Two checks protect against that: the Host
-//! must be ours (a page whose name was rebound to 127.0.0.1 sends its own), and the Origin must be allowed.
+//! A web page in the user's browser can reach every port of this machine. Two checks protect against that: `Host`
+//! must be one of ours (a page whose name was rebound to 127.0.0.1 sends its own name), and `Origin` must be allowed.
 
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, ORIGIN};
 use hyper::{Method, StatusCode, Uri};
@@ -9,7 +9,6 @@ use hyper::{Method, StatusCode, Uri};
 use super::refusal::Refusal;
 use crate::config::http::Http;
 
-/// Kind of connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Via {
     /// TCP, which web pages can reach as well.
@@ -21,7 +20,8 @@ pub enum Via {
 /// Paths that need no key, as in llama-server: health, and the model's name.
 const PUBLIC: [&str; 6] = ["/", "/health", "/v1/health", "/models", "/v1/models", "/api/version"];
 
-/// The origin of the requesting page, if it is allowed: its browser is told so, whatever else is wrong.
+/// The origin of the requesting page, if it is listed. The response then carries CORS headers even if another check
+/// fails, so that the page can read the error.
 pub fn listed_origin(headers: &HeaderMap, http: &Http) -> Option<HeaderValue> {
     check_origin(headers, http).ok().flatten()
 }
@@ -34,7 +34,7 @@ pub fn check(via: Via, method: &Method, uri: &Uri, headers: &HeaderMap, http: &H
     if let Via::Tcp(address) = via {
         check_host(address, uri, headers, http)?;
     }
-    // A preflight has neither key nor body, and a response without CORS headers allows nothing.
+    // A preflight carries neither key nor body, and without CORS headers its response allows nothing.
     if method == Method::OPTIONS {
         return Ok(());
     }
@@ -71,7 +71,7 @@ fn is_ours(named: &str, address: std::net::SocketAddr, http: &Http) -> bool {
         || http.hosts.iter().any(|host| host.eq_ignore_ascii_case(bare))
 }
 
-/// Without the port; an IPv6 address keeps its brackets.
+/// The host without its port; an IPv6 address keeps its brackets.
 fn host_name(host: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !name.ends_with(':') => name,
@@ -95,7 +95,7 @@ fn check_origin(headers: &HeaderMap, http: &Http) -> Result<Option<HeaderValue>,
     Err(Refusal::new(StatusCode::FORBIDDEN, "permission_error", text))
 }
 
-/// Browsers send `Origin` with unsafe methods, and `Sec-Fetch-Site` with all; old ones omit the former.
+/// Browsers send `Origin` with unsafe methods and `Sec-Fetch-Site` with all; some old ones omit `Origin`.
 fn check_site(method: &Method, headers: &HeaderMap, is_allowed_page: bool) -> Result<(), Refusal> {
     let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
     let is_foreign = site.is_some_and(|site| site != b"none" && site != b"same-origin");
@@ -106,13 +106,14 @@ fn check_site(method: &Method, headers: &HeaderMap, is_allowed_page: bool) -> Re
     Err(Refusal::new(StatusCode::FORBIDDEN, "permission_error", text))
 }
 
-/// A page served by this machine, on any port.
+/// Whether a page was served by this machine, on any port.
 fn is_of_this_machine(origin: &str) -> bool {
     let Some((scheme, host)) = origin.split_once("://") else { return false };
     ["http", "https"].contains(&scheme) && ["localhost", "127.0.0.1", "[::1]"].contains(&host_name(host))
 }
 
-/// Pages may send these types without a preflight. curl sends a form by default, but no Sec-Fetch header.
+/// Rejects content types that pages may send without a preflight. curl sends one of them (a form) by default, but no
+/// `Sec-Fetch` header.
 fn check_content_type(headers: &HeaderMap, is_allowed_page: bool) -> Result<(), Refusal> {
     let Some(kind) = headers.get(CONTENT_TYPE) else { return Ok(()) };
     let kind = kind.to_str().unwrap_or("?").split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -152,7 +153,7 @@ fn check_key(headers: &HeaderMap, http: &Http) -> Result<(), Refusal> {
     })
 }
 
-/// Quotes client text: short and without control characters.
+/// An excerpt of client text for errors: short and without control characters.
 fn excerpt(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(80).collect()
 }

@@ -5,7 +5,7 @@ use crate::config::{Overrides, load};
 
 const LOOPBACK: Via = Via::Tcp(std::net::SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8484));
 
-/// The table with these settings, read as always.
+/// The `[http]` table with these settings, parsed as in production.
 fn http(settings: &[(&str, &str)]) -> Http {
     let file = tempfile::NamedTempFile::new().expect("a file can be made");
     let places = [("socket", "/run/b.sock"), ("log_dir", "none")];
@@ -23,7 +23,7 @@ fn headers(list: &[(&str, &str)]) -> HeaderMap {
     headers
 }
 
-/// The status of the refusal, 200 for none.
+/// The status of the refusal, or 200 if the request passes.
 fn status(via: Via, method: &str, uri: &str, list: &[(&str, &str)], http: &Http) -> u16 {
     let method = method.parse().expect("a method");
     check(via, &method, &uri.parse().expect("a URI"), &headers(list), http)

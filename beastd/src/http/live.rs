@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 
 use super::openai;
 
-/// Counters so far.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Live {
     started: Option<Instant>,
@@ -19,7 +18,6 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    /// Adds an event.
     pub(crate) fn take(&mut self, event: &Event) {
         match event {
             Event::Started { n_prompt, .. } => {
@@ -27,7 +25,7 @@ impl Live {
                 self.n_total = *n_prompt;
             }
             Event::Progress { n_done, n_total } => {
-                // The first one reports the cached tokens.
+                // The first event reports the cached tokens.
                 self.n_cached.get_or_insert(*n_done);
                 (self.n_done, self.n_total) = (*n_done, *n_total);
             }
@@ -39,17 +37,17 @@ impl Live {
         }
     }
 
-    /// Tokens of the prompt.
+    /// Prompt tokens.
     pub(crate) fn n_prompt(&self) -> u32 {
         self.n_total
     }
 
-    /// Tokens of the answer.
+    /// Generated tokens.
     pub(crate) fn n_generated(&self) -> u32 {
         self.n_generated
     }
 
-    /// Current `timings`.
+    /// llama-server's `timings`, as of now.
     pub(crate) fn timings(&self) -> Value {
         let now = Instant::now();
         let us = |from: Option<Instant>, to: Instant| {
@@ -71,7 +69,7 @@ impl Live {
         openai::timings(&usage, &timings)
     }
 
-    /// Current `prompt_progress`.
+    /// llama-server's `prompt_progress`, as of now.
     pub(crate) fn progress(&self) -> Value {
         let time_ms =
             self.started.map_or(0, |started| u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));

@@ -57,9 +57,9 @@ const HEAD: Duration = Duration::from_secs(10);
 const MAX_HEADERS: usize = 100;
 /// Bytes of a request's header, and of read-ahead.
 const MAX_BUFFER: usize = 64 * 1024;
-/// Pause after an accept error, which is a lack of file descriptors and would repeat at once.
+/// Pause after a failed accept: the process has run out of file descriptors, so an immediate retry would fail again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// How long a refused client may keep sending before its connection is closed.
+/// How long to drain the connection of a refused client that is still sending.
 const LINGER: Duration = Duration::from_secs(1);
 /// How long computed answers may take to be sent on shutdown.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -74,7 +74,7 @@ pub async fn serve(listeners: Vec<HttpListener>, shared: Arc<Shared>) {
     for listener in listeners {
         match Listening::new(listener) {
             Ok(endpoint) => {
-                // For port 0, only the system knows the actual port.
+                // Port 0 lets the system choose a port.
                 places.push(endpoint.place());
                 tracing::info!(address = endpoint.place(), "serving HTTP");
                 let (shared, permits, streams) = (Arc::clone(&shared), Arc::clone(&permits), Arc::clone(&streams));
@@ -83,7 +83,7 @@ pub async fn serve(listeners: Vec<HttpListener>, shared: Arc<Shared>) {
             Err(error) => tracing::error!(%error, "cannot serve HTTP"),
         }
     }
-    // The daemon calls this once.
+    // Already set only if `serve` ran twice, which the daemon never does.
     let _ = shared.http.set(places);
     while listening.join_next().await.is_some() {}
 }
@@ -95,7 +95,8 @@ async fn listen(endpoint: Listening, shared: Arc<Shared>, permits: Arc<Semaphore
         tokio::select! {
             accepted = endpoint.accept() => match accepted {
                 Ok((socket, via)) => {
-                    // Over the limit, connections are closed unread: reading a request would cost what is scarce.
+                    // Above the limit, connections are closed unread: reading a request would use the very resources
+                    // that are scarce.
                     let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { continue };
                     let (shared, streams) = (Arc::clone(&shared), Arc::clone(&streams));
                     connections.spawn(async move {
@@ -111,7 +112,7 @@ async fn listen(endpoint: Listening, shared: Arc<Shared>, permits: Arc<Semaphore
                     }
                 }
             },
-            // A borrowed value must not live across another branch's await.
+            // The borrowed value must not be held across another branch's await.
             _ = async { phase.wait_for(|phase| *phase == Phase::Ending).await.is_ok() } => break,
             Some(_) = connections.join_next() => {}
         }
@@ -120,7 +121,7 @@ async fn listen(endpoint: Listening, shared: Arc<Shared>, permits: Arc<Semaphore
     let _ = timeout(LAST_WORDS, async { while connections.join_next().await.is_some() {} }).await;
 }
 
-/// Counts a connection, even if it panics.
+/// Counts an open connection until dropped, so also after a panic.
 struct Count<'a>(&'a Shared);
 
 impl<'a> Count<'a> {

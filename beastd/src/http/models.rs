@@ -1,4 +1,4 @@
-//! Name and description of the model for all dialects. Does not load it.
+//! Name and description of the model, for all dialects. Does not load it.
 
 use std::sync::Arc;
 
@@ -8,12 +8,12 @@ use super::refusal::Refusal;
 use crate::loader::{LoadState, ModelFacts, Ready};
 use crate::shared::Shared;
 
-/// The model that answers, or will once it is loaded.
+/// The loaded model, or the one that the next request loads.
 #[derive(Debug, Clone)]
 pub struct ModelCard {
     /// Its name in requests.
     pub id: String,
-    /// Facts from the file; `None` until it was loaded once.
+    /// Facts from the model file; `None` until it was loaded once.
     pub model: Option<Model>,
     /// Modification time of the file in seconds since 1970; 0 if unknown.
     pub created: u64,
@@ -41,7 +41,7 @@ impl ModelCard {
         tagged(&self.id)
     }
 
-    /// Whether this is the model's name; ignores case and the tag `latest`.
+    /// Whether this name means the model; ignores case and the tag `latest`.
     pub fn is_called(&self, name: &str) -> bool {
         let plain = |name: &str| name.trim().trim_end_matches(":latest").to_ascii_lowercase();
         plain(name) == plain(&self.id)
@@ -62,7 +62,6 @@ pub fn check_name(shared: &Shared, name: Option<&str>) -> Result<(), Refusal> {
     if ModelCard::current(shared).is_called(name) { Ok(()) } else { Err(unknown(name)) }
 }
 
-/// The refusal of a model name.
 pub fn unknown(name: &str) -> Refusal {
     let name = excerpt(name);
     Refusal {
@@ -77,7 +76,7 @@ pub fn excerpt(name: &str) -> String {
     name.chars().filter(|c| !c.is_control()).take(80).collect()
 }
 
-/// Facts about the current or most recent model.
+/// Facts about the loaded model, or else the one that was loaded last.
 pub fn facts(shared: &Shared) -> Option<Arc<ModelFacts>> {
     match ready(shared) {
         Some(ready) => Some(Arc::clone(&ready.facts)),
@@ -85,7 +84,7 @@ pub fn facts(shared: &Shared) -> Option<Arc<ModelFacts>> {
     }
 }
 
-/// The loaded model.
+/// The model, if it is loaded.
 pub fn ready(shared: &Shared) -> Option<Arc<Ready>> {
     match &*shared.progress.watch().borrow() {
         LoadState::Ready(ready) | LoadState::Leaving(ready) => Some(Arc::clone(ready)),

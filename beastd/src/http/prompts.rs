@@ -1,5 +1,5 @@
-//! Raw prompts in all forms that llama-server accepts: text, tokens, both mixed, objects, and arrays of those. Knows no
-//! route.
+//! Raw prompts in every form that llama-server accepts: text, tokens, both mixed, objects, and arrays of those. Knows
+//! no route.
 
 use beast_protocol::RawPrompt;
 use serde_json::Value;
@@ -23,7 +23,7 @@ pub(crate) fn read(
     match value {
         None | Some(Value::Null) => Err(wrong(expected)),
         Some(Value::Array(list)) if list.is_empty() => Err(wrong("at least one prompt")),
-        // With a number in it, the array is one prompt.
+        // An array that contains a number is a single prompt.
         Some(Value::Array(list)) if !list.iter().any(Value::is_number) => {
             if list.len() > max {
                 return Err(wrong(&format!("at most {max} prompts")));
@@ -57,7 +57,7 @@ fn one(value: &Value, vocab: &dyn Vocab) -> Result<Option<RawPrompt>, Refusal> {
     Ok(prompt)
 }
 
-/// Text between tokens. BOS is added before text only.
+/// A prompt of text and tokens mixed. BOS is added only if it begins with text.
 fn mixed(list: &[Value], vocab: &dyn Vocab) -> Option<Vec<i32>> {
     let mut tokens = Vec::new();
     for (n, value) in list.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Refused requests: status and reason, and their form in each dialect.
+//! Refused requests: status and reason, in the form of each dialect.
 
 use beast_protocol::{ErrorCode, Sizes, WireError};
 use hyper::StatusCode;
@@ -25,19 +25,17 @@ pub enum Dialect {
 /// Why a request is refused.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Refusal {
-    /// The status line.
     pub status: StatusCode,
     /// OpenAI's `type`.
     pub kind: &'static str,
     /// OpenAI's `code`.
     pub code: Option<&'static str>,
-    /// The invalid field.
     pub param: Option<String>,
-    /// What happened, and what to try.
+    /// What went wrong, and what to try.
     pub message: String,
     /// Sizes of a prompt that is too long.
     pub sizes: Option<Sizes>,
-    /// Seconds after which the same request may succeed.
+    /// Seconds until the same request may succeed.
     pub retry_after: Option<u32>,
     /// Methods allowed for the path.
     pub allowed: Option<String>,
@@ -49,12 +47,12 @@ impl Refusal {
         Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", message)
     }
 
-    /// The same, with the invalid field.
+    /// An invalid field: 400.
     pub fn invalid_field(param: impl Into<String>, message: impl Into<String>) -> Self {
         Self { param: Some(param.into()), ..Self::invalid(message) }
     }
 
-    /// With this status and OpenAI `type`.
+    /// A refusal with this status and OpenAI `type`.
     pub fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
         Self {
             status,
@@ -78,13 +76,13 @@ impl Refusal {
         Self::new(StatusCode::NOT_FOUND, "not_found_error", message)
     }
 
-    /// The error in this dialect, for a response or the middle of a stream.
+    /// The error in this dialect's form, for a response or within a stream.
     pub fn json(&self, dialect: Dialect) -> Value {
         match dialect {
             Dialect::Ollama => json!({ "error": self.message }),
             Dialect::Anthropic => {
                 let message = match self.sizes {
-                    // Claude Code compacts its conversation on these words.
+                    // Claude Code compacts its conversation when it reads these words.
                     Some(sizes) => format!("prompt is too long: {} tokens > {} maximum", sizes.n_prompt, sizes.n_ctx),
                     None if self.kind == TOO_LONG => format!("prompt is too long: {}", self.message),
                     None => self.message.clone(),
@@ -107,7 +105,6 @@ impl Refusal {
         }
     }
 
-    /// The complete response.
     pub fn reply(&self, dialect: Dialect) -> Reply {
         let mut body = self.json(dialect);
         let id = (dialect == Dialect::Anthropic).then(ids::request_id);

@@ -19,15 +19,14 @@ use super::{anthropic, cors, fields, guard, native, ollama, openai, resumable};
 use crate::budget::FREE;
 use crate::shared::Phase;
 
-/// Lets programs tell beastd from anything else that may listen at its address.
+/// The `Server` header, by which programs tell beastd from anything else that may listen on its address.
 const NAME: &str = "beastd";
 
-/// Answers a request, whatever the outcome.
 pub(crate) async fn answer(client: &Client, request: Request<Incoming>) -> Reply {
     client.shared.has_visitors.send_if_modified(|has| !std::mem::replace(has, true));
     let dialect = dialect_of(request.uri().path(), request.headers());
     let is_head = request.method() == Method::HEAD;
-    // An unread body would be taken for the next request.
+    // The next request on this connection would begin with the rest of an unread body.
     let mut is_read = request.body().is_end_stream();
     let http = client.shared.config();
     let origin = guard::listed_origin(request.headers(), &http.http);
@@ -58,7 +57,7 @@ pub(crate) async fn answer(client: &Client, request: Request<Incoming>) -> Reply
     reply
 }
 
-/// Stops when the client disconnects: a request may wait for its model while nothing is written.
+/// Stops when the client disconnects: while a request waits for its model nothing is written, so no write would fail.
 async fn attended(client: &Client, answer: impl Future<Output = Result<Reply, Refusal>>) -> Result<Reply, Refusal> {
     tokio::select! {
         biased;
@@ -96,7 +95,7 @@ async fn dispatch(client: &Client, request: Request<Incoming>, is_read: &mut boo
     };
     let method = if head.method == Method::HEAD { Method::GET } else { head.method.clone() };
     let handler = find(&method, path)?;
-    // From its header on: a DELETE may come before the body does.
+    // Announced before the body is read, since a DELETE may overtake it.
     let announced = (handler == Handler::Chat).then(|| resumable::announce(&client.streams, &head.headers)).flatten();
     let path = path.to_owned();
     let answer = handled(client, handler, (method, path), head, incoming, is_read);
@@ -128,7 +127,7 @@ async fn handled(
     call(handler, asked).await
 }
 
-/// Reads a body within the budget for all clients.
+/// Reads a body within the memory budget that all clients share.
 async fn read(
     client: &Client,
     incoming: Incoming,
@@ -144,7 +143,7 @@ async fn read(
     parse(bytes).await
 }
 
-/// Every handler, and its dialect's answer.
+/// Calls the handler.
 async fn call(handler: Handler, asked: Asked) -> Result<Reply, Refusal> {
     match handler {
         Handler::Chat => openai::chat::answer(asked).await,

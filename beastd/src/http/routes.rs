@@ -1,11 +1,10 @@
-//! The table of paths.
+//! The table of routes.
 
 use hyper::{Method, StatusCode};
 
 use super::openai::embeddings::Shape;
 use super::refusal::Refusal;
 
-/// The handlers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Handler {
     Chat,
@@ -28,7 +27,7 @@ pub(super) enum Handler {
     ApplyTemplate,
     CountChat,
     CountResponses,
-    /// A route of llama-server that beastd does not have, and why.
+    /// A route of llama-server that beastd lacks, and why.
     Unsupported(&'static str),
     Messages,
     CountTokens,
@@ -120,7 +119,7 @@ pub(super) fn find(method: &Method, path: &str) -> Result<Handler, Refusal> {
     if there.peek().is_none() {
         return Err(Refusal::not_found(format!("{method} {} not found", excerpt(path))));
     }
-    // Below a prefix, another method would mean something else, which does not exist.
+    // A prefix matches unknown names too, for which another method is no known action: 404, not 405.
     let is_exact = |known: &str| !known.ends_with('/') || known == "/";
     if !there.clone().any(|(known_method, known, _)| known_method == method || is_exact(known)) {
         return Err(Refusal::not_found(format!("{method} {} not found", excerpt(path))));

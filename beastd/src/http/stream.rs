@@ -1,4 +1,4 @@
-//! Streams answers in a dialect, with the rules that keep proxies and clients alive.
+//! Streams answers in a dialect, and keeps proxies and clients from giving up.
 
 use std::time::Duration;
 
@@ -15,20 +15,19 @@ use super::body::{Body, Reply};
 use super::refusal::Refusal;
 use super::wire::{Gone, Line};
 
-/// Chunks buffered for the client; beyond that the writer waits.
+/// Chunks buffered for the client; when they are full, the writer waits.
 const MAX_CHUNKS: usize = 16;
-/// Silence after which a comment is sent: proxies give up after a minute.
+/// Silence after which a keep-alive comment is sent: proxies give up after a minute.
 pub const PING_AFTER: Duration = Duration::from_secs(10);
-/// The same for a peer that may be gone: only a write tells.
+/// The same for a peer that may have disconnected: only a write can find out.
 const PROBE_AFTER: Duration = Duration::from_millis(250);
 
 /// How a dialect writes streamed answers. Appends whole messages to `out`.
 pub trait Script: Send + 'static {
-    /// The media type.
     const CONTENT_TYPE: &'static str = "text/event-stream";
-    /// A keep-alive; `None` where clients would take it for an answer.
+    /// A keep-alive; `None` where clients would take it for a part of the answer.
     const PING: Option<&'static str> = Some(": ping\n\n");
-    /// A keep-alive that any client accepts: whitespace before JSON.
+    /// A keep-alive that every client accepts: whitespace before JSON.
     const PROBE: &'static str = match Self::PING {
         Some(ping) => ping,
         None => " ",
@@ -37,7 +36,7 @@ pub trait Script: Send + 'static {
     /// An event of an answer: `Started`, `Progress`, `Piece` or `Done`; others are ignored.
     fn event(&mut self, choice: usize, event: Event, out: &mut Vec<u8>);
 
-    /// One answer failed, and with it the request: nothing follows.
+    /// An answer has failed, and with it the request: nothing follows.
     fn failed(&mut self, refusal: &Refusal, out: &mut Vec<u8>);
 
     /// All answers have ended.
@@ -51,13 +50,13 @@ pub fn data(out: &mut Vec<u8>, value: &Value) {
     out.extend_from_slice(b"\n\n");
 }
 
-/// The same with a name.
+/// Appends an SSE event with a name.
 pub fn named(out: &mut Vec<u8>, name: &str, value: &Value) {
     out.extend_from_slice(format!("event: {name}\n").as_bytes());
     data(out, value);
 }
 
-/// A response whose body a script writes. When the client disconnects, the answers are cancelled.
+/// A response whose body the script writes. Cancels the answers when the client disconnects.
 pub fn reply<S: Script>(answers: Answers, script: S, line: Line) -> Reply {
     let (chunks, body) = mpsc::channel(MAX_CHUNKS);
     tokio::spawn(tell(answers, script, chunks, line));
@@ -66,7 +65,7 @@ pub fn reply<S: Script>(answers: Answers, script: S, line: Line) -> Reply {
     let headers = reply.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(S::CONTENT_TYPE));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    // nginx would buffer the whole answer.
+    // Otherwise nginx buffers the whole answer.
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     reply
 }
@@ -78,7 +77,7 @@ async fn tell<S: Script>(mut answers: Answers, mut script: S, chunks: mpsc::Send
     let mut spoke = Instant::now();
     loop {
         tokio::select! {
-            // Buffered events first.
+            // Polls buffered events first.
             biased;
             said = answers.next() => match said {
                 Some((_, Event::Failed(error))) => {
@@ -105,7 +104,7 @@ async fn tell<S: Script>(mut answers: Answers, mut script: S, chunks: mpsc::Send
                 }
             },
             () = line.gone_whole(), if is_half_gone => return,
-            // Since the last write: many engine events are not sent.
+            // Counts from the last write, since many engine events are not sent.
             () = sleep_until(spoke + silence), if ping.is_some() => {
                 out.extend_from_slice(ping.unwrap_or_default().as_bytes());
             }
@@ -119,13 +118,13 @@ async fn tell<S: Script>(mut answers: Answers, mut script: S, chunks: mpsc::Send
     }
 }
 
-/// Waits until the client has room; false when it is gone.
+/// Sends buffered bytes, waiting for room; false when the client has disconnected.
 async fn send(chunks: &mpsc::Sender<Bytes>, out: &mut Vec<u8>) -> bool {
     out.is_empty() || chunks.send(std::mem::take(out).into()).await.is_ok()
 }
 
-/// Waits for a single JSON document while the peer may leave. A peer that has only shut down its writing half still
-/// gets it: whitespace before the document finds out whether it reads.
+/// Waits for a single JSON document while watching the peer. A peer that has only shut down its writing half still
+/// gets it: whitespace sent before the document finds out whether it reads.
 pub async fn whole<F>(line: &Line, document: F) -> Reply
 where
     F: Future<Output = Reply> + Send + 'static,
@@ -135,11 +134,11 @@ where
         biased;
         reply = &mut document => return reply,
         gone = line.gone() => if gone == Gone::Whole {
-            // The client is gone.
+            // The client has disconnected.
             return Response::new(Body::Whole(None));
         },
     }
-    // As long as possible, the status code reports the outcome.
+    // Delays the first byte as long as possible, because until then the status code can report the outcome.
     tokio::select! {
         biased;
         reply = &mut document => return reply,

@@ -8,7 +8,7 @@ use crate::http::answers::tests::answers;
 use crate::http::refusal::Dialect;
 use crate::http::wire::{Socket, split};
 
-/// Says what it is told, one word for each event.
+/// A script that writes one word per event.
 struct Words;
 
 impl Script for Words {
@@ -31,7 +31,7 @@ async fn pair() -> (Line, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     let peer = TcpStream::connect(listener.local_addr().expect("it is bound")).await.expect("it listens");
     let (stream, _) = listener.accept().await.expect("somebody has connected");
-    // The bytes are read and written by nobody here.
+    // Only the connection's state matters here: nothing reads or writes the bytes.
     (split(Socket::Tcp(stream), Duration::from_secs(1)).1, peer)
 }
 
@@ -47,7 +47,7 @@ async fn silence_is_broken_every_ten_seconds_whatever_the_engine_says_to_itself(
     let mut reply = super::reply(answers, Words, line);
     let began = Instant::now();
     tokio::spawn(async move {
-        // A long prefill: events that no client is told.
+        // A long prefill: many events that clients do not see.
         for n_done in 0..25 {
             sleep(Duration::from_secs(1)).await;
             said.event(Event::Progress { n_done, n_total: 25 }).await;

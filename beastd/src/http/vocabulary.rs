@@ -19,7 +19,7 @@ use crate::lease::Lease;
 use crate::loader::Ready;
 use crate::residency::Change;
 
-/// A loaded model, kept loaded while this lives.
+/// A model that stays loaded as long as this value lives.
 pub(crate) struct Held {
     pub(crate) ready: Arc<Ready>,
     client: Client,
@@ -27,10 +27,10 @@ pub(crate) struct Held {
     _counted: Counted,
 }
 
-/// Waits for the model; loads it if it is not in memory.
+/// Waits for the model and loads it if necessary.
 ///
 /// # Errors
-/// When there is none.
+/// When it cannot be loaded.
 pub(crate) async fn hold(client: &Client) -> Result<Held, Refusal> {
     let counted = Counted::new(&client.shared);
     let mut waiting = Waiting(client.line.clone());
@@ -38,7 +38,7 @@ pub(crate) async fn hold(client: &Client) -> Result<Held, Refusal> {
     Ok(Held { ready, client: client.clone(), _lease: lease, _counted: counted })
 }
 
-/// Loads or unloads the model and waits for that.
+/// Loads or unloads the model and waits until that is done.
 ///
 /// # Errors
 /// When that fails.
@@ -48,7 +48,7 @@ pub(crate) async fn change(client: &Client, change: Change) -> Result<(), Refusa
 }
 
 impl Held {
-    /// Runs something on the model's vocabulary.
+    /// Runs `work` with the model's admission on another thread.
     ///
     /// # Errors
     /// Those of `work`.
@@ -71,12 +71,12 @@ impl Held {
 fn refusal(stopped: Stopped) -> Refusal {
     match stopped {
         Stopped::Refused(error) => error.into(),
-        // The client is gone.
+        // The client has disconnected.
         stopped => Refusal::invalid(stopped.to_string()),
     }
 }
 
-/// A client that waits for the model.
+/// The client that waits for the model.
 struct Waiting(Line);
 
 impl Peer for Waiting {
@@ -90,10 +90,10 @@ impl Peer for Waiting {
     }
 }
 
-/// Turns tokens into bytes, control tokens into their text.
+/// Converts tokens to bytes, control tokens to their text.
 pub(crate) struct Pieces<'a> {
     vocab: &'a dyn Vocab,
-    /// Control tokens, filled when the first one occurs.
+    /// Texts of the control tokens, computed when the first one occurs.
     specials: Option<HashMap<Token, String>>,
 }
 

@@ -1,8 +1,8 @@
-//! The bytes of a connection, and whether its peer is still there. Knows nothing of HTTP.
+//! The bytes of a connection, and whether its peer is still connected. Knows nothing of HTTP.
 //!
-//! A peer that has shut down its writing half (`nc -N`, `shutdown(SHUT_WR)`) still reads its answer. Over TCP that
-//! looks like a closed peer until something is written: only then does a closed one answer with a reset. A Unix socket
-//! tells them apart.
+//! A peer that has shut down its writing half (`nc -N`, `shutdown(SHUT_WR)`) still reads its answer. Over TCP it
+//! looks like a closed peer until something is written: only then does a closed one respond with a reset. A Unix
+//! socket tells them apart.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -16,15 +16,16 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Sleep, sleep, timeout};
 
-/// Polling interval for a peer whose state the system does not announce: it sends more, or has half closed.
+/// Polling interval for a peer whose next change of state raises no event: one that sends more data, or has half
+/// closed.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// The transport of a connection.
 #[derive(Debug)]
 pub enum Socket {
-    /// TCP: anyone who can reach the address.
+    /// TCP: reachable by other users and, depending on the address, other machines.
     Tcp(TcpStream),
-    /// A Unix socket: a process on this machine.
+    /// A Unix socket, with a process on this machine as its peer.
     Unix(UnixStream),
 }
 
@@ -46,12 +47,12 @@ macro_rules! on {
     };
 }
 
-/// The bytes of a connection, for reader and writer. A write that makes no progress for `patience` fails.
+/// Reads and writes a connection. A write that makes no progress for `patience` fails.
 #[derive(Debug)]
 pub struct Wire {
     socket: Arc<Socket>,
     patience: Duration,
-    /// Deadline while the peer has no room.
+    /// When the current write fails, while the peer does not read.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
@@ -66,7 +67,7 @@ pub fn split(socket: Socket, patience: Duration) -> (Wire, Line) {
 }
 
 impl Line {
-    /// Whether only a write tells a half closed peer from a closed one.
+    /// Whether only a write can tell a half closed peer from a closed one.
     pub fn is_ambiguous(&self) -> bool {
         matches!(*self.0, Socket::Tcp(_))
     }
@@ -91,9 +92,9 @@ impl Line {
         }
     }
 
-    /// Waits for a change of the peer's state; `None` if it was something else.
+    /// Waits for an event on the socket; `None` if the peer has closed nothing.
     async fn look(&self) -> Option<Gone> {
-        // A closed writing half shows only when polling for writability, which is nearly always true: wait for
+        // A closed writing half shows only when polling for writability, which is nearly always true: so wait for
         // readability, then check everything.
         if on!(self.0, stream => stream.ready(Interest::READABLE | Interest::ERROR).await).is_err() {
             return Some(Gone::Whole);
@@ -106,11 +107,11 @@ impl Line {
             Ok(_) => {}
         }
         match self.peek() {
-            // Nothing was there: clears the readiness, so that the next poll waits.
+            // The read clears the readiness, so that the next poll waits.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
             Err(_) => Some(Gone::Whole),
             Ok(0) => Some(Gone::Half),
-            // It is already sending the next request.
+            // The peer is already sending its next request.
             Ok(_) => {
                 sleep(LOOK).await;
                 None
@@ -126,8 +127,8 @@ impl Line {
         on!(self.0, stream => stream.try_io(Interest::READABLE, || peek(stream.as_fd())))
     }
 
-    /// Drains what the peer still sends until it closes or the time is up: closing a socket with unread bytes discards
-    /// what was sent last.
+    /// Reads and discards what the peer still sends, until it closes or the time is up: closing a socket with unread
+    /// bytes would discard the bytes that were sent last.
     pub async fn drain(&self, within: Duration) {
         let mut rest = vec![0; 16 * 1024];
         let drain = async {
@@ -182,7 +183,7 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // The rest closes with the last owner.
+        // The socket itself closes with its last owner.
         let how = rustix::net::Shutdown::Write;
         let outcome = on!(self.socket, stream => rustix::net::shutdown(stream, how));
         Poll::Ready(outcome.map_err(io::Error::from))
@@ -190,7 +191,7 @@ impl AsyncWrite for Wire {
 }
 
 impl Wire {
-    /// Waits for room, with a deadline.
+    /// Turns a write that would block into one with a deadline.
     fn bear(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(self.patience)));
         ready!(stalled.as_mut().poll(cx));

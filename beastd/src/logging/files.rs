@@ -1,4 +1,5 @@
-//! The log files: `beastd.YYYY-MM-DD.log`, then `beastd.YYYY-MM-DD.part002.log`, so that names sort like their lines.
+//! The log files: `beastd.YYYY-MM-DD.log`, then `beastd.YYYY-MM-DD.part002.log`, so that sorting the names sorts the
+//! lines.
 //!
 //! May know: files and the date. Never knows: the log's contents.
 
@@ -10,10 +11,10 @@ use std::time::SystemTime;
 
 use beast_launchd::{file, paths};
 
-/// A file of this size is followed by another.
+/// A new file begins at this size.
 const MAX_BYTES: u64 = 4 << 20;
 
-/// Private files; the oldest are removed, so that at most `n_files` of `max_bytes` exist.
+/// Private log files, at most `n_files` of `max_bytes` each; the oldest are removed.
 pub(super) struct LogFiles {
     folder: PathBuf,
     n_files: usize,
@@ -33,7 +34,8 @@ impl LogFiles {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         let is_ours = paths::log_dir().is_ok_and(|ours| ours == folder);
         if is_ours && fs::metadata(folder)?.permissions().mode() & 0o077 != 0 {
-            // An older version may have created it with other modes. A folder chosen by the user keeps its own.
+            // An older version may have created it with other modes. Modes of a folder that the user chose are left
+            // alone.
             let _ = fs::set_permissions(folder, Permissions::from_mode(0o700));
         }
         Self::at(folder, n_files, MAX_BYTES, &today())
@@ -60,7 +62,7 @@ impl LogFiles {
         Ok(())
     }
 
-    /// Files that cannot be removed stay.
+    /// Errors are ignored: a file that cannot be removed stays.
     fn forget_oldest(&self) {
         let Ok(mut names) = names(&self.folder) else { return };
         names.sort();
@@ -91,14 +93,14 @@ impl Write for LogFiles {
     }
 }
 
-/// In UTC, like the lines.
+/// The date in UTC, like the lines' times.
 fn today() -> String {
     let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     now.split('T').next().unwrap_or_default().to_owned()
 }
 
 fn name(day: &str, part: u32) -> String {
-    // `log` comes before `part` and what follows it.
+    // Sorts before the second part: `log` < `part`.
     if part == 1 { format!("beastd.{day}.log") } else { format!("beastd.{day}.part{part:03}.log") }
 }
 
@@ -113,12 +115,12 @@ fn names(folder: &Path) -> io::Result<Vec<String>> {
     Ok(names.filter(|name| name.starts_with("beastd.") && name.ends_with(".log")).collect())
 }
 
-/// The file and its length.
+/// Opens a log file; also returns its length.
 fn open(path: &Path) -> io::Result<(File, u64)> {
     let file = file::open_with(OpenOptions::new().append(true).create(true).mode(0o600), path)?;
     let metadata = file.metadata()?;
     if metadata.permissions().mode() & 0o077 != 0 {
-        // Fails if it is not ours.
+        // Fails, and may, if the file belongs to another user.
         let _ = file.set_permissions(Permissions::from_mode(0o600));
     }
     Ok((file, metadata.len()))

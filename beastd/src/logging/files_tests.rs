@@ -1,4 +1,4 @@
-//! The bounds of the log and who can read it.
+//! Limits on the number and size of log files, and their modes.
 
 use super::*;
 

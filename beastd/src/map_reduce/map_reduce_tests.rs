@@ -45,14 +45,14 @@ fn request(material: &str, question: &str, instruction: &str) -> Arc<Generate> {
     Arc::new(Generate {
         messages: vec![message(Role::System, "Sum up.".into()), message(Role::User, format!("{material}{question}"))],
         max_tokens: Some(20),
-        // The fake's answers follow from it.
+        // The fake engine's answers depend on the seed.
         sampling: Sampling { seed: Some(0), ..Sampling::default() },
         overflow: Overflow::Reduce { material: Span { start: 0, end }, instruction: instruction.into() },
         ..Generate::default()
     })
 }
 
-/// Reduces; with what was said on the way and the prompt of the last call.
+/// Runs a reduction; returns its events, and the prompt of the final call.
 async fn run(means: &Means, request: Arc<Generate>) -> (Vec<Event>, Result<String, WireError>) {
     let (events, mut said) = mpsc::channel(1000);
     let outcome = reduce(means.clone(), request, events).await;
@@ -70,7 +70,7 @@ fn text(tokens: &[crate::batch::Token]) -> String {
     tokens.iter().map(|token| char::from(u8::try_from(token.0).expect("a byte"))).collect()
 }
 
-/// What the fake answers to a part when it is asked that alone.
+/// The fake engine's answer to a part on its own.
 fn expected(system: &str, part: &str, question: &str) -> String {
     let prompt = ByteVocab.tokenize(&format!("{system}\n\n{part}{question}"), true, false);
     text(&fake::answer(&prompt, 0, 20))
@@ -102,7 +102,7 @@ async fn every_byte_is_in_a_part_and_every_answer_in_the_last_prompt() {
     let mut first: Vec<Part> = parts(&events).into_iter().filter(|part| part.round == 1).collect();
     assert_eq!(first.len(), rounds[0].n_parts as usize);
     assert!(first.len() > 3);
-    // They end in any order, but are counted in this one.
+    // Parts end in any order but are counted in sequence.
     let counted: Vec<u32> = first.iter().map(|part| part.n_done).collect();
     assert_eq!(counted, (1..=rounds[0].n_parts).collect::<Vec<_>>());
     first.sort_by_key(|part| part.index);
@@ -172,13 +172,13 @@ async fn dropping_it_cancels_its_parts() {
     let Fixture { means, metrics, thread } = start(100);
     let (events, mut said) = mpsc::channel(1);
     let reducing = tokio::spawn(reduce(means.clone(), request(&words(4000), "", ""), events));
-    // The round is announced, parts are under way, and nobody takes their answers.
+    // The round is announced and parts are running; nothing reads their answers.
     assert!(matches!(said.recv().await, Some(Event::Round(_))));
     assert!(matches!(said.recv().await, Some(Event::Part(_))));
     reducing.abort();
     assert!(reducing.await.expect_err("aborted").is_cancelled());
     drop((means, said));
-    // The worker ends only when no handle is left, so no part has survived.
+    // The worker thread ends only when all handles are dropped, so no part is left.
     tokio::task::spawn_blocking(|| thread.join()).await.expect("no panic").expect("no panic").expect("a good end");
     assert_eq!(metrics.n_running.load(Relaxed) + metrics.n_waiting.load(Relaxed), 0);
 }

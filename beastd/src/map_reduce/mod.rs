@@ -1,9 +1,9 @@
 //! Map-reduce: a text longer than the context is answered part by part, then the answers are answered together, in
 //! rounds, until one call holds them all. Knows no sockets and no llama.cpp.
 //!
-//! Between session and admission: a part is admitted and scheduled like any other request, but in the background, where
-//! it yields to requests that somebody waits for. Dropping the future drops the parts' reply channels, which cancels
-//! them.
+//! Sits between session and admission: a part is admitted and scheduled like any other request, but in the
+//! background, where it yields to requests with a waiting client. Dropping the future drops the parts' reply
+//! channels, which cancels them.
 
 mod part;
 
@@ -26,31 +26,29 @@ use part::{Answer, answer};
 
 /// Share of the context for the answer to a part: each round shrinks the text to an eighth at most.
 const ANSWER_SHARE: usize = 8;
-/// Share of their room by which neighbouring parts overlap, so that text at a cut is read together once.
+/// Share of their room by which neighbouring parts overlap, so that text at a boundary is read once in its context.
 const OVERLAP_SHARE: usize = 64;
-/// Delay before a part is retried when the queue is full and none of ours is running.
+/// Delay before a part is retried when the queue is full and none of our parts is running.
 const OVERLOADED_PAUSE: Duration = Duration::from_millis(100);
-/// Spare tokens, because tokens may differ where a part meets the text around it.
+/// Spare tokens: a part may be tokenized differently next to the text around it.
 const MARGIN: usize = 8;
 /// Smaller parts are not worth a call: the question itself is too long.
 const MIN_PART: usize = 64;
 
-/// What a reduction uses of the daemon.
+/// What a reduction needs from the daemon.
 #[derive(Clone)]
 pub struct Means {
-    /// Tokenizes.
     pub admission: Arc<Admission>,
     pub worker: WorkerHandle,
     /// Limits concurrent tokenizing.
     pub tokenizing: Arc<Semaphore>,
-    /// Number of slots.
     pub n_slots: usize,
 }
 
 /// One request that is answered in parts.
 struct Reduction {
     means: Means,
-    /// Its last message surrounds the material.
+    /// The message around the material.
     frame: Frame,
     events: mpsc::Sender<Event>,
 }
@@ -61,12 +59,12 @@ struct Frame {
     request: Generate,
     before: String,
     after: String,
-    /// The instruction for answers to answers.
+    /// The instruction for combining answers.
     instruction: String,
 }
 
-/// Answers the material of a request in parts. Returns the final call, which answers these answers and has not been
-/// submitted.
+/// Answers the material of a request in parts. Returns the final request, which combines their answers and has not
+/// been submitted.
 ///
 /// # Errors
 /// Those of the parts; [`ErrorCode::TooLong`] when the answers do not get shorter.
@@ -101,7 +99,7 @@ impl Reduction {
         let (admission, text) = (Arc::clone(&self.means.admission), Arc::clone(text));
         let around = self.frame.around("", None, round > 1, None);
         let n_answer = self.n_answer();
-        // The splitting thread cannot be dropped, so it is told.
+        // Dropping the future does not stop the splitting thread; the guard does.
         let guard = Guard::default();
         let is_over = Arc::clone(&guard.0);
         let dividing = spawn_blocking(move || {
@@ -115,7 +113,7 @@ impl Reduction {
                 );
                 return Err(WireError::new(ErrorCode::TooLong, message));
             }
-            // Answers are split between each other.
+            // Parts made of answers are cut between answers, so they need no overlap.
             let n_overlap = if round == 1 { n_max / OVERLAP_SHARE } else { 0 };
             Ok(splitter::split(&text, admission.vocab(), Sizes { n_max, n_overlap }, || !is_over.load(Relaxed)))
         });
@@ -141,7 +139,7 @@ impl Reduction {
         let mut answers = vec![String::new(); pieces.len()];
         let mut running = JoinSet::new();
         let mut n_done = 0;
-        // One more than there are slots, so that the next is ready when one ends.
+        // One more than there are slots, so that the next part is queued when a slot becomes free.
         let mut n_at_once = self.means.n_slots + 1;
         loop {
             while running.len() < n_at_once
@@ -154,7 +152,7 @@ impl Reduction {
                 WireError::new(ErrorCode::Internal, format!("cannot answer a part of the input: {error}"))
             })?;
             let Answer { text: answer, is_cut } = match outcome {
-                // The queue is full: fewer at once, and retry. The answers so far are too much to lose.
+                // The queue is full: run fewer at once, and retry, because the answers so far are too much to lose.
                 Err(error) if error.code == ErrorCode::Overloaded => {
                     waiting.push_front(index);
                     n_at_once = running.len().max(1);
@@ -219,8 +217,8 @@ impl Frame {
         Ok((frame, material.to_owned()))
     }
 
-    /// The request with different material. For a part (`n_answer`), without grammar or schema and with that token
-    /// limit: both apply to the final answer only.
+    /// The request with other material. With `n_answer`, for a part: that token limit, and no grammar or schema,
+    /// which apply to the final answer only.
     fn around(&self, material: &str, heading: Option<&str>, is_of_answers: bool, n_answer: Option<u32>) -> Generate {
         let mut request = self.request.clone();
         if is_of_answers
@@ -243,10 +241,11 @@ impl Frame {
     }
 }
 
-/// The text of a part, preceded by the line that names its file unless it contains it.
+/// The text of a part, and the line that names its file unless the text contains it.
 type Contents<'a> = (&'a str, Option<&'a str>);
 
-/// The parts by their contents, and the first of each: those are answered.
+/// Groups parts with the same contents; also returns the first part of each group, in order, which are the ones to
+/// answer.
 fn group<'a>(text: &'a str, pieces: &[Piece]) -> (HashMap<Contents<'a>, Vec<usize>>, VecDeque<usize>) {
     let mut same: HashMap<_, Vec<usize>> = HashMap::new();
     let mut firsts = VecDeque::new();
@@ -270,7 +269,7 @@ fn join(answers: Vec<String>) -> String {
     answers.join("\n\n")
 }
 
-/// Admits a request that cannot need notices: nothing of it can be dropped.
+/// Admits a request that cannot produce notices, because nothing of it may be dropped.
 async fn admit(means: &Means, request: Arc<Generate>) -> Result<Admitted, WireError> {
     admit_beside(&means.admission, &means.tokenizing, &request).await.map(|(admitted, _)| admitted)
 }

@@ -15,7 +15,7 @@ pub(super) struct Answer {
     pub(super) is_cut: bool,
 }
 
-/// Answers a part; `index` comes back with the outcome.
+/// Answers a part; returns `index` with the outcome.
 pub(super) async fn answer(means: Means, request: Generate, index: usize) -> (usize, Result<Answer, WireError>) {
     (index, collect(means, request).await)
 }
@@ -23,9 +23,9 @@ pub(super) async fn answer(means: Means, request: Generate, index: usize) -> (us
 async fn collect(means: Means, request: Generate) -> Result<Answer, WireError> {
     let mut admitted = admit(&means, Arc::new(request)).await?;
     admitted.is_background = true;
-    // A part is read once and not worth caching; the instruction before it is.
+    // A part is read once, so caching it is useless; the instruction before it is shared by all parts.
     admitted.shared.retain(|&n| n + 1 < admitted.prompt.len());
-    let started = Event::Progress { n_done: 0, n_total: 0 }; // Ignored.
+    let started = Event::Progress { n_done: 0, n_total: 0 }; // Not read.
     let ticket = Ticket { arrived_us: now_us(), started, lease: None };
     let (_, mut events) = means.worker.submit(admitted, ticket)?;
     let mut text = String::new();

@@ -64,7 +64,7 @@ fn who_waits_for_himself_goes_first() {
     );
 }
 
-/// It must end some day, however many others come.
+/// A background sequence must end eventually, however many other requests arrive.
 #[test]
 fn it_gives_way_three_times_and_then_no_more() {
     let limits = Limits { n_slots: 1, ..LIMITS };
@@ -88,7 +88,7 @@ fn it_gives_way_three_times_and_then_no_more() {
     );
 }
 
-/// Long ones run one after the other, short ones together; who waits for himself is not held back.
+/// Long background sequences run one after the other, short ones together; regular requests are not held back.
 #[test]
 fn so_much_of_it_runs_at_once_and_no_more() {
     let limits = Limits { n_slots: 3, n_background_cells: 10, ..LIMITS };

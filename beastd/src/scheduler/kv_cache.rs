@@ -25,7 +25,7 @@ impl KvCache {
         self.held.iter().sum()
     }
 
-    /// Cells that the slot holds.
+    /// Cells of the slot.
     pub fn held(&self, slot: SlotId) -> usize {
         self.held[slot.0 as usize]
     }

@@ -2,21 +2,21 @@
 //!
 //! ```text
 //! schedule(drafts) → Batch:
-//!     give way         a background sequence gives its slot up for a request that somebody waits for
-//!     admit            waiting → running, in order, while slots and cells last; copies the longest kept prefix
-//!     reserve cells    evict kept prefixes; if decoding still lacks cells, preempt the youngest sequence
-//!     grant decode     one token for each sequence that decodes, those that have waited longest first
-//!     grant prefill    what is left of the budget to one prompt: the shortest remainder, every eighth time the oldest
-//!     add drafts       if nobody prefills and all of them fit
+//!     yield            a background sequence yields its slot to a regular request
+//!     admit            waiting → running, in order, while slots and cells last; copies the longest cached prefix
+//!     reserve cells    evict cached prefixes; if decoding still lacks cells, preempt the youngest sequence
+//!     grant decode     one token for each decoding sequence, those that have waited longest first
+//!     grant prefill    the rest of the budget to one prompt: the shortest remainder, every eighth time the oldest
+//!     add drafts       if no sequence is in prefill and all drafts fit
 //! the engine runs the batch and samples
 //! commit(sampled) → Committed:
-//!     book cells       what was computed and accepted stays, rejected drafts give their cells back
-//!     keep prefixes    copy a sequence that has reached a boundary that others may share
+//!     book cells       computed and accepted tokens keep their cells, rejected drafts free theirs
+//!     cache prefixes   copy a sequence that has reached a boundary that others may share
 //!     append tokens    the worker delivers them, and calls `finish` for a sequence that has ended
 //! ```
 //!
 //! The scheduler touches no tensor and has no clock, channel, lock, log or randomness, so that a test can replay any
-//! history. Instead of `commit`, `undo` and `interrupt` forget a plan that was not run.
+//! history. In place of `commit`, `undo` and `interrupt` discard a plan that was not run.
 
 mod kv_cache;
 mod room;
@@ -30,20 +30,21 @@ pub use sequence::Sequence;
 use crate::batch::{Batch, KvEdit, Logprobs, Row, Sampled, SeqId, SlotId, Token};
 use crate::prefix_cache::{PrefixCache, PrefixStats};
 
-/// Limits of a plan.
+/// Limits of the scheduler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Sequences that may run at once.
     pub n_slots: usize,
-    /// Prefixes that may be cached, in cells that no sequence needs.
+    /// Most cached prefixes; they use cells that no sequence needs.
     pub n_prefixes: usize,
-    /// KV cells in total; at least the longest sequence.
+    /// KV cells in total; at least as many as the longest sequence needs.
     pub n_cells: usize,
     /// Tokens per step; at least one per slot.
     pub n_batch: usize,
-    /// Prompt tokens per step, which is what a cancel or a new request waits for. Halved while others decode.
+    /// Prompt tokens per step, which determine how long a cancel or a new request waits. Halved while other sequences
+    /// decode.
     pub prefill_chunk: usize,
-    /// The same for a lone prompt, whose chunk the engine interrupts for new requests; not smaller.
+    /// The same for a lone prompt, whose chunk is interrupted for new requests; at least `prefill_chunk`.
     pub lone_chunk: usize,
     /// Sequences that may wait in the queue.
     pub n_waiting: usize,
@@ -51,18 +52,17 @@ pub struct Limits {
     pub decode_width: usize,
     /// Cells that all cached prefixes may use together.
     pub n_prefix_cells: usize,
-    /// Tokens of all running background sequences; beyond this no other one starts.
+    /// Tokens of all running background sequences together; at this limit no other one starts.
     pub n_background_cells: usize,
 }
 
 /// The outcome of a step for one sequence that asked for a token.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Committed {
-    /// Whose they are.
     pub seq: SeqId,
-    /// Its next tokens; several when drafts were accepted.
+    /// Its new tokens; several when drafts were accepted.
     pub tokens: Vec<Token>,
-    /// One per token, or none.
+    /// One per token, or empty.
     pub logprobs: Vec<Logprobs>,
     /// Whether the sequence has reached its limit and must be finished now.
     pub at_limit: bool,
@@ -79,10 +79,9 @@ struct Planned {
 /// At least one in this many prefill steps goes to the oldest prompt.
 const OLDEST_EVERY: u32 = 8;
 
-/// What was freed to make room.
+/// What [`Scheduler::make_room`] freed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Room {
-    /// A cached prefix.
     Evicted,
     /// The cells of this sequence, which restarts later.
     Preempted(SeqId),
@@ -103,19 +102,18 @@ pub struct Scheduler {
     idle: VecDeque<SlotId>,
     cache: KvCache,
     prefixes: PrefixCache,
-    /// Changes that the next plan makes first, so that the engine's cells match the ledger.
+    /// Edits that the next plan makes first, so that the engine's cells match the ledger.
     edits: Vec<KvEdit>,
-    /// Rows of the plan that is running.
+    /// Rows of the current plan.
     planned: Vec<Planned>,
     n_steps: u64,
-    /// Nothing is admitted: a sequence was preempted and none has ended since. A new one would take the same cells and
+    /// Stops admission: a sequence was preempted and none has ended since. A new one would take the same cells and
     /// lose them again.
     full: bool,
     n_preempted: u64,
 }
 
 impl Scheduler {
-    /// An empty scheduler.
     pub fn new(limits: Limits) -> Self {
         assert!(
             limits.n_slots > 0
@@ -144,7 +142,7 @@ impl Scheduler {
         }
     }
 
-    /// Queues a sequence: at the end, or in front of all background sequences unless it is one itself.
+    /// Queues a sequence: a background one at the end, a regular one in front of all background ones.
     ///
     /// # Errors
     /// Returns the sequence when the queue is full.
@@ -154,8 +152,7 @@ impl Scheduler {
             "admission accepted a sequence that is too long"
         );
         let n = if sequence.yields() { self.waiting.len() } else { self.n_waiting_first() };
-        // Sequences that get an idle slot in the next plan do not count as waiting, nor do those that this one
-        // overtakes.
+        // Sequences that get an idle slot in the next plan do not count, nor do those behind this one.
         if n >= self.limits.n_waiting + self.idle.len() {
             return Err(sequence);
         }
@@ -163,13 +160,13 @@ impl Scheduler {
         Ok(())
     }
 
-    /// How many waiting sequences are not in the background; they come first.
+    /// Number of regular (not background) sequences in the queue; they come first.
     fn n_waiting_first(&self) -> usize {
         self.waiting.iter().position(Sequence::yields).unwrap_or(self.waiting.len())
     }
 
-    /// Sequences to draft for in the next plan, with how many drafts each has room for: all that decode, but none
-    /// during prefill, since each row length costs the engine a pass of its own.
+    /// Sequences to draft for in the next plan, each with the number of drafts that it has room for: all that decode,
+    /// but none during prefill, since each row length costs the engine a pass of its own.
     pub fn draftable(&self) -> Vec<(&Sequence, usize)> {
         let is_reading = self.running.iter().any(|sequence| sequence.n_pending() > 1);
         let has_slot = !self.idle.is_empty() && !self.is_held_back();
@@ -288,13 +285,14 @@ impl Scheduler {
         Some(id)
     }
 
-    /// Ends a sequence, wherever it is, and frees its cells. The only way out.
+    /// Ends a sequence, wherever it is, and frees its cells. The only way out of the scheduler.
     pub fn finish(&mut self, id: SeqId) -> Option<Sequence> {
         if let Some(n) = self.waiting.iter().position(|sequence| sequence.id == id) {
             return self.waiting.remove(n);
         }
         let n = self.running.iter().position(|sequence| sequence.id == id)?;
-        // A conversation continues from here; the answer to one part of a long input, or a scored prompt, does not.
+        // The next turn of a conversation continues from here; nothing continues from a part of a long input or a
+        // scored prompt.
         if !self.running[n].is_background && !self.running[n].is_scored {
             self.keep_prefix(n);
         }
@@ -304,7 +302,6 @@ impl Scheduler {
         Some(sequence)
     }
 
-    /// Sequences with a slot, in order of arrival.
     pub fn running(&self) -> impl Iterator<Item = &Sequence> {
         self.running.iter()
     }
@@ -319,7 +316,6 @@ impl Scheduler {
         self.running.is_empty() && self.waiting.is_empty()
     }
 
-    /// The ledger of cells.
     pub fn cache(&self) -> &KvCache {
         &self.cache
     }
@@ -334,8 +330,8 @@ impl Scheduler {
         self.prefixes.find(tokens).map_or(0, |(_, n)| n)
     }
 
-    /// Reserves a slot to restore a prefix of `n` tokens to, if there is room beside running sequences and the next
-    /// waiting one. The engine must make the edits first (`take_edits`); then call `restored`.
+    /// Reserves a slot for restoring a prefix of `n` tokens, if the running sequences and the next waiting one leave
+    /// room. The engine must make the edits first (`take_edits`); then call `restored`.
     pub fn begin_restore(&mut self, n: usize) -> Option<SlotId> {
         let n_next = self.waiting.front().map_or(0, |sequence| sequence.tokens.len());
         if self.idle.is_empty() || self.full || n + n_next > self.limits.n_cells {
@@ -356,8 +352,7 @@ impl Scheduler {
         }
     }
 
-    /// A cached prefix worth saving to disk: an instruction, or one that was used again. It counts as saved from now
-    /// on.
+    /// A cached prefix worth saving to disk: an instruction, or one that was reused. It counts as saved from now on.
     pub fn next_to_save(&mut self) -> Option<(SlotId, Vec<Token>)> {
         let (place, tokens) = self.prefixes.next_to_save()?;
         self.prefixes.set_saved(place);
@@ -398,8 +393,7 @@ impl Scheduler {
         assert!(self.cache.n_used() <= self.limits.n_cells, "no more cells are held than exist");
     }
 
-    /// One token for each decoding sequence; if there are more than the engine decodes efficiently, for those that have
-    /// waited longest.
+    /// One token for each decoding sequence; if there are more than `decode_width`, for those that have waited longest.
     fn grant_decode(&self) -> Vec<usize> {
         let mut rows = vec![0; self.running.len()];
         let mut decoding: Vec<usize> = (0..rows.len()).filter(|&n| self.running[n].n_pending() == 1).collect();
@@ -410,7 +404,7 @@ impl Scheduler {
         rows
     }
 
-    /// The drafts, if the step has room for all of them.
+    /// The drafts, if all of them fit into the step; otherwise none.
     fn fitting<'a>(&self, drafts: &'a [(SeqId, Vec<Token>)], n_decoding: usize) -> &'a [(SeqId, Vec<Token>)] {
         let n_drafts: usize = drafts.iter().map(|(_, drafts)| drafts.len()).sum();
         let n_tokens = n_decoding + n_drafts;
@@ -419,8 +413,8 @@ impl Scheduler {
 
     /// Grants the prefill budget to one prompt: the one with the shortest remainder, so that a short request gets its
     /// first token within one chunk however long the others are; every eighth time the oldest, so that it cannot
-    /// starve. The rest of the budget stays unused: rows of different lengths cost a hybrid model one graph pass each,
-    /// and the short request would wait for its fixed cost.
+    /// starve. The rest of the budget stays unused: rows of different lengths cost a hybrid model one graph pass
+    /// each, and the short request would wait for the fixed cost of every pass.
     fn grant_prefill(&mut self, rows: &mut [usize], n_decoding: usize) {
         let chunk = match &self.running[..] {
             _ if n_decoding > 0 => self.limits.prefill_chunk.div_ceil(2),
@@ -444,8 +438,8 @@ impl Scheduler {
         *n_passed_over = if is_passed_over { *n_passed_over + 1 } else { 0 };
     }
 
-    /// Scored prompts share all but their ends, which are short: in one step they cost little more than one. Only whole
-    /// ends are granted.
+    /// Scored prompts differ only in their short endings: computing several in one step costs little more than one.
+    /// Only whole endings are granted.
     fn grant_scored(&self, rows: &mut [usize], mut budget: usize) {
         for (row, sequence) in rows.iter_mut().zip(&self.running) {
             let n = sequence.n_pending();

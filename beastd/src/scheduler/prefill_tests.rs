@@ -82,7 +82,7 @@ fn a_short_prompt_gets_its_first_token_in_the_step_after_it_comes() {
     );
 }
 
-/// Two rows of different lengths would be two passes, and the short one would wait for both.
+/// Two rows of different lengths would need two passes, and the short prompt would wait for both.
 #[test]
 fn a_step_reads_one_prompt() {
     let limits = Limits { n_slots: 4, n_cells: 256, ..LIMITS };
@@ -138,7 +138,7 @@ fn every_eighth_step_is_for_the_oldest_prompt_whatever_comes_after() {
 }
 
 proptest! {
-    /// Nobody starves: with new requests in every step, however short, the oldest prompt is read in one step of eight.
+    /// No starvation: however many short requests arrive, the oldest prompt is computed in at least one step of eight.
     #[test]
     fn the_oldest_prompt_is_never_passed_over_for_long(
         n_slots in 2usize..6,
@@ -165,7 +165,7 @@ proptest! {
                 passed_over = (oldest, if *read == oldest { 0 } else { n_before + 1 });
                 prop_assert!(passed_over.1 < 8, "{oldest:?} is passed over again and again");
             }
-            // Now and then the engine has no room, or somebody is gone.
+            // Sometimes the engine finds no room.
             if fate == 0 {
                 scheduler.undo();
                 continue;

@@ -1,4 +1,4 @@
-//! Random histories: whatever runs beside a request, it gets the text that it gets alone.
+//! Random histories: a request gets the same text whatever runs beside it.
 
 use std::rc::Rc;
 
@@ -19,7 +19,7 @@ enum Move {
     },
     Cancel(usize),
     Step,
-    /// A step that the engine gives up, if it could.
+    /// A step that the engine interrupts.
     Interrupted,
 }
 
@@ -34,7 +34,7 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
     proptest::collection::vec(one, 0..80)
 }
 
-/// Guesses for those that may have some, the same number for each, of which the first ones are right.
+/// Drafts for all sequences that can have some: the same number for each, of which the first ones are right.
 fn drafts(scheduler: &Scheduler, n: usize) -> Vec<(SeqId, Vec<Token>)> {
     let (n_draft, n_right) = (n % 5, n / 5 % 5);
     let guess = |(sequence, _): (&Sequence, usize)| {
@@ -45,8 +45,8 @@ fn drafts(scheduler: &Scheduler, n: usize) -> Vec<(SeqId, Vec<Token>)> {
     scheduler.draftable().into_iter().map(guess).collect()
 }
 
-/// Drives scheduler and fake engine as the worker does; returns each sequence's prompt and answer, cancelled ones left
-/// out.
+/// Drives scheduler and fake engine as the worker does; returns each sequence's prompt, limit and answer, without
+/// cancelled ones.
 fn run(limits: Limits, engine: &mut FakeEngine, moves: &[Move]) -> Vec<(Vec<Token>, usize, Vec<Token>)> {
     let mut scheduler = Scheduler::new(limits);
     let mut alive: Vec<SeqId> = Vec::new();
@@ -121,7 +121,7 @@ fn run(limits: Limits, engine: &mut FakeEngine, moves: &[Move]) -> Vec<(Vec<Toke
 }
 
 proptest! {
-    /// The oracle of batching: whatever runs beside it, a request gets the text that it gets alone.
+    /// A request gets the same text in a batch as alone.
     #[test]
     fn batched_equals_alone(moves in moves(), n_slots in 1usize..5, n_batch in 5usize..40, chunk in 1usize..40) {
         let limits = Limits { n_slots, n_prefixes: 0, n_cells: 48 * n_slots, n_batch, prefill_chunk: chunk, lone_chunk: 2 * chunk, n_waiting: 6, decode_width: n_slots.min(3), n_prefix_cells: 0, n_background_cells: 40 };
@@ -130,7 +130,7 @@ proptest! {
         }
     }
 
-    /// The same with kept prefixes in place of computed ones.
+    /// A request gets the same text when its prefix is copied from the cache.
     #[test]
     fn copied_equals_computed(moves in moves(), n_slots in 1usize..5, n_prefixes in 1usize..5, chunk in 1usize..40) {
         let limits = Limits { n_slots, n_prefixes, n_cells: 48 * n_slots + 60, n_batch: 40, prefill_chunk: chunk, lone_chunk: 2 * chunk, n_waiting: 6, decode_width: 2, n_prefix_cells: 100, n_background_cells: 60 };
@@ -139,7 +139,8 @@ proptest! {
         }
     }
 
-    /// The same when the pool is too small for all, and smaller still than the scheduler believes.
+    /// A request gets the same text when the pool is too small for all sequences, and smaller than the scheduler
+    /// believes.
     #[test]
     fn preempted_equals_undisturbed(moves in moves(), n_prefixes in 0usize..3, n_cells in 48usize..100, missing in 0usize..40) {
         let limits = Limits { n_slots: 3, n_prefixes, n_cells, n_batch: 16, prefill_chunk: 8, lone_chunk: 12, n_waiting: 6, decode_width: 3, n_prefix_cells: 1000, n_background_cells: 30 };

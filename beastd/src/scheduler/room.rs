@@ -4,7 +4,7 @@ use super::{KvEdit, Room, Scheduler, Sequence, SlotId};
 use crate::prefix_cache;
 
 impl Scheduler {
-    /// Whether a request waits for a slot that a background sequence holds.
+    /// Whether a regular request waits for a slot that a background sequence holds.
     pub(super) fn is_held_up(&self) -> bool {
         let is_wanted = self.waiting.front().is_some_and(|next| !next.yields());
         is_wanted && self.idle.is_empty() && !self.full && self.running.iter().any(Sequence::yields)
@@ -27,8 +27,8 @@ impl Scheduler {
         self.waiting.insert(n, sequence);
     }
 
-    /// Whether the next background sequence must wait for another one to end, although a slot is free: together they
-    /// would be long enough to slow the engine down.
+    /// Whether the next background sequence must wait although a slot is free: together with the running ones it
+    /// would slow the engine down.
     pub(super) fn is_held_back(&self) -> bool {
         let held: usize = self.running.iter().filter(|other| other.is_background).map(|other| other.tokens.len()).sum();
         let is_too_long = |next: &Sequence| next.yields() && held + next.tokens.len() > self.limits.n_background_cells;
@@ -61,7 +61,7 @@ impl Scheduler {
                 self.cache.take(slot, n);
                 sequence.n_cached = n;
             }
-            // By age: ids grow, and a preempted sequence returns to its position.
+            // Ordered by age: ids grow, and a preempted sequence returns to its position.
             let n = self.running.partition_point(|other| other.id < sequence.id);
             self.running.insert(n, sequence);
         }
@@ -75,14 +75,14 @@ impl Scheduler {
             return;
         }
         let (tokens, from) = (tokens.to_vec(), sequence.slot.expect("a running sequence has a slot"));
-        // A prefix that ends before the prompt does is a shared instruction, not one user's text.
+        // A prefix that is shorter than the prompt is a shared instruction, not one user's text.
         let is_instruction = sequence.n_cached + 1 < sequence.n_prompt;
         let is_scored = sequence.is_scored;
         if let Some(to) = self.place_for(tokens.len()) {
             self.cache.take(to, tokens.len());
             self.prefixes.insert(to, tokens, is_instruction);
             if is_scored {
-                // A user's text, cached for the next question about it, but never on disk.
+                // A user's text is cached for the next question about it, but never saved to disk.
                 self.prefixes.set_saved(to);
             }
             self.edits.push(KvEdit::Copy { from, to });
@@ -94,7 +94,7 @@ impl Scheduler {
         let owed: usize = self.running.iter().map(Sequence::n_pending).sum();
         let n_kept = self.prefixes.stats().n_tokens;
         if self.limits.n_prefixes == 0 || n > self.limits.n_prefix_cells || self.cache.n_free() + n_kept < owed + n {
-            // Not even by evicting all others.
+            // Evicting everything would not make enough room.
             return None;
         }
         let is_over = |scheduler: &Self| scheduler.prefixes.stats().n_tokens + n > scheduler.limits.n_prefix_cells;
@@ -113,7 +113,7 @@ impl Scheduler {
         true
     }
 
-    /// Ensures a cell for every decoding sequence, evicting cached prefixes first and then preempting the youngest.
+    /// Reserves a cell for every decoding sequence: evicts cached prefixes first, then preempts the youngest sequence.
     pub(super) fn reserve_decode_cells(&mut self) {
         while self.cache.n_free() < self.n_decoding() {
             let room = self.make_room();
@@ -121,7 +121,7 @@ impl Scheduler {
         }
     }
 
-    /// Cached prefixes never delay a prompt.
+    /// Evicts cached prefixes for prefill, so that they never delay a prompt.
     pub(super) fn reserve_prefill_cells(&mut self) {
         let owed: usize = self.running.iter().map(Sequence::n_pending).sum();
         while self.cache.n_free() < owed && self.evict(None) {}

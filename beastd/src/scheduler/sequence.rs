@@ -1,45 +1,43 @@
-//! One request as the scheduler sees it: tokens known, tokens computed.
+//! One request as the scheduler sees it: tokens known and tokens computed.
 
 use crate::batch::{SeqId, SlotId, Token};
 use crate::prefix_cache::MIN_TOKENS;
 
-/// A waiting or running request. There is no prefill phase and no decode phase: a sequence owes the tokens that are
-/// known but not computed, many at first, then one at a time.
+/// A waiting or running request. There is no prefill phase and no decode phase: a sequence has tokens that are known
+/// but not computed, many at first, then one at a time.
 #[derive(Debug, Clone)]
 pub struct Sequence {
-    /// Whose it is.
     pub id: SeqId,
     /// All known tokens: the prompt, then the generated ones.
     pub tokens: Vec<Token>,
-    /// Length of the prompt.
     pub n_prompt: usize,
     /// Length at which the sequence ends, prompt included.
     pub n_max: usize,
-    /// Lengths of prefixes that other requests may share, ascending; cached when computed.
+    /// Lengths of prefixes that other requests may share, ascending; cached once computed.
     pub(super) keep: Vec<usize>,
-    /// Computed tokens: the cells that its slot holds.
+    /// Computed tokens, which is the number of cells that its slot holds.
     pub(super) n_cached: usize,
     /// Its slot; `None` while it waits.
     pub(super) slot: Option<SlotId>,
-    /// The last step that had a row of it.
+    /// The last step that had a row for it.
     pub(super) last_step: u64,
     /// Consecutive prefill steps that went to another prompt while this one was the oldest.
     pub(super) n_passed_over: u32,
     /// Whether a chunk of its prompt was interrupted for a new request.
     pub(super) was_interrupted: bool,
-    /// Whether no client waits for this sequence alone.
+    /// Whether it yields to regular requests: a part of a larger request, which no client waits for on its own.
     pub(super) is_background: bool,
     /// Whether only the log-probabilities after its prompt are wanted.
     pub(super) is_scored: bool,
-    /// How often it will still yield to other requests.
+    /// How many more times it yields to other requests.
     pub(super) n_yields: u32,
 }
 
-/// A background sequence yields this often, then counts as a regular one, so that it ends eventually.
+/// A background sequence yields this many times, then counts as a regular one, so that it ends eventually.
 const N_YIELDS: u32 = 3;
 
 impl Sequence {
-    /// A new request. Generates at most `n_max_tokens`, and never more than fit into `n_ctx` with the prompt.
+    /// A new sequence. Generates at most `n_max_tokens`, and never more than fit into `n_ctx` with the prompt.
     pub fn new(id: SeqId, prompt: Vec<Token>, n_max_tokens: usize, n_ctx: usize) -> Self {
         let n_prompt = prompt.len();
         Self {
@@ -67,15 +65,15 @@ impl Sequence {
         self
     }
 
-    /// Whether the prompt is only scored: then it is one of several with a long prefix in common, which are computed in
-    /// one step, and no conversation continues from it.
+    /// Whether to only score the prompt. Scored prompts share a long prefix and are computed in one step; no
+    /// conversation continues from them.
     #[must_use]
     pub fn scored(mut self, is_scored: bool) -> Self {
         self.is_scored = is_scored;
         self
     }
 
-    /// Whether other requests go first.
+    /// Whether it still yields to other requests.
     pub fn yields(&self) -> bool {
         self.n_yields > 0
     }
@@ -105,7 +103,7 @@ impl Sequence {
         self.tokens.len() - self.n_cached
     }
 
-    /// Drafts that it has room for: a step adds at most one token more than there are drafts.
+    /// Drafts that it has room for: a step adds one token more than the accepted drafts.
     pub fn n_draft_max(&self) -> usize {
         self.n_max.saturating_sub(self.tokens.len() + 1)
     }

@@ -17,7 +17,7 @@ pub(super) const LIMITS: Limits = Limits {
     n_background_cells: usize::MAX,
 };
 
-/// One of three beginnings of 20 tokens, then tokens of its own.
+/// A prompt: one of three shared beginnings of 20 tokens, then tokens of its own.
 pub(super) fn prompt(seed: u64, n: usize) -> Vec<Token> {
     let token = |i: usize| {
         let seed = if i < SHARED { seed % 3 } else { seed };
@@ -29,8 +29,8 @@ pub(super) fn prompt(seed: u64, n: usize) -> Vec<Token> {
 pub(super) const SHARED: usize = 20;
 
 /// Runs a script of `add NAME prompt=N max=N [keep=N|keep=N,scored|background]`, `step`, `full` (a step for which the
-/// engine finds no room), `interrupt` (one that it gives up), `cancel NAME`, `preempt`, and shows what every step
-/// computed.
+/// engine finds no room), `interrupt` (one that the engine interrupts), `cancel NAME` and `preempt`, and shows what
+/// every step computed.
 pub(super) fn check(limits: Limits, script: &str, expected: Expect) {
     let mut scheduler = Scheduler::new(limits);
     let mut out = String::new();
@@ -52,7 +52,7 @@ pub(super) fn check(limits: Limits, script: &str, expected: Expect) {
                 }
             }
             ["step" | "full" | "interrupt", ref guesses @ ..] => {
-                // NAME=N/R: of N guesses R are right.
+                // NAME=N/R: N drafts, of which R are right.
                 let guesses: Vec<(SeqId, usize, usize)> = guesses
                     .iter()
                     .map(|guess| {
@@ -430,7 +430,7 @@ fn what_was_used_outlives_what_was_not() {
     assert_eq!(cache.evict(None), Some(unused));
     assert_eq!(cache.find(&prompt(2, 30)), None);
     assert_eq!(cache.find(&prompt(1, 20)), None, "a token must be left to compute");
-    // Fresh ones come and go; in the end the used one goes too.
+    // With new prefixes being inserted, the used one is evicted in the end too.
     let goes = (0..100).map(|n| {
         let fresh = insert(&mut cache, prompt(n + 10, 20));
         (cache.evict(None).expect("there are two"), fresh)

@@ -5,7 +5,7 @@ use std::ops::{Range, RangeInclusive};
 /// Kinds of boundaries, worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Boundary {
-    /// Between two characters.
+    /// Between any two characters.
     Place,
     /// Between two words.
     Word,
@@ -13,7 +13,7 @@ pub(super) enum Boundary {
     Sentence,
     /// After a line.
     Line,
-    /// Before a line that is not indented: in code, something new begins there.
+    /// Before an unindented line: in code, a new item begins there.
     Block,
     /// After a blank line.
     Paragraph,
@@ -21,7 +21,7 @@ pub(super) enum Boundary {
     Heading,
 }
 
-/// Beginnings of lines that name a file: ours and git's.
+/// Beginnings of lines that name a file: beastctl's and git's.
 const HEADINGS: [&str; 2] = ["==> ", "diff --git "];
 
 /// The last of the best boundaries in a range of bytes; its end if there is none.

@@ -14,11 +14,11 @@ pub use shorten::{Ends, shorten};
 /// A part of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Piece {
-    /// Its bytes.
+    /// Its byte range.
     pub span: Range<usize>,
     /// Position of the line that names its file, if that is before the piece.
     pub heading: Option<Range<usize>>,
-    /// Its tokens, without the heading's; tokenizing it alone may differ by one at either end.
+    /// Its tokens, without the heading's; tokenized alone, it may have one more or less at either end.
     pub n_tokens: usize,
     /// How many of these, at its beginning, overlap the piece before.
     pub n_overlap: usize,
@@ -33,8 +33,8 @@ pub struct Sizes {
     pub n_overlap: usize,
 }
 
-/// A piece is cut at the best boundary within this last share of its room: enough to find a good one, and to keep
-/// pieces large.
+/// A piece ends at the best boundary within this last share of its room: enough to find a good one, while pieces stay
+/// large.
 const SEARCH_SHARE: usize = 4;
 /// The line that names a file may take this share of a piece.
 const HEADING_SHARE: usize = 8;
@@ -42,7 +42,7 @@ const HEADING_SHARE: usize = 8;
 const SAMPLE_LEN: usize = 128 * 1024;
 
 /// Splits a text. Together the pieces cover every byte, in order. Takes time proportional to the text; `go_on` is
-/// called before each piece and can stop the work.
+/// called before each piece, and returning false stops the work.
 pub fn split(text: &str, vocab: &dyn Vocab, sizes: Sizes, mut go_on: impl FnMut() -> bool) -> Vec<Piece> {
     let n_target = target(text, vocab, sizes);
     let mut pieces: Vec<Piece> = Vec::new();
@@ -60,7 +60,7 @@ pub fn split(text: &str, vocab: &dyn Vocab, sizes: Sizes, mut go_on: impl FnMut(
             (text.len(), Boundary::Place)
         } else {
             let room = ends[n_room - n_room / SEARCH_SHARE - 1]..=ends[n_room - 1];
-            // Not before what is already covered, or there would be no progress.
+            // Starts after what is already covered, or there would be no progress.
             let (first, last) = (start + room.start(), start + room.end());
             boundary::best(text, (first.max(covered + 1)).min(last)..=last)
         };
@@ -76,25 +76,25 @@ pub fn split(text: &str, vocab: &dyn Vocab, sizes: Sizes, mut go_on: impl FnMut(
             n_overlap = ends[..n_tokens].iter().filter(|&&n| pieces[pieces.len() - 1].span.start + n > start).count();
         }
         if rank == Boundary::Heading {
-            // The next piece starts with its own.
+            // The next piece starts with a heading of its own.
             heading = None;
         }
     }
     pieces
 }
 
-/// Tokens per piece such that all have about the same size, and none more than allowed.
+/// Tokens per piece such that all pieces have about the same size, and none exceeds the limit.
 fn target(text: &str, vocab: &dyn Vocab, sizes: Sizes) -> usize {
     let n_total = estimate(text, vocab);
     let n_new = sizes.n_max.saturating_sub(sizes.n_overlap).max(1);
-    // Pieces end in the last quarter of their room: on average an eighth stays empty.
+    // Pieces end in the last quarter of their room: on average an eighth stays unused.
     let n_filled = (n_new - n_new / (2 * SEARCH_SHARE)).max(1);
     let n_pieces = n_total.div_ceil(n_filled).max(2);
     let even = n_total.div_ceil(n_pieces);
     (even + even / (2 * SEARCH_SHARE) + sizes.n_overlap + 1).clamp(SEARCH_SHARE, sizes.n_max.max(SEARCH_SHARE))
 }
 
-/// Tokens of a text; estimated from its beginning if it is long.
+/// Tokens of a text; extrapolated from its beginning if it is long.
 pub fn estimate(text: &str, vocab: &dyn Vocab) -> usize {
     let sample = &text[..text.floor_char_boundary(SAMPLE_LEN)];
     let n_tokens = vocab.tokenize(sample, false, false).len();
@@ -103,14 +103,14 @@ pub fn estimate(text: &str, vocab: &dyn Vocab) -> usize {
     usize::try_from(estimate).unwrap_or(usize::MAX)
 }
 
-/// The best start of an overlap from `first` up to `end`.
+/// The best position between `first` and `end` to start an overlap.
 fn overlap_start(text: &str, first: usize, end: usize) -> usize {
     let first = text.ceil_char_boundary(first);
     if first >= end {
         return end;
     }
     let (start, rank) = boundary::best(text, first..=end - 1);
-    // Starting in the middle of a word would only confuse.
+    // An overlap that starts in the middle of a word would confuse the model.
     if rank == Boundary::Place { end } else { start }
 }
 
@@ -122,7 +122,8 @@ struct Ruler {
 }
 
 impl Ruler {
-    /// Byte offset after the first `n` tokens of a text, and whether that is all of it. Fewer than `n` only then.
+    /// Byte offsets after each of the first `n` tokens of a text, and whether they reach its end. Fewer than `n` only
+    /// in that case.
     fn measure(&mut self, text: &str, vocab: &dyn Vocab, n: usize) -> (Vec<usize>, bool) {
         // Probably more than needed; the last tokens of a window may differ from those of the whole text.
         const MARGIN: usize = 8;
@@ -155,7 +156,7 @@ fn token_ends(text: &str, vocab: &dyn Vocab) -> Vec<usize> {
         vocab.piece(token, &mut bytes);
         ends.push(bytes.len());
     }
-    // Some vocabularies prepend a blank or normalize unknown characters: then by proportion.
+    // Some vocabularies prepend a blank or normalize unknown characters: then offsets are estimated in proportion.
     if bytes.len() != text.len() {
         let n_bytes = bytes.len().max(1);
         ends.iter_mut().for_each(|end| *end = *end * text.len() / n_bytes);

@@ -1,14 +1,12 @@
-//! Truncates a text that is too long.
+//! Finds what to drop from a text that is too long.
 
 use std::ops::Range;
 
 use super::{Boundary, SAMPLE_LEN, boundary, estimate, token_ends};
 use crate::engine::Vocab;
 
-/// Which end to keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ends {
-    /// Its beginning.
     First,
     Last,
     Both,
@@ -16,7 +14,7 @@ pub enum Ends {
 
 /// The bytes to drop so that about `n_keep` tokens stay; empty when the text is short enough.
 pub fn shorten(text: &str, vocab: &dyn Vocab, n_keep: usize, ends: Ends) -> Range<usize> {
-    // No token is this long on average.
+    // A longer text has more tokens than `n_keep`: they are not that long on average.
     if text.len() <= SAMPLE_LEN && vocab.tokenize(text, false, false).len() <= n_keep {
         return 0..0;
     }
@@ -49,7 +47,7 @@ fn last(text: &str, vocab: &dyn Vocab, n: usize) -> usize {
     let Some(nth) = ends.len().checked_sub(n + 1) else { return start };
     let earliest = text.ceil_char_boundary(start + ends[nth]);
     let latest = earliest.max(start + ends[(nth + n / 8).min(ends.len() - 1)]);
-    // The earliest position when no boundary is good, to keep as much as possible.
+    // If no boundary is good, takes the earliest position, to keep as much as possible.
     match boundary::best(text, earliest..=latest) {
         (_, Boundary::Place) => earliest,
         (place, _) => place,

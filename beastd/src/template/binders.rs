@@ -18,7 +18,7 @@ enum Statement {
     With,
     For,
     Macro,
-    /// Calls a macro together with what it may call.
+    /// Calls a macro with a block as its `caller`.
     Call,
     #[default]
     Other,
@@ -30,9 +30,9 @@ pub(super) struct Binder {
     statement: Statement,
     /// Bracket depth.
     depth: usize,
-    /// End of its last token.
+    /// End of the last token.
     end: usize,
-    /// Whether a namespace's attribute gets the value.
+    /// Whether the value goes to an attribute of a namespace.
     is_attribute: bool,
     /// Start of the current value.
     value: Option<usize>,
@@ -55,7 +55,6 @@ impl Binder {
         };
     }
 
-    /// The tokens after it.
     pub(super) fn push(&mut self, token: &Token<'_>, range: Range<usize>) {
         match (self.statement, self.depth) {
             _ if self.is_over => {}
@@ -71,7 +70,7 @@ impl Binder {
         self.end = range.end;
     }
 
-    /// A token outside of brackets.
+    /// A token outside all brackets.
     fn outside(&mut self, token: &Token<'_>, range: &Range<usize>) {
         match (self.statement, token) {
             (Statement::Set, Token::Dot) if self.value.is_none() => self.is_attribute = true,
@@ -92,7 +91,7 @@ impl Binder {
     fn parameter(&mut self, token: &Token<'_>) {
         match token {
             Token::Ident(name) if self.value.is_none() => self.parameters.push((*name).to_owned()),
-            // A default value follows.
+            // The parameter's default value follows.
             Token::Assign => self.value = Some(self.end),
             Token::Comma => self.value = None,
             Token::ParenClose => self.is_over = true,
@@ -106,7 +105,7 @@ impl Binder {
         self.edits.extend([(start..start, "("), (self.end..self.end, around)]);
     }
 
-    /// The insertions around values, and the parameter names of a macro.
+    /// The insertions around values, and the macro's parameter names.
     pub(super) fn finish(mut self) -> (Vec<Edit>, Vec<String>) {
         match (self.statement, self.value) {
             (Statement::Set, None) if self.end > 0 => self.edits.push((self.end..self.end, BOUNDED_BLOCK)),

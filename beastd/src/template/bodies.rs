@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// Longer texts are charged where they stand, since not every repetition may write them.
+/// Longer texts are charged where they occur, since not every repetition may write them.
 const LONG: usize = 256;
 
 /// The open bodies and their charges.
@@ -27,7 +27,7 @@ enum Keyword {
 
 #[derive(Debug)]
 struct Body {
-    /// End of the tag before, and whether it is a block's.
+    /// End of the tag before the text, and whether that is a block tag.
     tag: (Range<usize>, bool),
     n_bytes: usize,
     parameters: Vec<String>,
@@ -50,7 +50,7 @@ impl Bodies {
                 self.open.push(self.found.len());
                 self.found.push(Body { tag: (end.clone(), is_block), n_bytes: 0, parameters });
             }
-            // An unmatched end is for the parser to report.
+            // The parser reports unmatched ends.
             Keyword::End => drop(self.open.pop()),
             Keyword::Other => {}
         }
@@ -59,7 +59,7 @@ impl Bodies {
 
     /// Text between tags, starting at `start` of the source.
     pub(super) fn text(&mut self, source: &str, start: usize, n_bytes: usize) {
-        // Anything in between is a comment, `raw`, or trimmed.
+        // A gap means a comment, `raw`, or trimmed whitespace.
         let is_next = |end: &Range<usize>| source[end.end..start].trim_start().is_empty();
         let tag = self.tag.take().filter(|(end, _)| n_bytes > LONG && is_next(end));
         let Some(&body) = self.open.last() else { return };
@@ -74,7 +74,7 @@ impl Bodies {
         let edit = |body: Body| {
             let ((end, is_block), n_bytes) = (body.tag, body.n_bytes);
             let arguments: String = body.parameters.iter().map(|name| format!(", {name}")).collect();
-            // Whitespace trimming behind the tag must move behind this.
+            // The tag's whitespace control must end up after the insertion.
             let mark = source[end.clone()].chars().next().filter(|mark| matches!(mark, '-' | '+')).map(String::from);
             let mark = mark.unwrap_or_default();
             let text = match is_block {

@@ -3,7 +3,6 @@
 use jiff::Zoned;
 use jiff::fmt::strtime::{BrokenDownTime, Config};
 
-/// The local time in this `format`.
 pub(super) fn now(format: &str) -> String {
     strftime(format, &Zoned::now())
 }

@@ -1,4 +1,4 @@
-//! Why a template produced no text, and what to try. Never renders.
+//! Why a template produced no text, and what to try. Renders nothing.
 
 use std::fmt;
 
@@ -8,9 +8,9 @@ use minijinja::{Error, ErrorKind};
 /// Why a template produced no text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TemplateError {
-    /// It rejected the conversation, with this message.
+    /// The template rejected the conversation, with this message.
     Refused(String),
-    /// It uses something that Jinja in Python has and beastd lacks, or that does not exist.
+    /// The template uses something that Jinja in Python has and beastd lacks, or that does not exist.
     Unsupported(String),
     /// It is not valid Jinja.
     Invalid(String),
@@ -54,7 +54,7 @@ impl TemplateError {
         }
     }
 
-    /// What to try, for this conversation.
+    /// What to try next, given this conversation.
     pub fn advice(&self, messages: &[Message]) -> &'static str {
         let has_system = messages.iter().any(|message| message.role == Role::System);
         match self {
@@ -79,7 +79,7 @@ impl fmt::Display for TemplateError {
 
 impl std::error::Error for TemplateError {}
 
-/// Errors in a macro or block are wrapped as the source of another.
+/// The original error: errors in a macro or block are wrapped.
 fn innermost(error: &Error) -> &Error {
     let mut inner = error;
     while let Some(next) = std::error::Error::source(inner).and_then(|source| source.downcast_ref::<Error>()) {

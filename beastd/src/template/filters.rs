@@ -1,4 +1,4 @@
-//! Jinja filters and methods whose output can exceed their input, within bounds; and the filters that `source` inserts
+//! Jinja filters and methods whose output can exceed their input, with bounds; and the filters that `source` inserts
 //! into a template. Knows no messages.
 
 use std::sync::Arc;
@@ -9,15 +9,15 @@ use minijinja::{Environment, Error, ErrorKind, State, Value};
 
 use super::{meter, python};
 
-/// Most digits of a width or precision in a format.
+/// Most digits of a width or precision in a format string.
 const MAX_DIGITS: usize = 3;
 
-/// Adds all of them.
+/// Adds all filters and functions.
 pub(super) fn add(environment: &mut Environment<'_>) {
     environment.add_filter("_bounded", meter::bounded);
     environment.add_filter("_settled", meter::settled);
     environment.add_filter("_times", |a: Value, b: Value| meter::times(&a, &b));
-    // Produces no output.
+    // Evaluates to an empty string.
     environment.add_function("_spend", |n_bytes: usize, values: Rest<Value>| -> Result<&str, Error> {
         meter::spend(n_bytes)?;
         values.iter().try_for_each(|value| meter::bounded(value.clone()).map(drop))?;
@@ -46,7 +46,7 @@ pub(super) fn add(environment: &mut Environment<'_>) {
         jinja::format(state, &text, arguments)
     });
     environment.add_filter("pprint", |value: Value| {
-        // Every line is indented.
+        // `indent` adds to every line.
         meter::make(16 * meter::weigh(&value)?)?;
         Ok::<_, Error>(jinja::pprint(&value))
     });
@@ -79,10 +79,10 @@ fn check_split(text: &str, separator: Option<&str>) -> Result<(), Error> {
     meter::make_list(n_parts + 1)
 }
 
-/// A width adds as many blanks, and a format may use an argument any number of times.
+/// Bounds a format string: a width adds that many blanks, and an argument may be used any number of times.
 fn check_format(format: &str, sign: char, arguments: &[Value]) -> Result<(), Error> {
     let is_wide = format.split(|c: char| !c.is_ascii_digit()).any(|digits| digits.len() > MAX_DIGITS);
-    // A width of `*` is an argument.
+    // A width of `*` comes from the arguments.
     if is_wide || (sign == '%' && format.contains('*')) {
         return Err(Error::new(ErrorKind::InvalidOperation, "a width or precision of a format is too large"));
     }

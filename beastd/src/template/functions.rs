@@ -8,10 +8,10 @@ use super::error::Raised;
 use super::{filters, meter, python};
 use crate::tools::JsonStyle;
 
-/// Blanks in front of a line.
+/// Most blanks that `indent` puts in front of a line.
 const MAX_INDENT: usize = 64;
 
-/// An environment like that of transformers' `apply_chat_template`, except for the time.
+/// An environment like that of transformers' `apply_chat_template`, but without `strftime_now`.
 pub(super) fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_trim_blocks(true);
@@ -29,13 +29,13 @@ pub(super) fn environment() -> Environment<'static> {
     environment.add_filter("upper", |value: Value| python::text(&value).map(|text| text.to_uppercase()));
     environment.add_filter("lower", |value: Value| python::text(&value).map(|text| text.to_lowercase()));
     filters::add(&mut environment);
-    // It would print everything, again and again.
+    // `debug` would print the whole state each time.
     environment.remove_global("debug");
     environment.add_filter("int", int);
     environment.add_filter("indent", indent);
     environment.add_filter("length", length);
     environment.add_filter("count", length);
-    // In Python, strings and dictionaries have a length and items, and a boolean is a number.
+    // As in Python: strings and dictionaries have a length and items, and a boolean is a number.
     environment.add_test("sequence", |value: &Value| {
         matches!(value.kind(), ValueKind::Seq | ValueKind::String | ValueKind::Map)
             || (value.kind() == ValueKind::Iterable && value.len().is_some())
@@ -58,7 +58,7 @@ fn write(out: &mut Output<'_>, _state: &State<'_, '_>, value: &Value) -> Result<
 
 /// `json.dumps` as in transformers: no HTML escaping, keys keep their order.
 fn tojson(value: Value, positional: Rest<Value>, options: Kwargs) -> Result<String, Error> {
-    // The order of its parameters.
+    // Positional arguments take these names, in this order.
     let named = ["ensure_ascii", "indent", "separators", "sort_keys"];
     let option = |n: usize| -> Result<Option<Value>, Error> {
         match positional.get(n) {
@@ -122,7 +122,7 @@ fn indent(
     Ok(lines.collect::<Vec<_>>().join("\n"))
 }
 
-/// Non-numbers become the default instead of an error.
+/// As in Jinja, anything that is not a number becomes the default instead of an error.
 fn int(value: &Value, otherwise: Option<Value>) -> Value {
     let parsed = match value.as_str() {
         Some(text) => {
@@ -135,7 +135,7 @@ fn int(value: &Value, otherwise: Option<Value>) -> Value {
     parsed.map(Value::from).or(otherwise).unwrap_or_else(|| Value::from(0))
 }
 
-/// An undefined value has no length in minijinja, and length 0 in Jinja.
+/// In Jinja, an undefined value has length 0; in minijinja it has none.
 fn length(value: Value) -> Result<usize, Error> {
     if value.is_undefined() {
         return Ok(0);
@@ -166,7 +166,7 @@ fn join(value: Value, separator: Option<String>, options: Kwargs) -> Result<Stri
 fn method(state: &State<'_, '_>, value: &Value, name: &str, arguments: &[Value]) -> Result<Value, Error> {
     filters::check_method(value, name, arguments)?;
     match (value.as_str(), name, arguments.first().and_then(Value::as_str)) {
-        // The compatibility package would loop forever.
+        // The compatibility package loops forever on an empty pattern.
         (Some(text), "count", Some("")) => Ok((text.chars().count() + 1).into()),
         (Some(text), "removeprefix", Some(prefix)) => Ok(text.strip_prefix(prefix).unwrap_or(text).into()),
         (Some(text), "removesuffix", Some(suffix)) => Ok(text.strip_suffix(suffix).unwrap_or(text).into()),
@@ -187,7 +187,7 @@ fn method(state: &State<'_, '_>, value: &Value, name: &str, arguments: &[Value])
             parts.reverse();
             Ok(parts.into_iter().map(Value::from).collect())
         }
-        // A list in memory cannot change; transformers' sandbox forbids this as well.
+        // minijinja's lists are immutable; transformers' sandbox forbids these methods as well.
         (None, "append" | "extend" | "insert", _) => {
             Err(Error::new(ErrorKind::UnknownMethod, format!("a list has no method {name}")))
         }

@@ -5,12 +5,12 @@ use beast_tests::dice::Dice;
 
 use super::*;
 
-/// No input may take as long, not even on a busy machine.
+/// No template may take this long, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// What a template may take of this process's memory, far below what the hostile ones ask for.
+/// The most memory that rendering may take, far below what the hostile templates ask for.
 const MEMORY: u64 = 2 << 30;
 
-/// Without the trial, which refuses most hostile templates at once.
+/// A template without the trial rendering, which rejects most hostile ones at once.
 fn untried(source: &str) -> Result<ChatTemplate, TemplateError> {
     let dialect = Dialect::detect(source, &[]);
     Ok(ChatTemplate { jinja: Jinja::new(source)?, bos: "<bos>".into(), eos: "<eos>".into(), dialect })
@@ -21,18 +21,18 @@ fn turns(n: usize) -> Vec<Message> {
     (0..n).map(|n| Message::new(roles[n % 2], format!("Message {n}, some words long."))).collect()
 }
 
-/// The most memory that this process has had since it was last asked.
+/// Peak memory of this process since the last call.
 fn peak_memory() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("0 kB");
-    // Begins to count anew.
+    // Resets the peak.
     let _ = std::fs::write("/proc/self/clear_refs", "5");
     1024 * line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or(0)
 }
 
-/// What every one of these asks for: all memory, all time, all of the stack.
+/// Templates that try to exhaust memory, time or the stack.
 const HOSTILE: &[&str] = &[
-    // Texts that double, by every way in which a value gets a name.
+    // Texts that double, by every way to bind a value.
     "{% macro f(t, n) %}{{ f(t ~ t, n - 1) if n }}{% endmacro %}{{ f('xx', 60) }}",
     "{% macro f(t, n) %}{{ f(t + t, n - 1) if n }}{% endmacro %}{{ f('xx', 60) }}",
     "{% macro f(t, n=60) %}{{ f([t[0] + t[0]], n - 1) if n }}{% endmacro %}{{ f(['xx']) }}",
@@ -49,7 +49,7 @@ const HOSTILE: &[&str] = &[
     "{% set ns = namespace(t='%s%s') %}{% for i in range(60) %}{% set ns.t = ns.t|format(ns.t, ns.t) %}{% endfor %}",
     "{% for t in ['xx'] recursive %}{{ loop([t + t]) }}{% endfor %}",
     "{% for t in ['xx'] recursive %}{{ loop([t ~ t, t]) }}{% endfor %}",
-    // Texts that are written where no text leaves.
+    // Text that is produced but never output.
     "{% set t %}{% for i in range(99999) %}{% for j in range(99999) %}{{ 'x' * 99999 }}{% endfor %}{% endfor %}{% endset %}",
     "{% macro f() %}{% for i in range(99999) %}{{ 'x' * 99999 }}{% endfor %}{% endmacro %}{{ f()|length }}",
     // Lists.
@@ -67,7 +67,7 @@ const HOSTILE: &[&str] = &[
     "{{ -9223372036854775808 * -1 * 170141183460469231731687303715884105727 }}",
     "{{ range(999999999999) }}{{ range(-9223372036854775808, 9223372036854775807) }}",
     "{% for i in range(99999) %}{% for j in range(99999) %}{% for k in range(99999) %}{% endfor %}{% endfor %}{% endfor %}",
-    // Values within themselves.
+    // Values that contain themselves.
     "{% set ns = namespace() %}{% set ns.v = ns %}{{ ns|trim }}",
     "{% set a = namespace() %}{% set b = namespace(v=a) %}{% set a.v = b %}{{ a == b }}",
     "{% set ns = namespace() %}{% set ns.v = [{'a': (ns,)}] %}{{ ns|pprint }}",
@@ -76,7 +76,7 @@ const HOSTILE: &[&str] = &[
     "{% set ns = namespace(v=1) %}{% set ns.v = {'a': ns.values()} %}{{ ns.v|string }}{{ [ns.v, ns.v]|sort }}",
     "{% for x in [1] %}{% set ns = namespace() %}{% set ns.l = loop %}{{ ns.l|e }}{% endfor %}",
     "{{ debug() }}",
-    // Methods and filters with arguments that nobody thought of.
+    // Unusual arguments of methods and filters.
     "{{ 'abc'.count('') }}",
     "{{ '%9999999999d'|format(1) }}",
     "{{ '%.999999999f'|format(1.5) }}",
@@ -106,7 +106,7 @@ fn hostile_templates_are_refused_or_bounded() {
     }
 }
 
-/// What models' templates are made of.
+/// Fragments of real models' templates.
 const REAL: &[&str] = &[
     "{{- bos_token }}{%- for message in messages %}{{- '<|im_start|>' + message['role'] + '\n' + message['content'] | trim + '<|im_end|>\n' }}{%- endfor %}{%- if add_generation_prompt %}{{- '<|im_start|>assistant\n' }}{%- endif %}",
     "{% if messages[0]['role'] == 'system' %}{% set loop_messages = messages[1:] %}{% set system_message = messages[0]['content'] %}{% else %}{% set loop_messages = messages %}{% set system_message = false %}{% endif %}{% for message in loop_messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('Conversation roles must alternate') }}{% endif %}{% if loop.index0 == 0 and system_message != false %}{% set content = '<<SYS>>\\n' + system_message + '\\n<</SYS>>\\n\\n' + message['content'] %}{% else %}{% set content = message['content'] %}{% endif %}{% if message['role'] == 'user' %}{{ bos_token + '[INST] ' + content.strip() + ' [/INST]' }}{% elif message['role'] == 'assistant' %}{{ ' ' + content.strip() + ' ' + eos_token }}{% endif %}{% endfor %}",
@@ -137,7 +137,7 @@ fn random_messages(dice: &mut Dice) -> Vec<Message> {
     (0..n).map(message).collect()
 }
 
-/// Parts of templates.
+/// Tokens to build random templates from.
 const WORDS: &[&str] = &[
     "{% for x in messages %}",
     "{% endfor %}",

@@ -1,4 +1,4 @@
-//! Jinja within bounds: a template that nests too deep, does not terminate or writes without end fails. Knows no
+//! Jinja with limits: a template that nests too deep, does not terminate or writes without end fails. Knows no
 //! messages.
 
 use std::io;
@@ -15,12 +15,12 @@ const NAME: &str = "chat";
 const FUEL: u64 = 200_000;
 /// Further steps per byte of input: some templates compare every message with every other.
 const FUEL_OF_BYTE: u64 = 1_000;
-/// Hard limit: a few seconds.
+/// Hard limit on steps: a few seconds.
 const MAX_FUEL: u64 = 50_000_000;
-/// Output limit in addition to a multiple of the input; also the size of a value.
+/// Output limit, besides a multiple of the input; also the limit for a single value.
 const MAX_OUTPUT: usize = 1 << 20;
 const OUTPUT_OF_BYTE: usize = 16;
-/// Hard limit: eight times the longest request.
+/// Hard limit on output: eight times the longest request.
 const MAX_ROOM: usize = 256 << 20;
 
 /// A compiled template.
@@ -38,7 +38,7 @@ impl Jinja {
         Self::with_time(text, clock::now)
     }
 
-    /// The same with a different `strftime_now`.
+    /// The same with another `strftime_now`.
     pub(super) fn with_time(
         text: &str,
         now: impl Fn(&str) -> String + Send + Sync + 'static,
@@ -51,10 +51,10 @@ impl Jinja {
         })
     }
 
-    /// Renders it with these variables.
+    /// Renders the template with these variables.
     ///
     /// # Errors
-    /// When it rejects them, fails, or exceeds a limit.
+    /// When the template rejects them, fails, or exceeds a limit.
     pub(super) fn render(&self, variables: &Json) -> Result<String, TemplateError> {
         let n_bytes = n_bytes(variables);
         let fuel = FUEL.saturating_add(FUEL_OF_BYTE.saturating_mul(n_bytes as u64)).min(MAX_FUEL);
@@ -73,12 +73,12 @@ impl Jinja {
     }
 }
 
-/// Parsing, macros and nested values recurse.
+/// Parsing, macros and nested values recurse, so they run on a large stack.
 fn on_large_stack<T: Send>(task: impl FnOnce() -> Result<T, TemplateError> + Send) -> Result<T, TemplateError> {
     large_stack::run(task).unwrap_or_else(|why| Err(TemplateError::Failed(why)))
 }
 
-/// Size of all strings, plus one per value.
+/// Bytes of all strings, plus one per value.
 fn n_bytes(value: &Json) -> usize {
     1 + match value {
         Json::String(text) => text.len(),

@@ -7,11 +7,11 @@ fn render(source: &str) -> Result<String, TemplateError> {
 }
 
 fn is_too_complex(source: &str) -> bool {
-    // minijinja's own bound on nesting is a syntax error.
+    // minijinja reports its own nesting limit as a syntax error.
     matches!(render(source), Err(TemplateError::TooComplex(_) | TemplateError::Invalid(_)))
 }
 
-/// What nests a syntax tree, so many times.
+/// Templates that nest a syntax tree `n` deep, by every construct.
 fn nests(n: usize) -> Vec<String> {
     let times = |text: &str| text.repeat(n);
     vec![
@@ -52,7 +52,7 @@ fn what_nests_too_deep_is_an_error_instead_of_a_stack_overflow() {
 #[test]
 fn what_is_allowed_fits_the_stack() {
     for source in nests(400).iter().chain(&nests(100)).chain(&nests(30)) {
-        // Whatever it says: it comes back.
+        // The result does not matter; the stack must not overflow.
         let _ = render(source);
     }
     assert_eq!(render(&nests(400)[0]), Ok("True".into()));
@@ -76,7 +76,7 @@ fn text_without_end_is_given_up() {
     assert_eq!(render(&source), Err(TemplateError::TooComplex("it produces too much text".into())));
 }
 
-/// A few steps would take all memory.
+/// A few steps of doubling would exhaust all memory.
 #[test]
 fn text_that_doubles_is_given_up() {
     let too_much = Err(TemplateError::TooComplex("it produces too much text".into()));
@@ -92,7 +92,7 @@ fn text_that_doubles_is_given_up() {
     assert_eq!(render(&format!("{sets}{{{{ d ~ e }}}}")), Ok("1[2, {'c': 3}]X".into()));
 }
 
-/// Dropping, comparing and writing such values recurses.
+/// Dropping, comparing and writing nested values recurses.
 #[test]
 fn values_nest_only_as_deep_as_fits_the_stack() {
     let nest = format!("{}ns.v{}", "[".repeat(60), "]".repeat(60));
@@ -177,7 +177,7 @@ fn values_are_written_as_python_writes_them() {
     }
 }
 
-/// Else a control token that somebody spelled would not be found again.
+/// An escaped mark could not be found again, and the control token that it stands for would be lost.
 #[test]
 fn marks_are_never_escaped() {
     let source = "{{ '\u{f8ff}1\u{f8ff}é' | tojson(ensure_ascii=true) }}";

@@ -1,5 +1,5 @@
-//! Budget of a template: bytes and time in total, and a size per value. Jinja counts its own steps; this bounds what a
-//! single step can produce. Knows no messages.
+//! Budget of a template: bytes and time in total, and a size per value. Jinja counts its own steps; this limits what
+//! a single step can produce. Knows no messages.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use minijinja::value::ValueKind;
 use minijinja::{Error, ErrorKind, Value};
 
-/// A template can nest lists in a loop, and whatever walks them recurses.
+/// A template can nest lists in a loop, and any code that walks them recurses.
 const MAX_DEPTH: usize = 200;
 /// No conversation that fits a context takes this long, even on a busy machine.
 const MAX_TIME: Duration = Duration::from_secs(10);
@@ -15,13 +15,14 @@ const MAX_TIME: Duration = Duration::from_secs(10);
 const MIN_TOTAL: usize = 64 << 20;
 /// Further bytes per byte of input.
 const TOTAL_OF_BYTE: usize = 256;
-/// Hard limit.
+/// Hard limit on the total.
 const MAX_TOTAL: usize = 1 << 30;
-/// Cost of a value in a list.
+/// Bytes charged per value in a list.
 const VALUE: usize = 24;
 
 thread_local! {
-    /// Budget of the template that this thread renders. Not a template variable, which the template could change.
+    /// Budget of the template that this thread renders. Kept outside the template's variables, which the template
+    /// could change.
     static METER: Cell<Meter> = const { Cell::new(Meter { room: usize::MAX, n_left: usize::MAX, until: None }) };
 }
 
@@ -32,8 +33,7 @@ struct Meter {
     until: Option<Instant>,
 }
 
-/// Starts counting on this thread: a value may have `room` bytes, and the total is proportional to the `n_bytes` of
-/// input.
+/// Starts counting on this thread: a value may have `room` bytes, and the total depends on the `n_bytes` of input.
 pub(super) fn start(room: usize, n_bytes: usize) {
     let total = MIN_TOTAL.saturating_add(TOTAL_OF_BYTE.saturating_mul(n_bytes)).min(MAX_TOTAL);
     METER.set(Meter { room, n_left: total, until: Some(Instant::now() + MAX_TIME) });
@@ -54,10 +54,10 @@ pub(super) fn spend(n_bytes: usize) -> Result<(), Error> {
     Ok(())
 }
 
-/// The same for a string or list about to be created.
+/// Spends the bytes of a string or list about to be created.
 ///
 /// # Errors
-/// Also when it exceeds the size of a value.
+/// When bytes or time are used up, or the value would be too large.
 pub(super) fn make(n_bytes: usize) -> Result<(), Error> {
     fits(n_bytes)?;
     spend(n_bytes)
@@ -66,12 +66,12 @@ pub(super) fn make(n_bytes: usize) -> Result<(), Error> {
 /// Checks that a growing string may have this many bytes.
 ///
 /// # Errors
-/// When it exceeds the size of a value.
+/// When it would be too large.
 pub(super) fn fits(n_bytes: usize) -> Result<(), Error> {
     if n_bytes > METER.get().room { Err(too_long()) } else { Ok(()) }
 }
 
-/// The same for a list of this many values.
+/// Spends the bytes of a list of `n` values about to be created.
 ///
 /// # Errors
 /// As [`make`].
@@ -103,7 +103,7 @@ pub(super) fn weigh(value: &Value) -> Result<usize, Error> {
     let room = METER.get().room;
     let mut n_left = room;
     weigh_within(value, &mut n_left, 0)?;
-    // Walking takes time as well.
+    // Checks the time as well.
     spend(0)?;
     Ok(room - n_left)
 }
@@ -124,7 +124,7 @@ fn weigh_within(value: &Value, n_left: &mut usize, depth: usize) -> Result<(), E
     }
 }
 
-/// Checks a value before it is bound: not too large, not too deep, and not lazy, because a lazy value would be computed
+/// Checks a value before it is bound: not too large, not too deep, and not lazy, because a lazy value is computed
 /// again at each use.
 ///
 /// # Errors
@@ -153,8 +153,8 @@ pub(super) fn list(value: &Value) -> Result<Value, Error> {
     Ok(items.into())
 }
 
-/// Checks a value for a namespace: it must not contain a namespace, which could be the same one. Walking that would not
-/// end.
+/// Checks a value for a namespace: it must not contain a namespace, since that could be the same one, and walking the
+/// value would never end.
 ///
 /// # Errors
 /// See [`weigh`]; also when it contains a namespace.
@@ -174,7 +174,7 @@ fn settle(value: &Value) -> Result<Option<Value>, Error> {
     if !is_container(value) {
         return Ok(None);
     }
-    // The items of a namespace are resolved lazily.
+    // A lazy iterable is replaced: a namespace would resolve its items only when they are used.
     let mut is_changed = value.kind() == ValueKind::Iterable;
     let mut keep = |item: Value| -> Result<Value, Error> {
         let settled = settle(&item)?;
@@ -196,7 +196,7 @@ fn is_container(value: &Value) -> bool {
     matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable | ValueKind::Map)
 }
 
-/// `a * b`, within bounds.
+/// `a * b`, within limits.
 ///
 /// # Errors
 /// When it exceeds them, or the operands are neither two numbers nor a number and a sequence.

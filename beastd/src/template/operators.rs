@@ -13,13 +13,13 @@ pub(super) type Edit = (Range<usize>, &'static str);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Times,
-    /// An operator of this level.
+    /// Another operator of the same precedence.
     Divide,
     Tilde,
     Plus,
-    /// A sign, or the operator of two terms.
+    /// A sign, or subtraction.
     Minus,
-    /// Binds less tightly than any of them, or starts something new.
+    /// Binds more loosely than all of these, or starts a new expression.
     End,
     Not,
     Is,
@@ -133,7 +133,7 @@ impl Tag {
         levels.iter_mut().rev().for_each(|chain| chain.end(level, edits));
     }
 
-    /// `loop(…)` recurses into a loop with other values.
+    /// Bounds the argument of `loop(…)`, which recurses into a loop with other values.
     fn recursions(&self, edits: &mut Vec<Edit>) {
         let mut open = Vec::new();
         let mut last = Kind::End;
@@ -190,7 +190,7 @@ impl Chain {
 }
 
 fn product(operands: &[(Range<usize>, bool)], operators: &[(Kind, Range<usize>)], edits: &mut Vec<Edit>) {
-    // A missing operand is for the parser to report.
+    // The parser reports missing operands.
     let Some((first, _)) = operands.first().filter(|_| operands.len() == operators.len() + 1) else { return };
     for ((_, operator), (operand, _)) in
         operators.iter().zip(&operands[1..]).filter(|((kind, _), _)| *kind == Kind::Times)

@@ -1,4 +1,4 @@
-//! Templates that people use, rendered by Jinja itself (`tests/templates/reference.py`), must come out the same here.
+//! Templates in common use must render as Python's Jinja renders them (`tests/templates/reference.py`).
 
 use std::io::{BufRead, BufReader};
 use std::{env, fs};
@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::*;
 
-/// The file with the cases; a file beside it, with `.results`, takes a line for each.
+/// Path of the file with the cases; the results go to a file of the same name with `.results` appended.
 const CASES: &str = "BEAST_TEMPLATE_CASES";
 
 #[derive(Deserialize)]
@@ -20,10 +20,12 @@ struct Case {
     refused: Map<String, Json>,
 }
 
-/// Where text of ours differs on purpose: `safe` plus a text escapes the text for HTML in Python, against its meaning.
+/// A template whose text differs on purpose: in Python, `safe` plus a text escapes the text for HTML, against its
+/// meaning.
 const KNOWN: &str = "meetkai-functionary-medium-v3.1";
 
-/// `ok` for the same text, `FAIL` for another or none, `skip` where Jinja in Python has none.
+/// Writes a line per case: `ok` for the same text, `FAIL` for another or none, `skip` where Python's Jinja rejects
+/// the input.
 #[test]
 fn every_template_renders_as_jinja_does() {
     let Some(path) = env::var_os(CASES) else {
@@ -65,7 +67,7 @@ fn judge(case: &Case, results: &mut Vec<String>) {
     for (form, reference) in &case.rendered {
         line(&format!("{name}/{form}"), same(jinja.render(&reference["context"]), &reference["text"]));
     }
-    // The same from messages of ours, where the template speaks a format of calls that we read.
+    // The same from our own messages, if the template uses a call format that the parser reads.
     let mut template = match ChatTemplate::new(&case.source, "<bos>".into(), "<eos>".into(), &[]) {
         Ok(template) => template,
         Err(error) => return line(&format!("{name}/messages"), Err(error.to_string())),

@@ -1,5 +1,5 @@
-//! Rewrites a template's source before Jinja parses it: bounds recursion in the parser and the size of values, and
-//! bridges differences to Python's Jinja. Renders nothing.
+//! Rewrites a template's source before Jinja parses it: limits recursion in the parser and the size of values, and
+//! adapts it to differences from Python's Jinja. Renders nothing.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -12,7 +12,7 @@ use super::bodies::Bodies;
 use super::error::TemplateError;
 use super::operators::Tag;
 
-/// The longest template in common use has 40 KB.
+/// Longest source; the longest template in common use has 40 KB.
 const MAX_BYTES: usize = 1 << 20;
 /// Each operator, filter or postfix of a tag can nest the syntax tree by one; templates in use have at most 57.
 const MAX_TOKENS_OF_TAG: usize = 1000;
@@ -31,7 +31,7 @@ pub(super) fn prepare(source: &str) -> Result<String, TemplateError> {
         return Err(TemplateError::TooComplex(format!("it has more than {MAX_BYTES} bytes")));
     }
     let mut scan = Scan::default();
-    // As in `functions::environment`: whitespace control does not change what counts as a tag.
+    // As in `functions::environment`, although whitespace control does not change what counts as a tag.
     let whitespace = WhitespaceConfig { keep_trailing_newline: false, lstrip_blocks: true, trim_blocks: true };
     for token in tokenize(source, false, SyntaxConfig, whitespace) {
         let (token, span) = token.map_err(|error| TemplateError::of(&error))?;
@@ -90,7 +90,7 @@ impl Scan {
         }
     }
 
-    /// Insertions around all operands go outside of those around each: edits at one position keep their order.
+    /// Insertions around all operands go outside those around each one: edits at the same position keep their order.
     fn end_of_tag(&mut self, end: Range<usize>) {
         let binder = std::mem::take(&mut self.binder);
         let (edits, parameters) = binder.finish();
@@ -100,8 +100,8 @@ impl Scan {
     }
 
     fn statement(&mut self, name: &str, range: Range<usize>) -> Result<(), TemplateError> {
-        // transformers marks the model's output with its own tags. They do not change the text; but as with `with`,
-        // variables set between them stay local.
+        // transformers marks the model's output with its own `generation` tags. They do not change the text, but like
+        // `with` they keep variables set between them local.
         let stand_in = match name {
             "generation" => "with",
             "endgeneration" => "endwith",

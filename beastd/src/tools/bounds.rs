@@ -1,5 +1,5 @@
-//! Limits integers of a schema to 64 bits: without a bound, a model that repeats itself writes digits forever. Knows no
-//! grammar.
+//! Limits integers of a schema to 64 bits: without a bound, a model that repeats itself writes digits forever. Knows
+//! no grammar.
 
 use serde_json::{Map, Value};
 
@@ -30,7 +30,7 @@ pub fn bound_integers(schema: &mut Value) {
     }
 }
 
-/// The bounds of `number` types may use exponents.
+/// Not `number`, whose bounds may use exponents.
 fn is_integer(schema: &Map<String, Value>) -> bool {
     match schema.get("type") {
         Some(Value::String(kind)) => kind == "integer",

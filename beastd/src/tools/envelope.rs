@@ -1,9 +1,7 @@
 //! Parses `{"name": …, "arguments": {…}}` incrementally. Knows no format around it.
 
-/// Events of the parser.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Said {
-    /// The function's name.
     Name(String),
     /// More of the arguments' JSON.
     Arguments(String),
@@ -20,7 +18,7 @@ struct RawValue {
 }
 
 impl RawValue {
-    /// Whether the character belongs to the value.
+    /// Takes a character; false if it does not belong to the value.
     fn push(&mut self, c: char) -> bool {
         if self.is_over {
             return false;
@@ -79,12 +77,11 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    /// Nothing read yet.
     pub fn new() -> Self {
         Self { at: At::Start, has_name: false, early: String::new() }
     }
 
-    /// Only the arguments: the name is already known.
+    /// An envelope of arguments only, for a name that is already known.
     pub fn of_arguments() -> Self {
         let at = At::Value { key: "arguments".into(), text: String::new(), value: RawValue::default() };
         Self { at, has_name: true, early: String::new() }

@@ -32,7 +32,7 @@ impl Format {
         }
     }
 
-    /// The text that ends it; empty without one.
+    /// The text that ends a call; empty if the format has none.
     pub fn closer(self) -> &'static str {
         match self {
             Self::Hermes => "</tool_call>",
@@ -41,7 +41,7 @@ impl Format {
         }
     }
 
-    /// All texts that may be control tokens of the vocabulary.
+    /// Markers of the format that may be control tokens of the vocabulary.
     pub fn markers(self) -> Vec<&'static str> {
         let more = match self {
             Self::Llama3 => "<|python_tag|>",
@@ -55,21 +55,20 @@ impl Format {
 /// A model's conventions for tools and thoughts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dialect {
-    /// Its call format.
     pub format: Format,
     /// Whether its template presents the tools; otherwise our own text in the system turn does.
     pub is_native: bool,
     /// Whether the template renders earlier calls.
     pub writes_calls: bool,
-    /// How it writes its thoughts, if it has any.
+    /// How the model marks its thoughts, if it has any.
     pub thoughts: Option<&'static Thoughts>,
 }
 
 impl Dialect {
-    /// Detects them from a template's source and the texts of control tokens.
+    /// Detects the conventions from a template's source and the texts of the control tokens.
     pub fn detect(source: &str, specials: &[String]) -> Self {
         let has = |text: &str| source.contains(text);
-        // XML arguments, all calls as one list, the name in the tag: formats that the parser does not support.
+        // Formats that the parser does not support: XML arguments, all calls as one list, the name in the tag.
         let is_another = ["<function=", "<arg_key>", "<invoke", "<tool_calls>["].iter().any(|text| has(text));
         let knows = |text: &str| specials.iter().any(|special| special == text);
         let format = if has(Format::Lfm2.opener()) || has("<|tool_list_start|>") || knows(Format::Lfm2.opener()) {

@@ -1,5 +1,5 @@
-//! Functions → a grammar in llguidance's Lark that allows free text and only well-formed calls. Knows no tokens except
-//! the atoms that it is given.
+//! Functions → a grammar in llguidance's Lark that allows free text and only well-formed calls. Knows no tokens
+//! except the given atoms.
 
 use std::fmt::Write;
 
@@ -16,13 +16,13 @@ const MAX_CALLS: usize = 16;
 /// A marker in the grammar.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Atom {
-    /// In Lark syntax.
+    /// Its Lark syntax.
     pub lark: String,
     /// Whether it is a control token, which no text can spell.
     pub is_control: bool,
 }
 
-/// A JSON or Python text as a Lark string.
+/// A string as a Lark string literal.
 pub fn quoted(text: &str) -> String {
     Value::from(text).to_string().replace('\u{7f}', "\\u007f")
 }
@@ -66,7 +66,7 @@ pub fn lark(tools: &Tools, dialect: Dialect, is_thinking: bool, atom: impl Fn(&s
     format!("start: {thought} {body}\n{rules}")
 }
 
-/// What may precede an answer.
+/// The rules for the thoughts that may precede an answer; returns how `start` refers to them.
 fn thought(rules: &mut String, thoughts: &Thoughts, is_thinking: bool, atom: impl Fn(&str) -> Atom) -> &'static str {
     let (open, close) = (atom(thoughts.open), atom(thoughts.close));
     let _ = match close.is_control {
@@ -148,12 +148,12 @@ fn arguments(schema: &Value) -> String {
     format!("%json {schema}")
 }
 
-/// JSON formatting as for any schema; what llguidance does not support is left to the model.
+/// The JSON options used for all schemas; anything that llguidance does not support is left to the model.
 pub fn json_options() -> Value {
     json!({ "item_separator": ", ", "key_separator": ": ", "whitespace_flexible": false, "lenient": true })
 }
 
-/// Only declared properties are allowed, unless the schema says otherwise.
+/// Forbids undeclared properties, unless the schema allows them.
 fn close(schema: &mut Value, is_outermost: bool) {
     const OPENS: [&str; 9] = [
         "additionalProperties",

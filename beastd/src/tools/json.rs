@@ -5,7 +5,7 @@ use serde_json::Value;
 use serde_json::ser::{CharEscape, Formatter, Serializer};
 use std::io;
 
-/// Encloses the number of a mark that stands for a control token in user text. Never escaped.
+/// Encloses the number of a mark, which stands for a control token in user text. Never escaped.
 pub const MARK_EDGE: char = '\u{f8ff}';
 
 /// The options of Python's `json.dumps` that templates use.

@@ -14,13 +14,13 @@ pub enum Step {
 /// A literal being read.
 #[derive(Debug, Clone, Default)]
 pub struct Literal {
-    /// Open brackets, as their JSON closers.
+    /// Open brackets, as the JSON closers to write.
     open: Vec<char>,
     /// The quote of an open string.
     quote: Option<char>,
     /// The escape so far, after a backslash.
     escape: Option<String>,
-    /// A number or a word.
+    /// The number or word so far.
     word: String,
 }
 
@@ -60,7 +60,7 @@ impl Literal {
         Step::Inside
     }
 
-    /// Starts inside this bracket, which has already been written.
+    /// A literal whose opening bracket has been read and written; `close` ends it.
     pub fn within(close: char) -> Self {
         Self { open: vec![close], ..Self::default() }
     }

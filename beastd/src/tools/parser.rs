@@ -11,18 +11,18 @@ use super::format::Format;
 use super::literal::{Literal, Step};
 use super::thought::{Thoughts, Turn};
 
-/// Splits an answer as it arrives. However the text is cut into pieces, the deltas add up to the same.
+/// Splits an answer as it arrives. The concatenated deltas do not depend on how the text is cut into pieces.
 #[derive(Debug)]
 pub struct AnswerParser {
-    /// Call format; `None` if there are no tools.
+    /// The call format; `None` without tools.
     format: Option<Format>,
     thoughts: Option<&'static Thoughts>,
     at: At,
-    /// Not parsed yet.
+    /// Text that is not parsed yet.
     text: String,
-    /// Whitespace that counts only if something follows.
+    /// Whitespace that is emitted only if text follows.
     blank: String,
-    /// Whether whitespace separates a thought or call from something else, and is dropped.
+    /// Whether whitespace only separates a thought or call from something else, and is dropped.
     is_between: bool,
     /// Whether anything but whitespace has arrived.
     has_begun: bool,
@@ -34,14 +34,14 @@ pub struct AnswerParser {
 enum At {
     Text,
     Reasoning,
-    /// In a call, or between calls of a format that writes several in one place.
+    /// In a call, or between calls of a format that writes several within one pair of markers.
     Json(Envelope),
     /// In Mistral's list, between envelopes.
     List,
-    /// In a name that `[ARGS]` ends.
+    /// In a name that ends at `[ARGS]`.
     Name,
     Python(Python),
-    /// Everything up to the format's closing text.
+    /// Before the format's closing text.
     Closing,
     /// After the last possible element.
     Over,
@@ -60,7 +60,7 @@ enum Python {
     Value(Literal),
     /// In `**{…}`.
     Dict(Literal),
-    /// After it.
+    /// After `**{…}`.
     AfterDict,
 }
 
@@ -72,7 +72,7 @@ impl AnswerParser {
         Self { format, thoughts, at, text, blank, is_between: is_thinking, has_begun: false, n_calls: 0, deltas }
     }
 
-    /// What ends the thoughts in which the answer is now.
+    /// The family whose thoughts are open now, if any.
     pub fn open_thought(&self) -> Option<&'static Thoughts> {
         self.thoughts.filter(|_| matches!(self.at, At::Reasoning))
     }
@@ -101,13 +101,13 @@ impl AnswerParser {
         std::mem::take(&mut self.deltas)
     }
 
-    /// Adds deltas to the pieces of a batch of events.
+    /// Adds deltas to the `Piece` events of a batch.
     pub fn take_apart(&mut self, events: &mut Vec<Event>) {
         for event in events.iter_mut() {
             if let Event::Piece { text, deltas, .. } = event {
                 *deltas = self.push(text);
                 if deltas.is_empty() {
-                    // Without any deltas, the client would show the whole text.
+                    // A client shows the whole text of an event without deltas.
                     deltas.push(Delta::Text(String::new()));
                 }
             }
@@ -122,7 +122,7 @@ impl AnswerParser {
         }
     }
 
-    /// Parses a little more; false when that takes more text.
+    /// Parses a little more; false when more text is needed.
     fn step(&mut self) -> bool {
         match &self.at {
             At::Text => self.step_text(),
@@ -180,7 +180,7 @@ impl AnswerParser {
         let turn = marks.iter().find(|(mark, _)| Some(*mark) == found).map(|(_, turn)| *turn);
         match found {
             None => false,
-            // A second end of the thoughts, or the name of the channel that this is anyway.
+            // A repeated end of the thoughts, or the name of the channel that is already open.
             Some(_) if turn == Some(Turn::Speak) => self.turn(At::Text),
             Some(_) if turn == Some(Turn::Think) => self.turn(At::Reasoning),
             Some(_) => {
@@ -205,7 +205,7 @@ impl AnswerParser {
     /// Emits and removes everything before the first of these markers. A possible partial marker stays buffered.
     fn until(&mut self, marks: impl Iterator<Item = &'static str> + Clone) -> Option<&'static str> {
         let marks = || marks.clone().filter(|mark| !mark.is_empty());
-        // Of two at the same place the longer one.
+        // Of two markers at the same position, the longer one.
         let place = |mark: &'static str| Some((self.text.find(mark)?, Reverse(mark.len()), mark));
         let found = marks().filter_map(place).min();
         if let Some((at, _, mark)) = found {
@@ -238,7 +238,7 @@ impl AnswerParser {
         self.tell(if is_thought { Delta::Reasoning(said) } else { Delta::Text(said) });
     }
 
-    /// Appends to the last delta if possible.
+    /// Appends to the last delta if it is of the same kind.
     fn tell(&mut self, delta: Delta) {
         match (self.deltas.last_mut(), delta) {
             (Some(Delta::Text(text)), Delta::Text(more)) | (Some(Delta::Reasoning(text)), Delta::Reasoning(more)) => {
@@ -254,7 +254,7 @@ impl AnswerParser {
     fn call(&mut self, name: String) {
         self.has_begun = true;
         let id = match self.format {
-            // Their templates reject other ids.
+            // Their templates require ids of this length.
             Some(Format::Mistral | Format::MistralArgs) => random_text(9),
             _ => format!("call_{}", random_text(24)),
         };
@@ -346,7 +346,7 @@ impl AnswerParser {
     }
 }
 
-/// Length of the longest suffix of a text that begins the marker.
+/// Length of the longest suffix of the text that is a prefix of the marker.
 fn n_begun(text: &str, mark: &str) -> usize {
     (1..mark.len()).rev().find(|&n| mark.is_char_boundary(n) && text.ends_with(&mark[..n])).unwrap_or(0)
 }

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// An answer taken apart, as one line; however it is cut.
+/// Parses an answer and shows its parts on one line, which must not depend on how it is cut into pieces.
 fn apart(format: Option<Format>, thinks: bool, is_thinking: bool, pieces: &[&str]) -> String {
     let thoughts = if thinks { Thoughts::detect("<think>") } else { None };
     taken_apart(AnswerParser::new(format, thoughts, is_thinking), pieces)

@@ -1,5 +1,5 @@
-//! JSON schemas → Lark rules for Python literals: keyword arguments in declared order. Anything it cannot express
-//! becomes any literal.
+//! JSON schemas → Lark rules for Python literals: keyword arguments in declared order. A schema that it cannot
+//! express allows any literal.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -48,7 +48,7 @@ struct Writer<'a> {
     root: &'a Value,
     prefix: String,
     n_rules: usize,
-    /// Rules for references.
+    /// Rule names by reference.
     refs: HashMap<String, String>,
 }
 
@@ -64,7 +64,7 @@ impl Writer<'_> {
         format!("{}_{}", self.prefix, self.n_rules)
     }
 
-    /// The name of a rule, or another atom, for a value.
+    /// A rule name or other atom that matches a value of this schema.
     fn value(&mut self, schema: &Value) -> String {
         let Some(object) = schema.as_object() else { return "py_any".into() };
         if let Some(pointer) = object.get("$ref").and_then(Value::as_str) {
@@ -75,7 +75,7 @@ impl Writer<'_> {
         }
         if let Some(values) = object.get("enum").and_then(Value::as_array) {
             let spell = |value: &Value| match value {
-                // Models use either quote.
+                // Models use either kind of quote.
                 Value::String(text) if !text.contains(['"', '\'', '\\']) => {
                     let single = python_literal(value);
                     format!("{} | {}", quoted(&single), quoted(&format!("\"{}\"", &single[1..single.len() - 1])))
@@ -110,7 +110,7 @@ impl Writer<'_> {
                 number.retain(|key, _| {
                     matches!(&**key, "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" | "multipleOf")
                 });
-                // Bounded numbers have no exponent. Without bounds there is a rule that ends.
+                // Bounded numbers have no exponent. Unbounded ones get a rule that limits their digits.
                 if kind == "number" && number.is_empty() {
                     return "PY_NUM".into();
                 }
@@ -161,8 +161,8 @@ impl Writer<'_> {
         }
     }
 
-    /// Members in declared order, some optional: per member one rule for what follows if none has come yet, and one if
-    /// some have.
+    /// Members in declared order, some optional. Each member has two rules: for what follows if no member has been
+    /// written yet, and if some have.
     fn members(
         &mut self,
         schema: &Value,
@@ -186,7 +186,7 @@ impl Writer<'_> {
         first
     }
 
-    /// Each rule is written once, even for a recursive schema.
+    /// The rule for a reference, written once even if the schema is recursive.
     fn referred(&mut self, pointer: &str) -> String {
         if let Some(name) = self.refs.get(pointer) {
             return name.clone();

@@ -1,30 +1,28 @@
-//! The marks with which model families set their thoughts apart from their answers. Never reads an answer.
+//! The tags with which model families separate their thoughts from their answers. Never reads an answer.
 
-/// What begins behind a mark.
+/// What follows a tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
-    /// Thoughts.
     Think,
-    /// The answer.
     Speak,
 }
 
-/// How a family writes its thoughts.
+/// How a model family marks its thoughts.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Thoughts {
-    /// Begins them, as a template or the model writes it.
+    /// Opens them, as a template or the model writes it.
     pub open: &'static str,
-    /// Ends them.
+    /// Closes them.
     pub close: &'static str,
-    /// Whether text that is bound to a grammar can have such thoughts in front: not where an answer has a mark as well.
+    /// Whether thoughts may precede text that is constrained by a grammar: not where the answer needs a tag of its own.
     pub is_simple: bool,
-    /// All marks.
+    /// All tags.
     marks: &'static [(&'static str, Turn)],
 }
 
-/// The first whose marks a template has is the model's.
+/// The first family whose tags occur in a template is the model's.
 static FAMILIES: [Thoughts; 5] = [
-    // gpt-oss: https://cookbook.openai.com/articles/openai-harmony. An answer is a channel too.
+    // gpt-oss: https://cookbook.openai.com/articles/openai-harmony. The answer is a channel too.
     Thoughts {
         open: "<|channel|>analysis<|message|>",
         close: "<|end|><|start|>assistant<|channel|>final<|message|>",
@@ -55,21 +53,20 @@ const fn simple(open: &'static str, close: &'static str, marks: &'static [(&'sta
 }
 
 impl Thoughts {
-    /// Those of a chat template; `None` for a model that does not think.
+    /// The family that a chat template belongs to; `None` for a model that does not think.
     pub fn detect(source: &str) -> Option<&'static Self> {
-        // Templates put the marks of channels together from pieces.
+        // Harmony templates concatenate the tags of channels from pieces.
         let is_harmony = source.contains("<|channel|>") && source.contains("analysis");
         let is_simple = |family: &&Self| source.contains(family.open) || source.contains(family.close);
         let [harmony, others @ ..] = &FAMILIES;
         if is_harmony { Some(harmony) } else { others.iter().find(is_simple) }
     }
 
-    /// Every mark, and what begins behind it.
+    /// Every tag, and what follows it.
     pub fn marks(&self) -> impl Iterator<Item = (&'static str, Turn)> + Clone {
         self.marks.iter().copied()
     }
 
-    /// The texts that may be control tokens of the vocabulary.
     pub fn controls(&self) -> Vec<&'static str> {
         if self.is_simple {
             return vec![self.open, self.close];
@@ -77,17 +74,17 @@ impl Thoughts {
         vec!["<|channel|>", "<|message|>", "<|end|>", "<|start|>"]
     }
 
-    /// What ends thoughts that the model would not end, with the blanks that such models put there.
+    /// Text that closes thoughts when the model would not, with the whitespace that such models write.
     pub fn closing(&self) -> String {
         if self.is_simple { format!("\n{}\n\n", self.close) } else { self.close.to_owned() }
     }
 
-    /// What to append to a prompt so that the answer follows without thoughts.
+    /// What to append to a prompt so that the model answers without thinking.
     pub fn skipped(&self, prompt: &str) -> String {
         if self.is_open(prompt) {
             return self.closing();
         }
-        // Where the answer has a mark as well, the model would choose one.
+        // Where the answer needs a tag of its own, the model would otherwise choose a channel.
         let spoken = self.marks().find(|(mark, turn)| *turn == Turn::Speak && !prompt.ends_with(mark));
         spoken.filter(|_| !self.is_simple).map_or(String::new(), |(mark, _)| mark.to_owned())
     }
@@ -99,7 +96,7 @@ impl Thoughts {
     }
 }
 
-/// Whether some family opens or closes its thoughts with this text alone.
+/// Whether this text alone opens or closes thoughts in some family.
 pub fn is_mark_of_thoughts(text: &str) -> bool {
     FAMILIES.iter().any(|family| family.is_simple && (family.open == text || family.close == text))
 }

@@ -1,8 +1,8 @@
-//! What Linux says of an Arm CPU.
+//! The features that Linux reports for an Arm CPU.
 
 use super::Set;
 
-/// The number of the word, and a bit in it: `HWCAP_…` and `HWCAP2_…` of asm/hwcap.h.
+/// Index of a word, and a bit in it: `HWCAP_…` and `HWCAP2_…` of asm/hwcap.h.
 pub(super) type Place = (usize, u32);
 
 macro_rules! sets {

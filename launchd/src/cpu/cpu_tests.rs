@@ -16,7 +16,7 @@ fn what_is_missing_is_named_with_a_remedy_that_helps() {
             beastd: this program was built for a CPU with AVX-512F, AVX-512VNNI, which this one lacks; try: install the package of beast, or build it on this machine from source: make build
         "#]],
     );
-    // Packages need it as well.
+    // A feature that packages need too.
     check(
         &["avx2", "avx512f"],
         expect![[r#"
@@ -33,7 +33,7 @@ fn a_cpu_has_what_it_says_and_what_the_system_saves() {
     for other in arch::SETS.iter().filter(|set| !set.is_needed) {
         assert_eq!(needed(&[other.feature]), 1, "{}", other.feature);
     }
-    // Linux says the same in other words.
+    // Linux reports the same features under other names.
     let flags = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let Some(flags) = flags.lines().find(|line| line.starts_with("flags")) else { return };
     let cpu = arch::cpu();

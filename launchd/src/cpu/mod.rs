@@ -1,7 +1,7 @@
-//! The instructions that a program was built for, against those of the CPU that it runs on: where some are missing,
-//! SIGILL ends it sooner or later.
+//! Compares the instructions that a program was built for with those of the CPU that it runs on: a missing one would
+//! end the program with SIGILL sooner or later.
 //!
-//! Never knows: what the instructions are used for. std's own check is of no use here: it takes everything for granted
+//! Never knows: what the instructions are used for. std's own check does not help, because it assumes every feature
 //! that the program was built for.
 
 #[cfg_attr(target_arch = "x86_64", path = "x86_64.rs")]
@@ -11,31 +11,32 @@ mod arch;
 
 use std::io::Write;
 
-/// Instructions that only some CPUs of an architecture have.
+/// A set of instructions that only some CPUs of an architecture have.
 struct Set {
-    /// As Rust calls it.
+    /// Rust's name for it.
     feature: &'static str,
-    /// As people call it.
+    /// The common name.
     name: &'static str,
     /// Whether Rust's code was built for it.
     is_needed: bool,
-    /// Where the CPU, or the system for it, says that it is there.
+    /// Where the CPU, or the system on its behalf, reports it.
     place: arch::Place,
-    /// Whether a package for other machines needs it as well.
+    /// Whether packages, which are built for other machines, need it as well.
     is_in_packages: bool,
 }
 
-/// Ends the program with a line on stderr and this exit code if the CPU lacks what it was built for. `others` are names
-/// of features that code in other languages was built for.
+/// Ends the program with a line on stderr and this exit code if the CPU lacks what it was built for. `others` names
+/// features that code in other languages was built for.
 ///
-/// To be called before anything else. It runs on every CPU of its architecture, because a compiler finds nothing in it
-/// to use such instructions for: nothing to compute, no text to put together. A test tries that where there is QEMU.
+/// Call this before anything else. It must run on every CPU of its architecture, so it avoids code that a compiler
+/// could translate to such instructions: it computes nothing and formats no text. A test checks that where QEMU is
+/// installed.
 #[inline(never)]
 pub fn require(program: &str, others: &[&str], code: i32) {
     let cpu = arch::cpu();
     let is_missing = |set: &Set| is_needed(set, others) && !arch::has(&cpu, set.place);
     if arch::SETS.iter().any(is_missing) {
-        // Nobody may be listening.
+        // stderr may be closed.
         let _ = say(&mut std::io::stderr(), program, &is_missing);
         std::process::exit(code);
     }
@@ -60,7 +61,7 @@ fn say(out: &mut dyn Write, program: &str, is_missing: &dyn Fn(&Set) -> bool) ->
     out.write_all(b"build it on this machine from source: make build\n")
 }
 
-// Only there instructions differ enough to be told.
+// Only on x86 do features vary enough for a test.
 #[cfg(test)]
 #[cfg(target_arch = "x86_64")]
 #[path = "cpu_tests.rs"]

@@ -1,14 +1,13 @@
-//! Architectures whose CPUs all have what programs are built for, such as Apple's.
+//! Architectures whose CPUs all have the features that programs are built for, such as Apple's.
 
 use super::Set;
 
-/// There are none.
+/// Nothing to look up.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Place {}
 
 pub(super) static SETS: [Set; 0] = [];
 
-/// Nothing is asked of it.
 pub(super) struct Cpu;
 
 pub(super) fn cpu() -> Cpu {

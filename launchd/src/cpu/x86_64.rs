@@ -1,11 +1,11 @@
-//! What an x86 CPU says of itself, and whether the system saves its larger registers.
+//! The features that an x86 CPU reports, and whether the system saves its larger registers.
 #![allow(unsafe_code)]
 
 use std::arch::x86_64::{__cpuid_count, _xgetbv, CpuidResult};
 
 use super::Set;
 
-/// Words of [`cpu`].
+/// Words of [`Cpu`].
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Word {
     Ecx1,
@@ -16,19 +16,19 @@ pub(super) enum Word {
     EcxExtended,
 }
 
-/// Registers that the system must save.
+/// Registers that the system must save for an instruction to work.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Registers {
     Old,
-    /// Of 256 bits.
+    /// 256-bit registers.
     Ymm,
-    /// Of 512 bits.
+    /// 512-bit registers.
     Zmm,
 }
 
 pub(super) type Place = (Word, u32, Registers);
 
-/// What the CPU says, by [`Word`], and which registers are saved.
+/// The words that the CPU reports, by [`Word`], and which registers the system saves.
 pub(super) struct Cpu {
     words: [u32; 6],
     saves_ymm: bool,
@@ -44,15 +44,16 @@ macro_rules! sets {
             feature: $feature,
             name: $name,
             is_needed: cfg!(target_feature = $feature),
-            // Not as a number: shifting by one is an instruction that not every CPU has.
+            // As a bit mask, not a bit number: shifting by a variable could compile to an instruction that not every
+            // CPU has.
             place: ($word, 1 << $bit, $registers),
             is_in_packages: $is_in_packages,
         },)+]
     };
 }
 
-/// Those that compilers use by themselves. AMX is not among them: llama.cpp alone uses it, and asks first. Packages are
-/// built for x86-64-v3 (`.ci/deb`).
+/// The features that compilers use unasked. AMX is not among them: only llama.cpp uses it, after checking for it.
+/// Packages are built for x86-64-v3 (`.ci/deb`).
 pub(super) static SETS: [Set; 35] = sets! {
     "sse3" "SSE3" Ecx1 0 Old true,
     "ssse3" "SSSE3" Ecx1 9 Old true,
@@ -91,15 +92,15 @@ pub(super) static SETS: [Set; 35] = sets! {
     "avx512fp16" "AVX-512FP16" Edx7 23 Zmm false,
 };
 
-/// XSAVE, switched on by the system.
+/// XSAVE is supported and enabled by the system.
 const OSXSAVE: u32 = 1 << 27;
-/// Parts of registers in XCR0.
+/// Register parts in XCR0.
 const YMM: u64 = 0b110;
 const ZMM: u64 = 0b1110_0110;
 
 pub(super) fn cpu() -> Cpu {
-    // A virtual machine takes its time for each answer: nothing is asked twice, and nothing beyond the highest leaf,
-    // where a CPU answers with something else.
+    // On a virtual machine every query is slow, so none is repeated. None goes beyond the highest leaf, for which a
+    // CPU returns unrelated data.
     let none = CpuidResult { eax: 0, ebx: 0, ecx: 0, edx: 0 };
     let (highest, highest_extended) = (cpuid(0, 0).eax, cpuid(0x8000_0000, 0).eax);
     let first = cpuid(1, 0);
@@ -107,7 +108,7 @@ pub(super) fn cpu() -> Cpu {
     let after = if seventh.eax >= 1 { cpuid(7, 1).eax } else { 0 };
     let extended = if highest_extended > 0x8000_0000 { cpuid(0x8000_0001, 0) } else { none };
     let words = [first.ecx, seventh.ebx, seventh.ecx, seventh.edx, after, extended.ecx];
-    // SAFETY: the system has switched XSAVE on, so XGETBV exists, and register 0 always does.
+    // SAFETY: the system has enabled XSAVE, so XGETBV exists, and register 0 always does.
     let saved = if first.ecx & OSXSAVE != 0 { unsafe { _xgetbv(0) } } else { 0 };
     Cpu { words, saves_ymm: saved & YMM == YMM, saves_zmm: saved & ZMM == ZMM }
 }

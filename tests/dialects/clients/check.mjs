@@ -1,4 +1,4 @@
-// What the clients' scripts in JavaScript share; see check.py.
+// Shared by the JavaScript client scripts; see check.py.
 
 export const BASE_URL = process.env.BASE_URL.replace(/\/+$/, '');
 export const MODEL = process.env.MODEL ?? 'cub';

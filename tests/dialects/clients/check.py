@@ -72,7 +72,7 @@ def main() -> None:
         try:
             reason = function()
             print(f"skip {name}: {reason}" if reason else f"ok {name}", flush=True)
-        except Exception as error:  # a check may fail in any way that a client fails
+        except Exception as error:  # a check fails on any exception of a client
             n_failed += 1
             text = " ".join(f"{type(error).__name__}: {error}".split())[:300]
             print(f"FAIL {name}: {text}", flush=True)

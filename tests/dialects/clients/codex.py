@@ -32,7 +32,7 @@ ENV = {"KEY": "none", "CODEX_HOME": str(folder("codex"))}
 @check
 def whole_prompt_and_tools():
     code, text = said([*COMMAND, QUESTION], ENV)
-    # The built-in model may babble to its limit on a prompt like that, which Codex takes for an error.
+    # The built-in model may run to its token limit on such a prompt, which Codex reports as an error.
     assert (code == 0 and text.strip()) or CUT in text, f"exit {code}: {text[-300:]}"
 
 

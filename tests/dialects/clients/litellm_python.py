@@ -46,7 +46,7 @@ def cancel(provider, **more):
         for i, _ in enumerate(chunks):
             if i == 3:
                 break
-        # litellm leaves closing to its client's connection.
+        # litellm does not close its client's connection itself.
         inner = getattr(chunks, "completion_stream", None)
         close = getattr(inner, "close", None) or getattr(getattr(inner, "response", None), "close", None)
         if close:

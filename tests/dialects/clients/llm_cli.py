@@ -66,7 +66,7 @@ def responses():
 
 @check
 def tools():
-    # The model need not call it; the request and the answer must work.
+    # Whether the model calls it does not matter; the request must succeed.
     llm(
         "-m",
         "chat",

@@ -382,7 +382,7 @@ def cancel():
 def cancel_whole():
     hasty = client.with_options(timeout=0.3)
     try:
-        # ignore_eos, or an answer that repeats itself ends by itself, early.
+        # With ignore_eos, since loop detection would otherwise end the answer early.
         hasty.chat.completions.create(
             model=MODEL, messages=SAY, max_tokens=3500, temperature=0, extra_body={"ignore_eos": True}
         )

@@ -1,4 +1,4 @@
-//! `make damage`: a thousand damaged models, and a daemon that must outlive them. `damage N SEED` repeats a part of a
+//! `make damage`: a thousand damaged models, and a daemon that must survive them. `damage N SEED` repeats a part of a
 //! run.
 
 use std::io::Write;
@@ -12,7 +12,7 @@ fn main() -> ExitCode {
     let mut numbers = std::env::args().skip(1).filter_map(|argument| argument.parse::<u64>().ok());
     let (n, seed) = (numbers.next().unwrap_or(1000), numbers.next().unwrap_or(1));
     let cub = project("models/cub/cub.gguf");
-    // Half of them of another maker's model, where there is one.
+    // Half of them damage another maker's model, if there is one.
     let models = match foreign_model() {
         Some(foreign) => vec![(cub, n.div_ceil(2)), (foreign, n / 2)],
         None => vec![(cub, n)],

@@ -1,4 +1,4 @@
-//! A socket that the system keeps: it is there before the daemon and after it.
+//! A socket that the system keeps: it exists before the daemon and after it.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixDatagram, UnixListener};
@@ -11,11 +11,11 @@ use beast_tests::{Beast, Client, Home, LONG_LIMIT, eventually, holds_within, run
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// As systemd starts it: the socket is descriptor 3, and the variables are for this process alone.
+/// Starts a program as systemd does: the socket is descriptor 3, and the variables name this process.
 const HAND_OVER: &str = "LISTEN_PID=$$; LISTEN_FDS=1; export LISTEN_PID LISTEN_FDS; exec \"$@\" 3<&0 0</dev/null";
 
-/// Does for a test what systemd and launchd do: keeps the socket, starts the daemon when somebody calls, notices when
-/// it is gone.
+/// Does the work of systemd and launchd for a test: keeps the socket, starts the daemon on a connection, notices its
+/// end.
 fn keep(home: &Home, socket: &UnixListener, is_over: &AtomicBool, n_starts: &AtomicUsize, settings: &[&str]) {
     while !is_over.load(Relaxed) {
         let limit = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
@@ -33,7 +33,7 @@ fn keep(home: &Home, socket: &UnixListener, is_over: &AtomicBool, n_starts: &Ato
     }
 }
 
-/// Until it has ended; at the end of the test it is told to.
+/// Waits until the daemon has ended; ends it when the test is over.
 fn watch(mut child: Child, is_over: &AtomicBool) {
     let has_ended = |child: &mut Child| child.try_wait().expect("the child is ours").is_some();
     while !holds_within(std::time::Duration::from_millis(100), || has_ended(&mut child)) {
@@ -45,7 +45,7 @@ fn watch(mut child: Child, is_over: &AtomicBool) {
     }
 }
 
-/// Runs a test with a socket that is kept; `test` is told how often a daemon was started.
+/// Runs a test with a kept socket; `test` gets the number of daemons that were started.
 fn with_kept_socket(settings: &[&str], test: impl Fn(&Home, &AtomicUsize)) {
     let home = Home::new();
     let folder = home.socket().parent().expect("it has a folder").to_owned();
@@ -55,7 +55,7 @@ fn with_kept_socket(settings: &[&str], test: impl Fn(&Home, &AtomicUsize)) {
     let (is_over, n_starts) = (AtomicBool::new(false), AtomicUsize::new(0));
     thread::scope(|scope| {
         scope.spawn(|| keep(&home, &socket, &is_over, &n_starts, settings));
-        // The thread ends also when the test fails.
+        // Ends the thread even if the test fails.
         struct End<'a>(&'a AtomicBool);
         impl Drop for End<'_> {
             fn drop(&mut self) {
@@ -73,7 +73,7 @@ fn who_calls_first_starts_the_daemon_and_a_crash_refuses_nobody() {
         let question = run(&mut home.ctl(&["summarize", "--no-start"]), samples::TEXT);
         assert_eq!(question.code, Some(0), "{question}");
         assert_eq!(n_starts.load(Relaxed), 1);
-        // In the middle of an answer: it goes on with the next daemon, and nobody has started one but the keeper.
+        // In the middle of an answer: it continues with the next daemon, which only the keeper can have started.
         let mut running = home.begin(&[&samples::BABBLE[..], &["--no-start"]].concat());
         running.wait_for_output();
         let pid = Client::connect(&home.socket()).expect("it listens").status().pid;
@@ -97,8 +97,8 @@ fn an_idle_daemon_ends_and_the_next_call_starts_it_again() {
     });
 }
 
-/// As `service restart` does it: the daemon finishes what runs, and whoever comes meanwhile is answered by the next
-/// one.
+/// As with `service restart`: the daemon finishes running requests, and the next one answers those that arrive
+/// meanwhile.
 #[test]
 fn who_calls_while_the_daemon_ends_is_answered_by_the_next_one() {
     with_kept_socket(&["n_prefixes=0"], |home, n_starts| {
@@ -123,7 +123,7 @@ fn who_calls_while_the_daemon_ends_is_answered_by_the_next_one() {
     });
 }
 
-/// What runs and what waits when the time to drain is over goes on as well.
+/// Requests that run or wait when the drain timeout expires are also continued.
 #[test]
 fn what_an_end_breaks_off_goes_on_with_the_next_daemon() {
     with_kept_socket(&["n_prefixes=0", "n_slots=1", "drain_timeout=0"], |home, n_starts| {
@@ -144,7 +144,7 @@ fn what_an_end_breaks_off_goes_on_with_the_next_daemon() {
     });
 }
 
-/// Where nobody would start it again, it stays.
+/// If nothing would restart it, it stays.
 #[test]
 fn a_daemon_that_nobody_starts_again_does_not_end() {
     let beast = Home::new().start(&["idle_exit=0", "idle_unload=0"]);
@@ -154,7 +154,7 @@ fn a_daemon_that_nobody_starts_again_does_not_end() {
     run(&mut beast.ctl(&["summarize", "--no-start"]), samples::TEXT).answer();
 }
 
-/// systemd waits for the first word and gives the time that the last one asks for.
+/// systemd waits for the first notification, and grants the time that the last one requests.
 #[test]
 fn systemd_hears_when_it_is_ready_and_when_it_ends() {
     let home = Home::new();

@@ -7,7 +7,7 @@ use beast_protocol::NoticeKind;
 use beast_tests::samples::TEXT;
 use beast_tests::{Beast, Home, run, skip};
 
-/// The build that beastd asks for: it says so of a plug-in with another.
+/// The build that beastd requires, from its message about a plug-in of another build.
 fn build() -> Option<String> {
     let home = Home::new();
     let path = plugin(&home, "another", "")?;
@@ -16,7 +16,7 @@ fn build() -> Option<String> {
     Some(rest.split(')').next().expect("a split has a first part").to_owned())
 }
 
-/// A library of a section that names a build, and this code; `None` without a C compiler.
+/// A library with a section that names a build, and with this code; `None` without a C compiler.
 fn plugin(home: &Home, build: &str, code: &str) -> Option<std::path::PathBuf> {
     let section = "__attribute__((section(\".beast_build\"), used))";
     let source = home.write("plugin.c", format!("{section} const char beast_build[] = \"{build}\";\n{code}"));
@@ -34,7 +34,7 @@ fn plugin(home: &Home, build: &str, code: &str) -> Option<std::path::PathBuf> {
     }
 }
 
-/// What a trial prints. It ends with its stdin, which is held until then.
+/// The output of a trial. A trial ends when its stdin does, so stdin is kept open.
 fn try_backend(home: &Home, path: &Path) -> String {
     let mut command = home.beastd(&[]);
     command.arg("--try-backend").arg(path).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -46,7 +46,7 @@ fn try_backend(home: &Home, path: &Path) -> String {
     String::from_utf8(output.stdout).expect("JSON")
 }
 
-/// What `status` says of the plug-in in this home, whose daemon answers all the same.
+/// What `status` reports about the plug-in in this home, whose daemon must answer all the same.
 #[track_caller]
 fn told(home: Home, backend: &str) -> String {
     let folder = home.path("plugins").display().to_string();
@@ -111,7 +111,7 @@ fn a_plug_in_without_an_entry_or_a_driver_is_refused() {
     let text = told(home, "auto");
     assert!(text.contains("llama.cpp cannot load it (") && text.contains("ggml_backend_init"), "{text}");
 
-    // As a plug-in whose driver is missing: a function that nobody has.
+    // Like a plug-in whose driver is missing: it needs a function that no library has.
     let home = Home::new();
     let missing = "void cuInit_of_no_driver(void);\n\
                    __attribute__((constructor)) static void now(void) { cuInit_of_no_driver(); }";
@@ -125,7 +125,7 @@ fn a_plug_in_without_an_entry_or_a_driver_is_refused() {
     assert!(text.contains("ggml_backend_init returned NULL"), "{text}");
 }
 
-/// Ten seconds, which is what it costs a person too.
+/// Takes ten seconds, as it does for users.
 #[test]
 fn a_plug_in_that_hangs_is_given_up() {
     let Some(build) = build() else { return };

@@ -1,16 +1,16 @@
-//! A request ends when nobody wants it any more: in the queue, while its prompt is read, while it answers.
+//! A request ends when its client no longer wants it: in the queue, during prefill, while decoding.
 
 use beast_protocol::{Event, FinishReason, Generate, Request, Usage};
 use beast_tests::samples::{BABBLE, TEXT, ask, babble, document};
 use beast_tests::{Beast, Client, Home, Running, eventually, run};
 use rustix::process::Signal;
 
-/// A prompt of some 3,500 tokens, which small chunks make last for seconds.
+/// A prompt of about 3,500 tokens, whose prefill takes seconds in small chunks.
 fn long_prompt() -> Generate {
     ask(&document(345))
 }
 
-/// A daemon whose only slot is taken by somebody who talks on.
+/// A daemon whose only slot is taken by a long answer.
 fn busy() -> (Beast, Client) {
     let beast = Beast::with(&["n_slots=1"]);
     let mut first = beast.client();
@@ -25,7 +25,7 @@ fn wait_in_queue(beast: &Beast) -> Client {
     second
 }
 
-/// A daemon that is reading a long prompt.
+/// A daemon that is in the prefill of a long prompt.
 fn reading() -> (Beast, Client, u32) {
     let beast = Beast::with(&["prefill_chunk=16"]);
     let mut client = beast.client();
@@ -49,7 +49,7 @@ fn answers(beast: &Beast) {
     run(&mut beast.ctl(&["summarize"]), TEXT).answer();
 }
 
-/// All cells are given back, but for those of prefixes that are kept on purpose.
+/// All cells are free, except those of cached prefixes.
 #[track_caller]
 fn nothing_is_left(beast: &Beast) {
     beast.idle();
@@ -210,7 +210,7 @@ fn a_time_limit_ends_the_answer_and_frees_the_slot() {
     beast.ready();
     let mut running = beast.begin(&[&BABBLE[..], &["--timeout", "3s"]].concat());
     running.wait_for_output();
-    // The daemon is held, so that the time is over in the middle on a machine of any speed.
+    // Stops the daemon, so that the time limit expires mid-answer on a machine of any speed.
     beast.signal(Signal::STOP);
     let output = running.finish();
     beast.signal(Signal::CONT);

@@ -1,11 +1,11 @@
-//! Files that know each other in a circle: read from `use` lines and paths, without tests. More than a few of them are
-//! one file in many pieces.
+//! Finds import cycles between files, from `use` lines and paths outside tests. Too long a cycle is really a single
+//! file in many pieces.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::rooms::{Source, sources};
 
-/// A parent that names its children and is known by them, say.
+/// Files in a cycle; for example, a parent that uses its children and is used by them.
 const MOST: usize = 4;
 
 #[test]
@@ -18,7 +18,7 @@ fn no_circle_has_more_than_four_files() {
     }
 }
 
-/// What is above may know what is below. Whoever adds an arrow upwards has to say why, here and in a decision.
+/// Higher floors may import lower ones. A new import upwards needs a reason, here and in a decision.
 #[test]
 fn the_rooms_of_the_client_know_only_those_below() {
     const FLOORS: [&[&str]; 12] = [
@@ -53,7 +53,7 @@ fn the_rooms_of_the_client_know_only_those_below() {
     assert!(upwards.is_empty(), "{upwards:#?}");
 }
 
-/// A module by the names that lead to it, and those that it knows.
+/// Modules by their path, each with the modules that it imports.
 type Modules = BTreeMap<Vec<String>, BTreeSet<Vec<String>>>;
 
 fn modules(folder: &str) -> Modules {
@@ -76,7 +76,7 @@ fn place(path: &str, folder: &str) -> Vec<String> {
     below.split('/').map(str::to_owned).collect()
 }
 
-/// The file that holds what a path names.
+/// The module that a path leads to.
 fn target(known: &BTreeSet<Vec<String>>, from: &[String], path: &[String]) -> Option<Vec<String>> {
     let n_up = path.iter().take_while(|name| *name == "super").count();
     let mut full = match path[0].as_str() {
@@ -88,7 +88,7 @@ fn target(known: &BTreeSet<Vec<String>>, from: &[String], path: &[String]) -> Op
     let is_child = !["crate", "self", "super"].contains(&path[0].as_str());
     while !full.is_empty() {
         if known.contains(&full) {
-            // A path that begins with no word of the language names a child, or another crate.
+            // A path that does not begin with a keyword names a child or another crate.
             return (!is_child || full.len() > from.len()).then_some(full);
         }
         full.pop();
@@ -96,7 +96,7 @@ fn target(known: &BTreeSet<Vec<String>>, from: &[String], path: &[String]) -> Op
     None
 }
 
-/// Every path in `use` lines, and those of the rest that begin with `crate`, `super` or a module.
+/// Every path in `use` lines, and every other qualified path.
 fn paths(code: &str) -> Vec<Vec<String>> {
     let mut paths = Vec::new();
     let mut others = String::new();
@@ -115,12 +115,12 @@ fn paths(code: &str) -> Vec<Vec<String>> {
     for word in others.split(|c| !is_part(c)).filter(|word| word.contains("::") && !word.starts_with(':')) {
         paths.push(word.split("::").filter(|name| !name.is_empty()).map(str::to_owned).collect());
     }
-    // `pub(in crate::commands)` says who may see something.
+    // `pub(in crate::commands)` declares visibility and imports nothing.
     paths.retain(|path: &Vec<String>| !path.is_empty() && !code.contains(&format!("pub(in {})", path.join("::"))));
     paths
 }
 
-/// `a::{b, c::d}` as `a::b` and `a::c::d`.
+/// Expands `a::{b, c::d}` to `a::b` and `a::c::d`.
 fn expand(prefix: &[String], tree: &str, paths: &mut Vec<Vec<String>>) {
     let mut depth = 0;
     let is_end = |c: char| {
@@ -141,7 +141,7 @@ fn expand(prefix: &[String], tree: &str, paths: &mut Vec<Vec<String>>) {
     }
 }
 
-/// Modules that reach each other, by what each reaches: few enough for the plain way.
+/// Groups of modules that reach each other, computed by brute force, since there are few.
 fn circles(modules: &Modules) -> Vec<BTreeSet<&Vec<String>>> {
     let reach = |from| {
         let mut seen = BTreeSet::new();

@@ -1,7 +1,7 @@
-//! Several clients at once: everybody is answered, and as if alone.
+//! Several clients at once: each gets its answer, and the same one as alone.
 //!
-//! Compared are only answers that the model has no doubt about, see [`diff`]. Others may differ in a word when they
-//! are computed together, since the sums of a larger batch are rounded in another order.
+//! Only answers of which the model is certain are compared, see [`diff`]. Others may differ in a word when computed
+//! together, because the sums of a larger batch are rounded in another order.
 
 use std::thread;
 
@@ -9,7 +9,7 @@ use beast_protocol::{FinishReason, Generate, Usage};
 use beast_tests::samples::{TEXT, ask, babble, commit_msg, diff, subject};
 use beast_tests::{Answer, Beast, run};
 
-/// At temperature 1 as well, the model names these in all of 44 tries.
+/// Even at temperature 1, the model names these in all of 44 tries.
 const FUNCTIONS: [&str; 8] = [
     "parse_header",
     "open_socket",
@@ -21,7 +21,7 @@ const FUNCTIONS: [&str; 8] = [
     "find_user",
 ];
 
-/// Requests of different lengths, from some 100 tokens to so many times that.
+/// Requests of different lengths: the first has about 100 tokens, each further one `step` more lines of diff.
 fn requests(n: usize, step: usize) -> Vec<Generate> {
     FUNCTIONS[..n].iter().enumerate().map(|(n, function)| commit_msg(&diff(function, 3 + n * step))).collect()
 }
@@ -49,7 +49,7 @@ fn assert_same(answers: &[Answer], expected: &[Answer]) {
         assert_eq!(answer.text, expected.text);
         let ((reason, usage), (expected_reason, expected_usage)) = (answer.done(), expected.done());
         assert_eq!(reason, expected_reason);
-        // What was kept of an earlier prompt or guessed ahead differs; the prompt and its answer are the same.
+        // Cached and draft tokens differ; the prompt and its answer are the same.
         let lengths = |usage: Usage| (usage.n_prompt, usage.n_generated);
         assert_eq!(lengths(usage), lengths(expected_usage));
     }
@@ -60,7 +60,7 @@ fn four_requests_at_once_say_what_each_says_alone() {
     let beast = Beast::start();
     let requests = requests(4, 40);
     let expected = alone(&beast, &requests);
-    // Each client asks for all of them and begins with another, so that short and long ones meet in every stage.
+    // Each client sends all of them, starting with a different one, so that short and long ones meet in every stage.
     thread::scope(|scope| {
         for n in 0..4 {
             let (beast, requests, expected) = (&beast, &requests, &expected);
@@ -108,13 +108,13 @@ fn eight_requests_share_four_slots_and_none_is_forgotten() {
 
 #[test]
 fn requests_that_do_not_fit_together_take_turns_and_lose_nothing() {
-    // Each of them needs some 400 cells at its end and there are 1,024: the younger ones are put back and start again.
+    // At its end each needs about 400 cells of 1,024, so the younger ones are preempted and restart.
     let beast = Beast::with(&["n_ctx=1024", "n_cells=1024"]);
     let long = |request| Generate { max_tokens: Some(300), ignore_eos: true, ..request };
     let requests: Vec<_> = requests(4, 1).into_iter().map(long).collect();
     let answers = together(&beast, &requests);
     for (answer, function) in answers.iter().zip(FUNCTIONS) {
-        // What comes after the end that is ignored is nonsense.
+        // The text after the ignored end of the turn is nonsense.
         assert!(answer.text.trim().starts_with(&subject(function)), "{}", answer.text);
         let (reason, usage) = answer.done();
         assert_eq!((reason, usage.n_generated), (FinishReason::MaxTokens, 300));

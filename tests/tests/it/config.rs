@@ -1,4 +1,4 @@
-//! Settings: where each comes from, what is refused, and what a running daemon takes over.
+//! Settings: their sources, which values are refused, and which ones a running daemon applies.
 
 use beast_protocol::FinishReason;
 use beast_tests::samples::{TEXT, ask, babble};
@@ -107,7 +107,7 @@ fn settings_from_the_environment_are_in_force() {
     assert_eq!((status.n_slots, status.n_batch, status.profile.as_str()), (2, 512, "baseline"));
 }
 
-/// Reads the configuration anew, and waits for this line of the log.
+/// Reloads the configuration, and waits for this line in the log.
 fn reload(beast: &Beast, line: &str) {
     let n_before = beast.stderr().matches(line).count();
     beast.signal(Signal::HUP);
@@ -167,8 +167,8 @@ fn settings_that_need_a_restart_are_told_and_not_taken_over() {
     assert_eq!(beast.status().n_slots, 2);
 }
 
-/// Each setting with a value that it cannot use: at its start beastd says so in a line and ends, and a daemon that runs
-/// says so in its log and goes on with the settings that it has.
+/// Each setting with an invalid value: a starting beastd reports it in one line and ends, and a running one reports
+/// it in its log and keeps its settings.
 #[test]
 fn no_setting_ends_a_running_daemon() {
     let home = Home::new();
@@ -184,7 +184,7 @@ fn no_setting_ends_a_running_daemon() {
         let file = beast.write("wrong.toml", &line);
         let output = run(&mut beast.beastd(&["--config", file.to_str().expect("a plain name")]), "");
         let error = output.failure(1);
-        // A key is never shown.
+        // Keys are never shown.
         let shown = line.replace("api_key = 7", "api_key = \"(set)\"");
         assert!(error.starts_with(&format!("beastd: {shown} (")) && !error.contains("panicked"), "{error}");
         beast.configure(&line);

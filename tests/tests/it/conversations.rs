@@ -1,8 +1,8 @@
-//! Conversations that fill the context of the real model: they go on, and what is not sent any more is told.
+//! Conversations that fill the context of the real model: they continue, and report what is no longer sent.
 
 use beast_tests::{Home, run};
 
-/// Some hundred tokens of cub.
+/// About a hundred tokens for cub.
 fn long_question(n: usize) -> String {
     format!("Question {n}: {}", "the river is wide and the bridge is long. ".repeat(12))
 }
@@ -28,7 +28,7 @@ fn a_full_conversation_goes_on_without_its_oldest_part() {
     }
     let output = ask(&["chat", "--session", "s"], "And then?\nAnd after that?\n");
     assert_eq!(output.code, Some(0), "{output}");
-    // What is too long by itself is refused with one next step, however long the conversation is.
+    // A question that is too long by itself is refused with one piece of advice, however long the conversation is.
     let output = ask(&["ask", "-c", &long_question(0).repeat(9)], "");
     assert_eq!(output.code, Some(4), "{output}");
     assert_eq!(output.stderr.matches("; try: ").count(), 1, "{output}");

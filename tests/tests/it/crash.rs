@@ -1,4 +1,4 @@
-//! Daemons that die, and daemons that meet.
+//! Daemons that die, and daemons that start at the same time.
 
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 
@@ -7,7 +7,7 @@ use beast_tests::{Beast, run};
 
 #[test]
 fn a_daemon_killed_in_mid_stream_leaves_what_came_on_stdout() {
-    // Nothing is kept of the first answer, so that the second is computed in the very same way.
+    // Without a cached prefix, the second answer is computed exactly like the first.
     let mut beast = Beast::with(&["n_prefixes=0"]);
     let whole = beast.run(&BABBLE);
     let mut running = beast.begin(&[&BABBLE[..], &["--no-start"]].concat());

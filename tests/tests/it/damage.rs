@@ -1,4 +1,4 @@
-//! Models that are damaged or meant to harm: a clear line for whoever names them, and the old model goes on.
+//! Damaged and malicious models: the user gets a clear error, and the old model stays.
 
 use beast_protocol::{Event, Request};
 use beast_tests::gguf::{Gguf, Value};
@@ -9,7 +9,7 @@ fn cub() -> Gguf {
     Gguf::parse(&std::fs::read(project("models/cub/cub.gguf")).expect("the built-in model is there"))
 }
 
-/// What `models use` says of a variant of cub; the old model answers before and after.
+/// The error of `models use` for a variant of cub; the old model must answer before and after.
 #[track_caller]
 fn refused(change: impl FnOnce(&mut Gguf)) -> String {
     let mut model = cub();
@@ -33,7 +33,7 @@ fn what_cannot_be_a_model_is_refused_by_its_head() {
     assert!(line.contains("lfm2.context_length is 2147483648"), "{line}");
 }
 
-/// Its template is not used, and the model is.
+/// Its template is ignored, and the model is used.
 #[test]
 fn a_template_that_nests_without_end_ends_nothing() {
     let mut model = cub();

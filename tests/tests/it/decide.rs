@@ -1,4 +1,5 @@
-//! Decisions of the built-in model: the same alone and together, over the socket and over HTTP, whatever is asked.
+//! Decisions of the built-in model: the same alone and together, over the socket and over HTTP, for all kinds of
+//! questions.
 
 use beast_protocol::{
     AnswerOption, Decide, Decided, ErrorCode, Event, KeepTemperatures, Place, Question, QuestionKind, Request,
@@ -9,7 +10,7 @@ use beast_tests::samples::{TEXT, book, diff};
 use beast_tests::{Beast, Home, run};
 use serde_json::{Value, json};
 
-/// What the rounding of another batch may change; see `resume.rs`.
+/// Largest difference that rounding in another batch may cause; see `resume.rs`.
 const ROUNDING: f32 = 0.1;
 
 fn decide(beast: &Beast, request: Decide) -> Result<Decided, WireError> {
@@ -200,7 +201,7 @@ fn systemone_answers_as_llama_server_does() {
     for confidence in [&route["confidence"], &urgency["confidence"], &reply["answers"]["angry"]["noul"]] {
         assert!((0.0..=1.0).contains(&confidence.as_f64().expect("a number")), "{reply}");
     }
-    // A JSON state is given as text.
+    // A JSON state is passed as text.
     let question = json!({ "q": { "type": "noul", "instructions": "Is a refund requested?" } });
     let of = |state: Value| post(&address, "/v1/systemone", &json!({ "state": state, "questions": question })).json();
     assert_eq!(of(json!({ "a": "b", "c": 1 }))["usage"], of(json!(r#"{"a": "b", "c": 1}"#))["usage"]);

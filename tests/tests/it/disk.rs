@@ -1,12 +1,12 @@
-//! Disks that are full, and folders that are none. A limit on the size of files stands for the full disk: it needs no
-//! rights, and a write fails as it does there, with nothing but another number.
+//! Full disks, and files in place of folders. A limit on file sizes stands in for a full disk: it needs no
+//! privileges, and writing fails in the same way, only with another error number.
 
 use beast_protocol::State;
 use beast_tests::samples::TEXT;
 use beast_tests::{Beast, Home, eventually, project, run};
 
-/// `"$@"` with files of so many blocks of 512 bytes at most. The signal would kill the program before it could see the
-/// error.
+/// A shell command that runs `"$@"` with files of at most `n_blocks` blocks of 512 bytes. It ignores the signal,
+/// which would kill the program before it sees the error.
 fn limited(n_blocks: usize) -> String {
     format!("trap '' XFSZ; ulimit -f {n_blocks}; exec \"$@\"")
 }
@@ -17,7 +17,7 @@ fn a_disk_full_while_unpacking_is_told_to_the_client() {
     let gate = home.gate();
     let command = home.beastd_through(&limited(2000), &["--set", "failed_linger=1m"]);
     let beast = Beast::launch(home, command);
-    // One that waits for the model already, and one that comes when it is known that there will be none.
+    // One client that already waits for the model, and one that comes after loading has failed.
     let mut watcher = beast.watcher();
     let waiting = beast.begin(&["ask", "What is a socket?"]);
     eventually(|| watcher.status().n_connections == 2);
@@ -34,7 +34,7 @@ fn a_disk_full_while_unpacking_is_told_to_the_client() {
 #[test]
 fn a_disk_full_while_logging_does_not_hurt_answers() {
     let home = Home::new();
-    // Enough for the lock file with the process's id, not for the first requests' lines.
+    // Enough for the lock file with the process id, but not for the log lines of the first requests.
     let command = home.beastd_through(&limited(2), &["--set", "log=debug"]);
     let beast = Beast::launch(home, command);
     let first = run(&mut beast.ctl(&["summarize"]), TEXT);
@@ -50,7 +50,7 @@ fn a_disk_full_while_logging_does_not_hurt_answers() {
 #[test]
 fn a_home_where_nothing_can_be_written_has_the_built_in_model_all_the_same() {
     let home = Home::new();
-    // Not even root can make a folder in a file.
+    // Not even root can create a folder inside a file.
     let file = home.write("read-only", "no folder");
     let folders = ["HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"];
     let mut command = home.beastd(&[]);
@@ -110,7 +110,7 @@ fn the_built_in_model_is_unpacked_once_and_mended_when_it_is_damaged() {
 
 #[test]
 fn daemons_that_unpack_at_the_same_time_all_answer() {
-    // One cache for three daemons, each on a socket of its own.
+    // One cache for three daemons with a socket each.
     let home = Home::with_own_cache();
     let sockets: Vec<_> = (0..3).map(|n| home.path(&format!("{n}.sock")).display().to_string()).collect();
     std::thread::scope(|scope| {

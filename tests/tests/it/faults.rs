@@ -1,6 +1,6 @@
-//! A daemon that is killed, stopped, told to end, to unload and to take other models at random, under clients that only
-//! want their answers, and some that leave. Small in every test run; `make faults` makes it large, and
-//! `BEAST_FUZZ_SEED` repeats a run.
+//! A daemon that is randomly killed, stopped, ended, unloaded and switched to other models, while some clients wait
+//! for their answers and others leave. Small in every test run; `make faults` makes it large, and `BEAST_FUZZ_SEED`
+//! repeats a run.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -11,10 +11,10 @@ use beast_tests::samples::diff;
 use beast_tests::{Client, Home, Output, project, run};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// When the runner is large, and beside other tests.
+/// Number of clients in a large run, and beside other tests.
 const N_CLIENTS: [u64; 2] = [6, 2];
 
-/// A text that a grammar allows and no other: whatever a model thinks, it is what must come.
+/// A text that is the only one its grammar allows, so that every model must produce it.
 fn text(n: u64) -> String {
     let mut dice = Dice::new(n);
     let words: Vec<&str> =
@@ -22,18 +22,18 @@ fn text(n: u64) -> String {
     words.join(" ")
 }
 
-/// The built-in model under another name, so that there are two to change between.
+/// A copy of the built-in model with another name, to switch between.
 fn second_model(home: &Home) -> String {
     let mut gguf = Gguf::parse(&std::fs::read(project("models/cub/cub.gguf")).expect("part of the project"));
     gguf.set("general.name", Value::text("second cub"));
     home.write("second.gguf", gguf.bytes()).display().to_string()
 }
 
-/// Asks again and again until the faults are over; each answer must be its text. Returns how many there were.
+/// Sends requests until the faults are over; each answer must be the expected text. Returns their number.
 fn ask_until(home: &Home, first: u64, greedy: &[(String, String)], is_over: &AtomicBool) -> usize {
     let mut n_asked = 0;
     while !is_over.load(Relaxed) {
-        // Some answers need no grammar: the model has no doubt about them.
+        // Some answers need no grammar, because the model is certain of them.
         if n_asked % 4 == 3 {
             let (diff, subject) = &greedy[n_asked / 4 % greedy.len()];
             let output = again(|| run(&mut home.ctl(&["commit-msg"]), diff.as_str()));
@@ -53,12 +53,12 @@ fn ask_until(home: &Home, first: u64, greedy: &[(String, String)], is_over: &Ato
     n_asked
 }
 
-/// 75 says "again": a daemon that somebody has told to end takes nothing new.
+/// Repeats a request that exits with 75: a daemon that is shutting down refuses new requests.
 fn again(ask: impl Fn() -> Output) -> Output {
     std::iter::repeat_with(ask).find(|output| output.code != Some(75)).expect("it goes on for ever")
 }
 
-/// Diffs with what an undisturbed daemon says of them.
+/// Diffs with their messages from an undisturbed daemon.
 fn undisturbed(home: &Home) -> Vec<(String, String)> {
     let diffs = ["read_all", "parse_header", "load_config"].into_iter().zip([2, 9, 20]);
     let ask = |(function, n_lines)| {
@@ -70,7 +70,7 @@ fn undisturbed(home: &Home) -> Vec<(String, String)> {
     diffs.map(ask).collect()
 }
 
-/// Ends the clients, also when a fault fails.
+/// Stops the clients, even if a fault panics.
 struct Over<'a>(&'a AtomicBool);
 
 impl Drop for Over<'_> {
@@ -79,11 +79,11 @@ impl Drop for Over<'_> {
     }
 }
 
-/// One fault: whether a daemon was ended by it.
+/// Causes a fault; returns whether it ends a daemon.
 fn strike(home: &Home, dice: &mut Dice, models: &[String]) -> bool {
     let fault = dice.below(12);
     if fault == 0 {
-        // It may be killed in the middle by nobody but us, and we wait for it.
+        // Only this thread kills daemons, and it waits for the command.
         let output = home.run(&["models", "use", &dice.one_of(models)]);
         assert_eq!(output.code, Some(0), "{output}");
         return false;
@@ -92,7 +92,7 @@ fn strike(home: &Home, dice: &mut Dice, models: &[String]) -> bool {
     let Some(pid) = i32::try_from(client.welcome.pid).ok().and_then(Pid::from_raw) else { return false };
     let send = |signal| kill_process(pid, signal).is_ok();
     match fault {
-        // Memory is given back as soon as nobody computes; whoever wants that may leave before.
+        // The unload happens once no request runs; the client may leave before that.
         10 => {
             let waits = home.begin(&["unload"]);
             std::thread::sleep(Duration::from_millis(dice.below(300) as u64));
@@ -132,10 +132,10 @@ fn whatever_happens_to_daemons_every_answer_is_whole_and_right() {
             .collect();
         let over = Over(&is_over);
         let mut n_ended = 0;
-        // One that has ended has failed.
+        // A client that has ended has failed.
         while n_ended < n_ends && !clients.iter().any(|client| client.is_finished()) {
             n_ended += u64::from(strike(&home, &mut dice, &models));
-            // Faults come at random moments of an answer: there is nothing to wait for.
+            // Faults come at random moments of an answer, so there is no event to wait for.
             std::thread::sleep(Duration::from_millis(20 + dice.below(400) as u64));
         }
         drop(over);

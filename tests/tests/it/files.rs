@@ -1,4 +1,4 @@
-//! Pipes and devices in the place of files: nobody waits for them, and nobody reads them to their end.
+//! Pipes and devices in place of files: no program waits for them or reads them endlessly.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
@@ -7,7 +7,7 @@ use beast_protocol::ErrorCode;
 use beast_tests::samples::{TEXT, ask};
 use beast_tests::{Beast, Home, run};
 
-/// Puts a pipe that nobody writes into, and then a file without an end, in the place of a file.
+/// Runs a test with a pipe without a writer, and then with an endless file, in place of a file.
 fn in_place_of(name: &str, test: impl Fn(Home)) {
     let home = Home::with_own_cache();
     home.pipe(name);
@@ -19,7 +19,7 @@ fn in_place_of(name: &str, test: impl Fn(Home)) {
     test(home);
 }
 
-/// The name of a path within a home.
+/// A path relative to the home.
 fn within(path: &Path, home: &Home) -> String {
     path.strip_prefix(home.path("")).expect("it lies there").to_str().expect("plain").to_owned()
 }
@@ -98,7 +98,7 @@ fn forms_and_tools_are_files() {
     }
 }
 
-/// What a shell makes of `<(…)` is material as any other.
+/// A shell's `<(…)` is material like any other.
 #[test]
 fn material_may_be_a_pipe() {
     let beast = Beast::start();

@@ -1,5 +1,5 @@
-//! Random grammars and schemas from several clients at once: everybody else is served meanwhile. Small in every test
-//! run; `BEAST_GRAMMARS=10000` makes it large, and `BEAST_FUZZ_SEED` repeats a run.
+//! Random grammars and schemas from several clients at once: all other clients are served meanwhile. Small in every
+//! test run; `BEAST_GRAMMARS=10000` makes it large, and `BEAST_FUZZ_SEED` repeats a run.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -13,12 +13,12 @@ use beast_tests::samples::{ask, commit_msg, diff, subject};
 use beast_tests::{Beast, Client};
 
 const N_CLIENTS: usize = 3;
-/// Far above what it takes on an idle machine: other tests run beside this one.
+/// Far longer than needed on an idle machine, because other tests run at the same time.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// What the daemon may hold more than before, while it follows several grammars.
+/// How much more memory the daemon may use while it processes several grammars.
 const ROOM: u64 = 600 << 20;
 
-/// How requests with a grammar or schema ended.
+/// Outcomes of requests with a grammar or schema.
 #[derive(Debug, Default)]
 struct Ends {
     whole: AtomicUsize,
@@ -27,7 +27,7 @@ struct Ends {
     left: AtomicUsize,
 }
 
-/// Asks for one answer in a form, and sometimes leaves before it is there.
+/// Sends a request with a constraint, and sometimes disconnects before the answer.
 fn try_one(beast: &Beast, client: &mut Client, n: u64, seed: u64, ends: &Ends) {
     let mut dice = Dice::new(seed.wrapping_mul(1 << 32).wrapping_add(n));
     let constraint = Some(constraint(&mut dice));
@@ -50,7 +50,7 @@ fn try_one(beast: &Beast, client: &mut Client, n: u64, seed: u64, ends: &Ends) {
     end.fetch_add(1, Relaxed);
 }
 
-/// Asks for the status until the others are done. Returns how long each took, and the most memory that was held.
+/// Requests the status until the clients are done. Returns the time of each request, and the daemon's peak memory.
 fn watch(beast: &Beast, is_over: &AtomicBool) -> (Vec<Duration>, u64) {
     let mut client = beast.client();
     let (mut times, mut peak) = (Vec::new(), 0);
@@ -61,7 +61,7 @@ fn watch(beast: &Beast, is_over: &AtomicBool) -> (Vec<Duration>, u64) {
         if times.len() % 64 == 1 {
             peak = peak.max(beast.held_memory().unwrap_or(0));
         }
-        // As often as somebody looks who looks often: else this test would be what others wait for.
+        // As often as a busy observer would; more often, this test itself would slow the daemon down.
         thread::sleep(Duration::from_millis(2));
     }
     times.sort();
@@ -105,7 +105,7 @@ fn grammars_and_schemas_hold_up_nobody_else() {
                 })
             })
             .collect();
-        // The others stop also when one of these has failed.
+        // Stops the other clients even if one has failed.
         let outcomes: Vec<_> = clients.into_iter().map(|client| client.join()).collect();
         is_over.store(true, Relaxed);
         assert!(outcomes.iter().all(Result::is_ok), "a client failed");

@@ -102,7 +102,7 @@ fn claude_codes_changing_block_does_not_change_the_prompt() {
     let billed = count(json!([block("x-anthropic-billing-header: cc_version=2; cch=1f;"), block("Be brief.")]));
     assert_eq!(plain, billed);
     assert!(count(json!([block("Be brief, please.")])) > plain);
-    // It counts what an answer would read.
+    // Counting must agree with the usage of an answer.
     let usage = ask(&address, &json!({ "system": "Be brief." })).json()["usage"].clone();
     let read = usage["input_tokens"].as_u64().zip(usage["cache_read_input_tokens"].as_u64()).expect("both");
     assert_eq!(read.0 + read.1, plain);

@@ -1,5 +1,4 @@
-//! HTTP requests in the life of the daemon: its end, its sleep, the queue that all clients share; and whatever bytes
-//! may come.
+//! HTTP requests in the life of the daemon: its end, unloading, the queue that all clients share; and arbitrary bodies.
 
 use std::sync::Mutex;
 use std::thread;
@@ -20,7 +19,7 @@ fn send(address: &Address, headers: &[(&str, &str)], body: &Value) -> Connection
     connection
 }
 
-/// A stream whose first event has come.
+/// A stream, after its first event.
 fn begin(address: &Address, headers: &[(&str, &str)], body: Value) -> Connection {
     let mut connection = send(address, headers, &streamed(body));
     assert_eq!(connection.head().status, 200);
@@ -89,13 +88,13 @@ fn a_request_wakes_the_model_and_looking_does_not() {
         assert_eq!(beast.status().state, State::Unloaded, "{path}");
     }
     assert_eq!(post(&address, CHAT, &chat_babble(3)).json()["usage"]["completion_tokens"], 3);
-    // A streamed answer keeps the model to its end.
+    // A streamed answer keeps the model loaded until its end.
     let mut stream = begin(&address, &[], chat_babble(300));
     assert_eq!(stream.rest().last().map(String::as_str), Some("[DONE]"));
     eventually(|| beast.status().state == State::Unloaded);
 }
 
-/// Whoever asks over HTTP has not started the daemon for a question of its own.
+/// An HTTP client has not started the daemon, so there is no grace period for its first request.
 #[test]
 fn an_idle_model_leaves_before_the_first_request_once_somebody_has_looked() {
     let beast = Beast::with_http(&["idle_unload=1s"]);
@@ -190,7 +189,7 @@ fn both_kinds_of_clients_stand_in_one_queue() {
         drop(first);
     });
     let order = order.into_inner().expect("nobody has panicked");
-    // Two threads may swap the last step, which is to write it down.
+    // Two threads may swap their last step, which records the order.
     for (at, n) in (0u32..).zip(&order) {
         assert!(at.abs_diff(*n) <= 1, "the order of arrival: {order:?}");
     }
@@ -210,7 +209,7 @@ fn an_answer_in_the_background_yields_its_slot() {
     assert_eq!(wrong.status, 400);
 }
 
-/// Bodies that are answered, one for each route that computes.
+/// Valid bodies, one for each route that computes.
 fn valid() -> Vec<(&'static str, Value)> {
     let tool = json!({ "type": "function", "function": { "name": "f", "parameters": { "type": "object",
         "properties": { "a": { "type": "string" } } } } });
@@ -245,7 +244,7 @@ fn valid() -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// Numbers that look random and are the same every time.
+/// Pseudo-random numbers, the same in each run.
 struct Dice(u64);
 
 impl Dice {
@@ -256,7 +255,7 @@ impl Dice {
         usize::try_from(self.0 % n as u64).expect("it is below n")
     }
 
-    /// Something that nobody expects there.
+    /// A value that is unlikely in its place.
     fn surprise(&mut self) -> Value {
         let all = [
             json!(null),
@@ -285,7 +284,7 @@ impl Dice {
         all[at].clone()
     }
 
-    /// Changes one place of a value.
+    /// Changes one part of a value.
     fn change(&mut self, value: &mut Value) {
         let is_deep = self.roll(4) > 0;
         match value {

@@ -19,7 +19,7 @@ fn chat(more: &Value) -> Value {
     body
 }
 
-/// The lines of a stream, each a document.
+/// The lines of a stream; each is a JSON document.
 #[track_caller]
 fn lines(response: &Response) -> Vec<Value> {
     assert_eq!((response.status, response.header("content-type")), (200, Some("application/x-ndjson")));
@@ -47,7 +47,7 @@ fn clients_find_an_ollama() {
 fn the_model_is_described() {
     let beast = Home::new().start_http(&[]);
     let address = beast.http();
-    // Asked while it is loaded, the list waits for its name.
+    // During loading, the list waits for the model's name.
     let tags = get(&address, "/api/tags").json();
     let entry = &tags["models"][0];
     assert_eq!((&entry["name"], &entry["model"]), (&json!("cub:latest"), &json!("cub:latest")));
@@ -124,7 +124,7 @@ fn an_empty_prompt_loads_and_unloads() {
         assert_eq!(keep(path, json!({ "model": "cub", "keep_alive": 0 })), "unload");
         assert_eq!(beast.status().state, State::Unloaded);
         assert_eq!(get(&address, "/api/ps").json(), json!({ "models": [] }));
-        // Looking at it does not wake it, and it keeps its name.
+        // The list does not load the model, and its name stays.
         assert_eq!(get(&address, "/api/tags").json()["models"][0]["name"], "cub:latest");
         assert_eq!(post(&address, "/api/show", &json!({ "model": "cub" })).status, 200);
         assert_eq!(beast.status().state, State::Unloaded);

@@ -54,7 +54,7 @@ fn a_limit_a_schema_and_probabilities() {
     assert!(logprobs.iter().all(|token| token["top_logprobs"].as_array().is_some_and(|top| top.len() == 2)));
 }
 
-/// A schema without a type, and numbers that the model would go on with for ever.
+/// A schema without a type, and numbers that the model would continue forever.
 #[test]
 fn a_schema_says_what_it_means_and_its_numbers_end() {
     let beast = Home::new().start_http(&[]);
@@ -64,7 +64,7 @@ fn a_schema_says_what_it_means_and_its_numbers_end() {
         "messages": [{ "role": "user", "content": "Count to a million" }],
         "max_tokens": 60,
         "temperature": 0,
-        // Digits are all that it wants to say.
+        // The model wants to write only digits.
         "logit_bias": {},
         "response_format": { "type": "json_object", "schema": schema },
     });

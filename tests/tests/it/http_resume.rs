@@ -1,4 +1,4 @@
-//! Streams over HTTP that outlive their connection, and their daemon.
+//! HTTP streams that outlive their connection and their daemon.
 
 use beast_tests::Home;
 use beast_tests::http_client::{Address, Connection, JSON, get, post, request};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 const ID: (&str, &str) = ("X-Conversation-Id", "a/b::model");
 const QUERY: &str = "conv_id=a%2Fb%3A%3Amodel";
 
-/// A grammar that leaves the model one answer, and that answer.
+/// A grammar that allows only one answer, and that answer.
 fn recited() -> (Value, String) {
     let text = (1..=120).map(|word| format!("word {word}")).collect::<Vec<_>>().join(", ");
     let grammar = format!("root ::= \"{text}\"\n");
@@ -20,7 +20,7 @@ fn recited() -> (Value, String) {
     (body, text)
 }
 
-/// Begins a named stream and reads so many chunks of it.
+/// Begins a named stream and reads `n_chunks` chunks of it.
 fn begun(address: &Address, body: &Value, n_chunks: usize) -> (Connection, Vec<u8>) {
     let mut connection = Connection::open(address);
     connection.send("POST", "/v1/chat/completions", &[JSON, ID], body.to_string().as_bytes());
@@ -49,7 +49,7 @@ fn a_named_stream_goes_on_where_a_killed_daemon_left_it() {
     drop(connection);
     beast.restart();
     for n in [0, 1, 2] {
-        // Twice it is killed again, while the rest is read.
+        // The daemon is killed twice more while the rest is read.
         let mut connection = Connection::open(&beast.http());
         connection.send("GET", &format!("/v1/stream?{QUERY}&from={}", stream.len()), &[], b"");
         assert_eq!(connection.head().status, 200);

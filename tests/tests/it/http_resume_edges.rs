@@ -1,4 +1,4 @@
-//! Named streams at their edges: on disk alone, too old, stopped, replaced, not read.
+//! Edge cases of named streams: only on disk, expired, stopped, replaced, unread.
 
 use std::fs::{self, File, FileTimes};
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 const CHAT: &str = "/v1/chat/completions";
 const ID: (&str, &str) = ("X-Conversation-Id", "edge");
 const STREAM: &str = "/v1/stream?conv_id=edge";
-/// What the daemon promises, in seconds.
+/// How long the daemon keeps streams, in seconds.
 const KEPT: u64 = 300;
 
 fn begin(address: &Address, n_tokens: u32) -> Connection {
@@ -31,7 +31,7 @@ fn lookup(address: &Address) -> Value {
     post(address, "/v1/streams/lookup", &json!({ "conversation_ids": ["edge"] })).json()
 }
 
-/// The files of streams.
+/// The journals of streams.
 fn files(beast: &Beast) -> Vec<PathBuf> {
     let entries = fs::read_dir(beast.prefixes().with_file_name("streams")).into_iter().flatten().flatten();
     entries.map(|entry| entry.path()).collect()
@@ -45,7 +45,7 @@ fn make_older(beast: &Beast, seconds: u64) {
     }
 }
 
-/// The last event is an error with this word in it, and the body ends well after that.
+/// The last event is an error that contains this word, and the body ends properly after it.
 #[track_caller]
 fn is_broken_off(connection: &mut Connection, word: &str) {
     let rest = connection.rest();
@@ -105,7 +105,7 @@ fn five_minutes_are_five_minutes_across_restarts() {
     assert_eq!(files(&beast), Vec::<PathBuf>::new());
 }
 
-/// While the model is loaded, and before the request is whole.
+/// While the model is loading, and before the request is complete.
 #[test]
 fn a_stream_can_be_stopped_before_it_has_begun() {
     let home = Home::with_own_cache();
@@ -117,7 +117,7 @@ fn a_stream_can_be_stopped_before_it_has_begun() {
     for has_body in [false, true] {
         let mut connection = Connection::open(&address);
         connection.send("POST", CHAT, &[JSON, ID, ("Expect", "100-continue"), ("Content-Length", &length)], b"");
-        // It is being asked for its body: its head has been read.
+        // The daemon requests the body, so it has read the header.
         assert_eq!(connection.head().status, 100);
         if has_body {
             connection.raw(body.as_bytes()).expect("the daemon reads");
@@ -133,7 +133,7 @@ fn a_stream_can_be_stopped_before_it_has_begun() {
     assert_eq!(begin(&address, 5).rest().last().map(String::as_str), Some("[DONE]"), "the name is free");
 }
 
-/// The model loads for as long as it takes; a page that was closed meanwhile finds its answer when it is opened again.
+/// While the model loads, a page may be closed; when it is reopened, it finds its answer.
 #[test]
 fn a_client_may_leave_while_the_model_loads() {
     let home = Home::with_own_cache();
@@ -151,7 +151,7 @@ fn a_client_may_leave_while_the_model_loads() {
     let (named, unnamed) = (leave(&[ID]), leave(&[]));
     eventually(|| lookup(&address)[0]["total_bytes"] == json!(0));
     drop((named, unnamed));
-    // It has seen them leave.
+    // Waits until the daemon has noticed that they left.
     drop(beast.watcher());
     let mut back = Connection::open(&address);
     back.send("GET", STREAM, &[], b"");
@@ -241,7 +241,7 @@ fn without_room_on_disk_a_stream_goes_on_and_that_is_said_once() {
     assert_eq!(beast.stderr().matches("cannot save named streams to disk").count(), 1);
 }
 
-/// Its answer is computed whether or not somebody reads; then nothing holds the model.
+/// Its answer is computed whether or not it is read; then nothing keeps the model loaded.
 #[test]
 fn streams_that_nobody_reads_keep_no_model() {
     let home = Home::with_own_cache();
@@ -250,7 +250,7 @@ fn streams_that_nobody_reads_keep_no_model() {
     let beast = home.start_http(&[&place, "stall_timeout=1s", "idle_unload=1s"]);
     beast.ready();
     let mut body = streamed(chat_babble(300));
-    // More than a Unix socket holds.
+    // More than a Unix socket buffers.
     (body["logprobs"], body["top_logprobs"]) = (true.into(), 20.into());
     let unread = |headers: &[(&str, &str)]| {
         let mut connection = Connection::open(&Address::Unix(socket.clone()));

@@ -1,4 +1,4 @@
-//! Attacks that a server of models has seen, one test for each class: pages in the browser, missing keys, bodies that
+//! Attacks that model servers have experienced, one test per class: pages in the browser, missing keys, bodies that
 //! explode, clients that never finish.
 
 use std::io::{ErrorKind, Write};
@@ -21,7 +21,7 @@ fn port(address: &Address) -> u16 {
     }
 }
 
-/// The status of a GET with these headers.
+/// The status of a GET request with these headers.
 fn status(address: &Address, path: &str, headers: &[(&str, &str)]) -> u16 {
     request(address, "GET", path, headers, b"").status
 }
@@ -213,13 +213,13 @@ fn a_body_is_bounded_however_it_comes() {
     let mut chunked = Connection::open(&address);
     chunked.send("POST", CHAT, &[JSON, ("Transfer-Encoding", "chunked")], b"");
     let chunk = [format!("{:x}\r\n", 64 * 1024).as_bytes(), &big[..64 * 1024], b"\r\n"].concat();
-    // It may hang up when it has read enough.
+    // The daemon may disconnect once it has read enough.
     let _ = (0..20).try_for_each(|_| chunked.raw(&chunk));
     assert_eq!(chunked.response().status, 413);
     assert_eq!(post(&address, CHAT, &chat_babble(2)).status, 200);
 }
 
-/// A zstd frame that says "128 KiB of blanks" 256 times.
+/// A zstd frame that encodes "128 KiB of blanks" 256 times.
 fn zstd_bomb() -> Vec<u8> {
     // Magic number; a window of 128 KiB; then RLE blocks of one byte each.
     let mut bytes = vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x38];
@@ -366,7 +366,7 @@ fn a_flood_of_connections_is_hung_up_on_and_then_all_are_served() {
     }
     for _ in 0..100 {
         let mut outside = Connection::open(&address);
-        // It may be hung up on before it has spoken.
+        // The daemon may disconnect before this is sent.
         let _ = outside.raw(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n");
         let refused = outside.try_response().expect_err("there is no place");
         assert!(!matches!(refused.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{refused}");

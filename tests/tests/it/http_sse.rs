@@ -1,4 +1,4 @@
-//! What a streamed answer is on the wire, and that nobody pays for a client that has gone or does not read.
+//! The bytes of a streamed answer, and that clients which left or do not read cost others nothing.
 
 use std::io::ErrorKind;
 use std::thread;
@@ -11,14 +11,14 @@ use serde_json::{Value, json};
 
 const CHAT: &str = "/v1/chat/completions";
 
-/// Sends a request and does not wait.
+/// Sends a request without waiting.
 fn send(address: &Address, body: &Value) -> Connection {
     let mut connection = Connection::open(address);
     connection.send("POST", CHAT, &[JSON], body.to_string().as_bytes());
     connection
 }
 
-/// A stream whose first event has come.
+/// A stream, after its first event.
 fn begin(address: &Address, body: &Value) -> Connection {
     let mut connection = send(address, &streamed(body.clone()));
     assert_eq!(connection.head().status, 200);
@@ -26,7 +26,7 @@ fn begin(address: &Address, body: &Value) -> Connection {
     connection
 }
 
-/// What all events say together.
+/// The text of all events.
 fn text_of(events: &[String]) -> String {
     let content = |event: &String| {
         let event: Value = serde_json::from_str(event).expect("data is JSON");
@@ -35,7 +35,7 @@ fn text_of(events: &[String]) -> String {
     events.iter().filter(|event| *event != "[DONE]").map(content).collect()
 }
 
-/// A request for exactly this text, as JSON.
+/// A request whose answer must be exactly this text, as JSON.
 fn dictated(text: &str) -> Value {
     let mut body = chat("Repeat.");
     let schema = json!({ "name": "text", "schema": { "const": text } });
@@ -135,7 +135,7 @@ fn an_error_in_the_middle_is_the_last_event() {
     assert!(stream.is_closed());
 }
 
-/// Who leaves by closing, and who by a reset.
+/// Ways to disconnect: closing, and a reset.
 const LEAVING: [fn(Connection); 2] = [drop, Connection::reset];
 
 #[test]
@@ -201,7 +201,7 @@ fn a_client_that_only_writes_no_more_gets_its_whole_answer() {
     stream.shutdown_write();
     assert_eq!(stream.head().status, 200);
     let mut blocks = vec![];
-    // What finds out whether it still reads.
+    // The keep-alive that finds out whether the client still reads.
     while !blocks.iter().any(|block| block == ": ping") {
         blocks.push(stream.block().expect("the stream goes on"));
     }
@@ -259,7 +259,8 @@ fn a_reader_that_never_comes_back_is_hung_up_on() {
     let beast = Beast::with_http(&["stall_timeout=500ms"]);
     let mut stalled = Connection::open(&beast.http());
     let asking = written("GET", "/v1/models", &[], b"").repeat(100);
-    // It reads no answer: when the system's buffers are full, the daemon waits, and then waits no more.
+    // The client reads no responses: once the system's buffers are full, the daemon waits for a limited time, then
+    // disconnects.
     let refused = (0..10_000).find_map(|_| stalled.raw(&asking).err()).expect("the daemon hangs up");
     assert!(matches!(refused.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{refused}");
     beast.watcher();

@@ -1,10 +1,10 @@
-//! Tools over HTTP, on the built-in model: what is called is well formed in every dialect, streamed or not.
+//! Tools over HTTP, on the built-in model: calls are well formed in every dialect, streamed or not.
 
 use beast_tests::Beast;
 use beast_tests::http_client::{Connection, JSON, post};
 use serde_json::{Value, json};
 
-/// A schema with keywords that no grammar follows, as Claude Code sends them.
+/// A schema with keywords that no grammar supports, as Claude Code sends them.
 fn parameters() -> Value {
     json!({
         "$schema": "http://json-schema.org/draft-07/schema#",
@@ -111,7 +111,7 @@ fn the_other_dialects_give_arguments_as_objects() {
     let call = answer["content"].as_array().and_then(|blocks| blocks.iter().find(|block| block["type"] == "tool_use"));
     check_arguments(&call.expect("a call")["input"]);
 
-    // Nobody can force a call here; what comes is whole.
+    // This dialect cannot force a call; if there is one, it is complete.
     let ollama = json!({ "model": "cub", "messages": messages, "stream": false, "tools": functions() });
     let answer = post(&address, "/api/chat", &ollama).json();
     assert_eq!(answer["done"], true, "{answer}");

@@ -1,4 +1,4 @@
-//! HTTP/1.1 as clients use it: connections that are kept, bodies in chunks, old versions.
+//! HTTP/1.1 as clients use it: persistent connections, chunked bodies, old versions.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -122,7 +122,7 @@ fn a_unix_socket_speaks_it_as_well_and_only_to_its_user() {
     assert_eq!(request(&address, "POST", CHAT, &[JSON], chat_babble(3).to_string().as_bytes()).status, 200);
     let named = [JSON, ("Host", "whatever")];
     assert_eq!(request(&address, "POST", CHAT, &named, chat_babble(3).to_string().as_bytes()).status, 200);
-    // There the system tells a client that has gone from one that only writes no more.
+    // On a Unix socket, the system tells a disconnected client from one that has only stopped writing.
     let send = |body: &Value| {
         let mut connection = Connection::open(&address);
         connection.send("POST", CHAT, &[JSON], body.to_string().as_bytes());

@@ -1,4 +1,4 @@
-//! What people hand to `beastctl` by mistake, and what it says.
+//! Mistaken input to `beastctl`, and its error messages.
 
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
@@ -56,7 +56,7 @@ fn an_input_longer_than_the_context_is_refused_with_both_sizes() {
         line.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok()).collect();
     assert!(numbers.len() == 2 && numbers[0] > 4096 && numbers[1] == 4096, "both sizes: {line}");
 
-    // Megabytes are measured by their beginning, which takes no longer.
+    // For megabytes of input only the beginning is measured, so this takes no longer.
     let output = run(&mut beast.ctl(&["title"]), document(200_000));
     assert!(output.failure(4).contains("the input is about "), "{output}");
     assert!(output.failure(4).contains("the context holds 4096"), "{output}");
@@ -71,7 +71,7 @@ fn an_input_longer_than_a_request_may_be_is_refused_before_it_is_sent() {
     let file = beast.write("long.txt", vec![b'a'; 33 << 20]);
     let output = beast.run(&["title", file.to_str().expect("a plain name")]);
     assert!(output.failure(4).contains("is 33.0 MiB, and one request holds at most 32 MiB"), "{output}");
-    // One that just fits goes all the way.
+    // Input that just fits is sent.
     let output = run(&mut beast.ctl(&["title"]), vec![b'a'; (32 << 20) - 4096]);
     assert_eq!(output.code, Some(4), "{output}");
     assert_eq!(run(&mut beast.ctl(&["title"]), TEXT).code, Some(0));
@@ -119,7 +119,7 @@ fn without_a_daemon_and_without_leave_to_start_one_it_is_exit_code_3() {
         let expected = format!("beastctl: cannot reach beastd at {} (not running); try: ", socket.display());
         assert!(output.failure(3).starts_with(&expected), "{output}");
     }
-    // What is not there need not be stopped.
+    // Stopping succeeds if no daemon runs.
     assert_eq!(home.run(&["stop"]).code, Some(0));
     let output = home.run(&["version"]);
     assert!(output.answer().contains("beastd is not running"), "{output}");
@@ -167,7 +167,7 @@ fn another_user_is_not_served_even_when_the_socket_lets_him_through() {
     let (mut command, _folder) = as_another_user(&beast);
     let output = run(command.args(["ask", "What is a socket?", "--no-start"]), "");
     assert_eq!((output.code, output.stdout.as_str()), (Some(3), ""), "{output}");
-    // Nor does its owner speak through a folder where anybody can put a socket.
+    // Even the owner refuses a socket in a folder where others could put one.
     let output = beast.run(&["ask", "What is a socket?"]);
     assert!(output.failure(3).contains("is writable by other users"), "{output}");
     let folder = beast.socket().parent().expect("it lies in a folder").to_owned();
@@ -175,7 +175,7 @@ fn another_user_is_not_served_even_when_the_socket_lets_him_through() {
     assert_eq!(beast.run(&["ask", "What is a socket?"]).code, Some(0));
 }
 
-/// `beastctl` as a user without rights. It must be a copy: the project may lie where nobody else can read.
+/// `beastctl` as an unprivileged user. It is a copy, because other users may not be able to read the project.
 fn as_another_user(home: &Home) -> (Command, TempDir) {
     const NOBODY: u32 = 65534;
     let usual = home.ctl(&[]);
@@ -185,7 +185,7 @@ fn as_another_user(home: &Home) -> (Command, TempDir) {
     std::fs::copy(usual.get_program(), &program).expect("there is room");
     let mut command = Command::new(program);
     command.env_clear().envs(usual.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    // Nor may it read our prompts.
+    // That user must not read our prompts either.
     command.env("XDG_CONFIG_HOME", folder.path()).current_dir("/").uid(NOBODY).gid(NOBODY);
     (command, folder)
 }

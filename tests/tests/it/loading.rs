@@ -1,4 +1,4 @@
-//! The time between the start and the first answer: the socket answers, and says how far the model is.
+//! The time between start and first answer: the socket answers, and reports the progress of loading.
 
 use beast_protocol::{ErrorCode, Event, FinishReason, LoadStage, Request, State, Status};
 use beast_tests::samples::{TEXT, ask};
@@ -13,7 +13,7 @@ const STAGES: [LoadStage; 6] = [
     LoadStage::WarmUp,
 ];
 
-/// A daemon that is held in the middle of loading.
+/// A daemon that is stopped in the middle of loading.
 fn held() -> (Beast, beast_tests::Gate) {
     let home = Home::with_own_cache();
     let gate = home.gate();
@@ -65,7 +65,7 @@ fn a_request_waits_for_the_model_and_is_told_what_for() {
     gate.open();
     let answer = client.answer();
     assert_eq!(answer.done().0, FinishReason::Stop);
-    // A stage may be over before it could be told, but none comes in the wrong order.
+    // Short stages may be missing, but none is out of order.
     let loading = answer.events.iter().map_while(|event| match event {
         Event::Loading { stage, .. } => STAGES.iter().position(|other| other == stage),
         _ => None,

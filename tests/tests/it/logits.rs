@@ -1,5 +1,5 @@
-//! Answers that go on after a kill, token by token beside undisturbed ones: where a greedy answer parts, two tokens
-//! must have been so close that the rounding of another batch decides. Small in every test run; `BEAST_RESUMES=75`
+//! Compares answers that continue after a kill with undisturbed ones, token by token. Where greedy answers diverge,
+//! two tokens must be so close that rounding in another batch decides. Small in every test run; `BEAST_RESUMES=75`
 //! makes it large, and `BEAST_FUZZ_SEED` repeats a run.
 
 use std::fmt::Write;
@@ -9,10 +9,10 @@ use beast_tests::dice::{Dice, asked};
 use beast_tests::samples::{TEXT, ask, commit_msg, diff, document, instructed};
 use beast_tests::{Beast, skip};
 
-/// Another batch shape moves a log-probability of the built-in model by at most so much: 0.2 was seen, without kills as
-/// well.
+/// Largest change of the built-in model's log-probabilities in another batch shape: 0.2 was observed, also without
+/// kills.
 const ROUNDING: f32 = 0.3;
-/// Two tokens that are closer than this may change places, when each is moved.
+/// Tokens that are closer than this may change places, since both values can change.
 const TIE: f32 = 0.4;
 const N_TOKENS: u32 = 120;
 
@@ -58,8 +58,7 @@ fn undisturbed(beast: &Beast, question: &Generate) -> Told {
     told
 }
 
-/// The same question to a daemon that is killed after so many tokens, and then the `rest` to the next one, once for
-/// each kill.
+/// Sends a question to a daemon that is killed after this many tokens, and then `rest` to the next one, once per kill.
 fn killed(beast: &mut Beast, question: &Generate, rest: &Generate, kills: &[usize]) -> Told {
     let mut told = Told::default();
     for (n, &n_tokens) in kills.iter().enumerate() {
@@ -79,7 +78,7 @@ fn killed(beast: &mut Beast, question: &Generate, rest: &Generate, kills: &[usiz
             return told;
         }
         beast.kill();
-        // What was on its way when it ended.
+        // Events that were in transit when it ended.
         while let Some(event) = client.event() {
             told.take(&event);
         }
@@ -96,8 +95,8 @@ fn resumed(question: &Generate, told: &Told) -> Generate {
     Generate { resume, ..question.clone() }
 }
 
-/// Where two answers part and how close the two likeliest tokens were there; and how far apart the same tokens were
-/// judged before.
+/// Where two answers diverge, and the gap between the two likeliest tokens there; also the largest difference of
+/// log-probabilities before.
 fn compare(one: &Told, other: &Told) -> (Option<(usize, f32)>, f32) {
     let n_same = one.tokens.iter().zip(&other.tokens).take_while(|(a, b)| a == b).count();
     let judged = |told: &Told, n: usize| told.logprobs.get(n).map(|logprob| logprob.chosen.logprob);
@@ -117,7 +116,7 @@ fn is_wrong((parting, moved): (Option<(usize, f32)>, f32)) -> bool {
     moved > ROUNDING || parting.is_some_and(|(_, gap)| gap > TIE)
 }
 
-/// Where it would be noticed: the next daemon is given another question with the same beginning of the answer.
+/// Checks the comparison itself: the next daemon continues the same beginning with another question.
 #[test]
 fn an_answer_that_goes_on_to_another_question_is_noticed() {
     let mut beast = Beast::with(&[]);
@@ -129,19 +128,19 @@ fn an_answer_that_goes_on_to_another_question_is_noticed() {
     assert!(is_wrong(compare(&whole, &resumed)), "{resumed:?}");
 }
 
-/// What became of several answers.
+/// Results of several answers.
 #[derive(Debug, Default)]
 struct Report {
     n_parted: usize,
     n_wrong: usize,
     most_moved: f32,
-    /// The same without kills, without speculation.
+    /// Divergences without kills and speculation.
     n_parted_alone: usize,
     most_moved_alone: f32,
     lines: String,
 }
 
-/// Asks so many questions, each once undisturbed and once with kills at random.
+/// Sends `n_questions` questions, each once undisturbed and once with random kills.
 fn report(settings: &[&str], n_questions: usize, seed: u64) -> Report {
     let mut dice = Dice::new(seed);
     let mut beast = Beast::with(settings);
@@ -187,8 +186,8 @@ fn a_resumed_answer_parts_from_the_undisturbed_one_only_at_near_ties() {
     assert_eq!(report.n_wrong, 0, "not at near ties:\n{}", report.lines);
 }
 
-/// Rounding alone is what a kill changes: prompts in chunks that are computed as single tokens are, by kernels of our
-/// own, leave no difference.
+/// Kills only change rounding: with our own kernels, prompts are computed in chunks exactly like single tokens, so
+/// there is no difference at all.
 #[test]
 fn a_resumed_answer_is_the_undisturbed_one_where_all_batches_round_alike() {
     if !rounds_alike() {

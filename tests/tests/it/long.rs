@@ -1,4 +1,4 @@
-//! Inputs longer than the context: answered in parts, shortened, or refused.
+//! Inputs longer than the context: answered in parts, truncated, or refused.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,7 @@ fn parts(events: &[Event], round: u32) -> BTreeMap<u32, Part> {
     parts.collect()
 }
 
-/// Every byte is in a part, in order; returns the tokens that were read, those that two parts share counted once.
+/// Checks that the parts cover every byte, in order; returns the number of tokens, overlaps counted once.
 #[track_caller]
 fn check_parts(text: &str, parts: &BTreeMap<u32, Part>) -> u64 {
     let mut covered = 0;
@@ -45,8 +45,8 @@ fn check_parts(text: &str, parts: &BTreeMap<u32, Part>) -> u64 {
     n_tokens
 }
 
-/// The figure of the issue: a megabyte, and no word of it unread. The tokens that the parts claim are held against
-/// those that the daemon computed for them, which it counts elsewhere.
+/// A megabyte, read completely. The parts' token counts are compared with the daemon's total, which it counts
+/// elsewhere.
 #[test]
 fn a_megabyte_is_read_to_its_last_word() {
     let beast = Beast::start();
@@ -60,7 +60,7 @@ fn a_megabyte_is_read_to_its_last_word() {
     let first = parts(&answer.events, 1);
     let n_read = check_parts(&text, &first);
     assert_eq!(n_read, rounds[0].n_tokens);
-    // The exact number is that of the tokenizer, asked for in pieces that fit.
+    // The exact number of tokens, counted in pieces that fit.
     let n_given = count_tokens(&beast, &text);
     let difference = n_read.abs_diff(n_given);
     assert!(difference * 1000 <= n_given, "{n_read} tokens were read of {n_given}");
@@ -81,7 +81,7 @@ fn a_megabyte_is_read_to_its_last_word() {
     assert!(n_computed >= n_mapped + u64::from(usage.n_prompt), "{n_computed} were computed, {n_mapped} mapped");
 }
 
-/// The daemon's own count, without computing anything: what is too long is refused with its size.
+/// Counts tokens without computing anything: input that is too long is refused with its size.
 fn count_tokens(beast: &Beast, text: &str) -> u64 {
     let size = |text: &str| -> u64 {
         let error = beast.client().ask(&samples::ask(text)).error();
@@ -89,10 +89,10 @@ fn count_tokens(beast: &Beast, text: &str) -> u64 {
         numbers.next().unwrap_or_else(|| panic!("no size in {}", error.message))
     };
     let paragraphs: Vec<&str> = text.split_inclusive("\n\n").collect();
-    // The frame around a text is always the same, so it is found by asking for a text alone and twice.
+    // The text around the material has a constant length, which follows from requests with the material once and twice.
     let chunk = paragraphs[..200].concat();
     let n_frame: u64 = 2 * size(&chunk) - size(&chunk.repeat(2));
-    // Paragraphs are tokenized alike wherever they stand; these chunks are short enough to be counted exactly.
+    // Paragraphs are tokenized independently; these chunks are short enough to be counted exactly.
     let chunks = paragraphs.chunks(250).map(|chunk| chunk.concat());
     let (whole, rest): (Vec<String>, Vec<String>) = chunks.partition(|chunk| chunk.len() > 60_000);
     let n_of_rest: u64 = rest.iter().map(|rest| size(&(chunk.clone() + rest)) - size(&chunk)).sum();
@@ -114,7 +114,7 @@ fn what_fits_is_answered_at_once_and_what_does_not_in_parts() {
     assert!(last_part < started, "the answer follows all parts");
 }
 
-/// A commit message must not wait for somebody's book.
+/// A commit message must not wait for a whole book.
 #[test]
 fn a_short_request_does_not_wait_for_the_parts_of_a_long_one() {
     let beast = Beast::with(&["n_slots=1"]);
@@ -140,7 +140,7 @@ fn a_cancel_ends_all_parts() {
     let end = client.until(|event| matches!(event, Event::Done { .. } | Event::Failed(_)));
     assert!(matches!(end, Event::Done { reason: FinishReason::Cancelled, .. }), "{end:?}");
     beast.idle();
-    // The connection is still good.
+    // The connection can still be used.
     assert_eq!(client.ask(&samples::commit_msg(&diff("read_all", 3))).done().0, FinishReason::Stop);
 }
 
@@ -178,7 +178,7 @@ fn everything_else_refuses_with_both_sizes() {
     let error = beast.client().ask(&instructed("title", &document(600))).error();
     assert_eq!(error.code, ErrorCode::TooLong);
     assert!(error.message.contains("4096"), "{}", error.message);
-    // Also what is to be answered in parts, when the question alone is too long.
+    // Also if it should be answered in parts, but the question alone is too long.
     let question = document(600);
     let text = format!("{}{question}", document(600));
     let material = Span { start: 0, end: (text.len() - question.len()) as u64 };

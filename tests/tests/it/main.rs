@@ -1,7 +1,7 @@
 //! The real programs from end to end, on the built-in model.
 //!
-//! One executable with many modules: what is linked once is linked fast. Each test has a home and a daemon of its own,
-//! so that all of them can run at once and none can spoil another's.
+//! One executable with many modules, because linking once is faster. Each test has a home and a daemon of its own, so
+//! that all of them can run at once and none can disturb another.
 
 mod activation;
 mod backends;

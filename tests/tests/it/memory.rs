@@ -5,10 +5,10 @@ use std::process::Command;
 use beast_tests::samples::TEXT;
 use beast_tests::{Beast, Home, run, skip};
 
-/// Address space in KiB: from what does not load the program to what is enough.
+/// Limits of the address space in KiB: from too little to load the program to plenty.
 const LIMITS: [u32; 9] = [60_000, 80_000, 100_000, 120_000, 140_000, 180_000, 260_000, 420_000, 2_000_000];
 
-/// Whoever asks hears why there is no answer, in one line and in time; nothing hangs, and no debugger is started.
+/// The user gets the reason in one line and in time; nothing hangs, and no debugger is started.
 #[test]
 fn too_little_memory_is_told_in_one_line() {
     if !cfg!(target_os = "linux") {

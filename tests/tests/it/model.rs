@@ -1,10 +1,10 @@
-//! Model files that are not there, or not what they should be.
+//! Model files that are missing or invalid.
 
 use beast_protocol::{ErrorCode, State};
 use beast_tests::samples::{TEXT, ask};
 use beast_tests::{Beast, Home, project, run};
 
-/// A daemon for this model that stays to say why it cannot answer.
+/// A daemon for this model, which stays to report why it cannot answer.
 fn with_model(home: Home, model: &str) -> Beast {
     home.start(&[&format!("model={model}"), "failed_linger=1m"])
 }
@@ -13,7 +13,7 @@ fn cub() -> Vec<u8> {
     std::fs::read(project("models/cub/cub.gguf")).expect("the built-in model is there")
 }
 
-/// What a client is told when this model cannot be loaded.
+/// The error that a client gets when this model cannot be loaded.
 #[track_caller]
 fn refusal(home: Home, model: &str) -> String {
     let beast = with_model(home, model);
@@ -38,7 +38,7 @@ fn a_model_that_is_missing_is_named() {
 #[test]
 fn a_model_that_is_cut_is_told_from_one_that_is_whole() {
     let whole = cub();
-    // In the metadata, and in the weights.
+    // Truncated in the metadata, and in the weights.
     for n in [1000, whole.len() / 2, whole.len() - 1] {
         let home = Home::new();
         let path = home.write("cut.gguf", &whole[..n]).display().to_string();

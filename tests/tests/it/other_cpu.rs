@@ -1,10 +1,10 @@
-//! Programs on a CPU other than the one they were built for. QEMU plays it; without QEMU nothing is seen.
+//! Programs on a CPU other than the one they were built for, which QEMU emulates; skipped without QEMU.
 
 use std::process::Command;
 
 use beast_tests::{Home, run, skip};
 
-/// With SSE4.2, without AVX.
+/// A CPU with SSE4.2 and without AVX.
 const OLD: &str = "Nehalem";
 
 #[test]
@@ -16,7 +16,7 @@ fn a_program_says_what_the_cpu_lacks() {
         return skip("there is no qemu-x86_64; get it with: apt install qemu-user");
     }
     let home = Home::new();
-    // For `beastctl decide`, 1 means no.
+    // `beastctl` exits with 70, because 1 means no for `beastctl decide`.
     for (program, code) in [(home.ctl(&["--version"]), 70), (home.beastd(&["--version"]), 1)] {
         let mut emulated = Command::new("qemu-x86_64");
         emulated.args(["-cpu", OLD]).arg(program.get_program()).args(program.get_args());

@@ -1,4 +1,4 @@
-//! More than the daemon takes, and clients that take their time: each costs its own connection, nobody else's.
+//! More clients than the daemon serves, and slow clients: each costs only its own connection.
 
 use std::io::{Read, Write};
 use std::thread;
@@ -8,8 +8,7 @@ use beast_tests::samples::{TEXT, ask, babble};
 use beast_tests::{Beast, Client, eventually, run};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// So many clients that the daemon serves. What a test before this line has closed may not be noticed yet, hence the
-/// patience.
+/// `n` clients that the daemon serves. Waits for that, since it may not have noticed yet that earlier ones are closed.
 fn served(beast: &Beast, n: usize) -> Vec<Client> {
     let mut clients = Vec::new();
     eventually(|| {
@@ -96,7 +95,7 @@ fn a_connection_too_many_is_told_and_is_exit_code_75() {
 
 #[test]
 fn three_hundred_connections_at_once_leave_a_daemon_that_answers() {
-    // The usual limit of macOS is 256 descriptors, for this process and for the daemon, which inherits it.
+    // The default limit on macOS is 256 descriptors, for this process and for the daemon, which inherits it.
     let limit = getrlimit(Resource::Nofile);
     let enough = limit.maximum.map_or(4096, |maximum| maximum.min(4096));
     setrlimit(Resource::Nofile, Rlimit { current: limit.current.max(Some(enough)), ..limit })
@@ -106,7 +105,7 @@ fn three_hundred_connections_at_once_leave_a_daemon_that_answers() {
     let mut clients: Vec<Client> = (0..300).map(|_| beast.client()).collect();
     let mut n_served = 0;
     for client in &mut clients {
-        // Who is refused has been told already, and the daemon may have hung up.
+        // A refused client has its answer already, and the daemon may have disconnected.
         let payload = beast_protocol::encode(&Request::Status).expect("it is small");
         let _ = beast_protocol::write_frame(&mut client.stream, &payload);
         match client.event() {
@@ -136,7 +135,7 @@ fn three_hundred_that_connect_and_leave_at_once_are_forgotten() {
 #[test]
 fn a_client_that_says_nothing_is_sent_away_and_holds_nobody_up() {
     let beast = Beast::with(&["handshake_timeout=1s", "max_connections=2"]);
-    // One place of two; the other one is enough for everybody else meanwhile.
+    // Takes one of two connections; the other one suffices for everything else.
     let mut silent = Client::raw(&beast.socket()).expect("the daemon accepts");
     eventually(|| run(&mut beast.ctl(&["summarize"]), TEXT).code == Some(0));
 
@@ -159,11 +158,11 @@ fn a_connection_that_is_idle_for_long_is_closed() {
 
 #[test]
 fn a_reader_that_pauses_loses_nothing() {
-    // Nothing is kept of the first answer, so that the second is computed in the very same way: at this temperature the
-    // last bits of the numbers decide which word comes.
+    // Without a cached prefix, the second answer is computed exactly like the first: at this temperature, rounding
+    // decides which word comes.
     let beast = Beast::with(&["n_prefixes=0"]);
     let whole = beast.client().ask(&babble(1200));
-    // Far more than the socket holds: most of it has to wait in the daemon.
+    // Far more than the socket buffers: most of it has to wait in the daemon.
     let mut paused = beast.client();
     paused.send(&Request::Generate(babble(1200)));
     eventually(|| beast.status().n_generated_tokens == 2400);
@@ -206,8 +205,8 @@ fn a_reader_that_never_comes_back_is_given_up() {
     assert!((1..3900).contains(&n_events), "{n_events}");
 }
 
-/// Each announces the largest frame there can be, and never sends its last byte: only as many are read as there is room
-/// for.
+/// Each client announces the largest possible frame, and never sends its last byte: only as many are read as the
+/// budget allows.
 #[test]
 fn those_who_announce_large_requests_share_one_budget() {
     const N_CLIENTS: usize = 40;
@@ -238,7 +237,7 @@ fn those_who_announce_large_requests_share_one_budget() {
         n_sent += send_round();
         n_sent >= ROOM - N_CLIENTS
     });
-    // Those beside us are served.
+    // Other clients are served.
     for _ in 0..20 {
         n_sent += send_round();
         beast.status();

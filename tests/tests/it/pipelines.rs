@@ -1,4 +1,4 @@
-//! Pipelines as strangers type them, with the real programs.
+//! Pipelines as users type them, with the real programs.
 
 use beast_tests::samples::{TEXT, document};
 use beast_tests::{Beast, Output, run};
@@ -15,7 +15,7 @@ fn is_one_answer(output: &Output) -> bool {
         && !output.stdout.ends_with("\n\n")
 }
 
-/// Ten megabytes that say nothing: five million lines, thousands of parts, all of them the same.
+/// Ten megabytes without content: five million lines, thousands of identical parts.
 #[test]
 fn yes_can_be_summarized() {
     let beast = Beast::start();
@@ -50,18 +50,18 @@ fn several_files_and_paths_with_blanks_are_one_input() {
     beast.write("my notes/second.md", document(20));
     let output = shell(&beast, "cd 'my notes' && beastctl summarize *.md");
     assert!(is_one_answer(&output), "{output:?}");
-    // Together they do not fit, and each part knows the file that it is from.
+    // Together they do not fit, and each part names the file that it comes from.
     beast.write("my notes/third.md", document(500));
     let output = shell(&beast, "cd 'my notes' && beastctl summarize --max-tokens 40 *.md");
     assert!(is_one_answer(&output), "{output:?}");
 }
 
-/// Linux alone has this option. The signal is taken as in a shell that somebody types into: what runs in the background
-/// inherits that it is ignored.
+/// Only Linux has this option. It restores SIGINT as in an interactive shell, because background processes inherit
+/// that it is ignored.
 #[cfg(target_os = "linux")]
 const AS_TYPED: &str = "exec env --default-signal=INT sh -c";
 
-/// The shell's Ctrl-C goes to the whole pipeline; here it goes to the one that waits for a text without an end.
+/// A shell's Ctrl-C reaches the whole pipeline; here it reaches the process that waits for an endless text.
 #[cfg(target_os = "linux")]
 #[test]
 fn an_input_without_an_end_can_be_interrupted() {

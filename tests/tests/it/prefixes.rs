@@ -1,4 +1,4 @@
-//! What is kept of one prompt for the next: less to compute, and the same answers.
+//! Prefixes cached from one prompt for the next: less to compute, and the same answers.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -47,7 +47,7 @@ fn nothing_is_kept_when_nothing_is_wanted() {
 
 #[test]
 fn what_is_kept_makes_room_for_requests() {
-    // One request may need all the cells that there are.
+    // A single request may need all cells.
     let beast = Beast::with(&["n_ctx=1024", "n_cells=1024"]);
     for n in 0..6 {
         let text = diff(["parse_header", "open_socket", "count_lines"][n % 3], 3 + n);
@@ -61,8 +61,8 @@ fn what_is_kept_makes_room_for_requests() {
     assert_eq!(answer.text.trim(), subject("load_table"));
 }
 
-/// Asks for the subject line of a diff, then ends the daemon. Returns the prompt tokens that were not computed, and
-/// what `status` says of the disk: prefixes there, and how many were restored.
+/// Requests the subject line of a diff, then ends the daemon. Returns the cached prompt tokens, and from `status` the
+/// numbers of prefixes on disk and of restored ones.
 fn ask_and_stop(beast: &mut Beast, function: &str) -> (u32, (u32, u64)) {
     let answer = beast.client().ask(&commit_msg(&diff(function, 5)));
     assert_eq!(answer.text.trim(), subject(function));
@@ -89,7 +89,7 @@ fn an_instruction_survives_a_restart() {
     assert!(n_cached >= 16, "{n_cached}");
     assert_eq!(stored, (1, 1));
 
-    // Only its owner can read it, as everything that somebody has asked.
+    // Private, because it contains a user's text.
     let mode = |path: &Path| std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
     assert_eq!((mode(&beast.prefixes()), mode(&files(&beast)[0])), (0o700, 0o600));
 }

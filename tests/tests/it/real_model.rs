@@ -1,4 +1,4 @@
-//! A model that people use, when one is at hand: `BEAST_TEST_MODEL=FILE make test`.
+//! A model of realistic size, if one is available: `BEAST_TEST_MODEL=FILE make test`.
 
 use beast_tests::samples::TEXT;
 use beast_tests::{Home, project, run};
@@ -10,7 +10,7 @@ fn a_real_model_summarizes() {
         return;
     };
     let model = project(&model).display().to_string();
-    // All cores: this model takes minutes with one.
+    // All cores: with one, this model takes minutes.
     let beast = Home::new().start(&[&format!("model={model}"), "n_threads=0"]);
     let output = run(&mut beast.ctl(&["summarize", "--max-tokens", "24", "--temp", "0"]), TEXT);
     assert_eq!(output.code, Some(0), "{output}");

@@ -1,10 +1,10 @@
-//! Models that leave the memory and come back.
+//! Models that are unloaded and reloaded.
 
 use beast_protocol::{Event, Generate, Request, State};
 use beast_tests::{Beast, Home, eventually, samples};
 
-/// The memory of a process that nothing else could use, in bytes: Linux knows. Pages of the program's own file are not
-/// counted: how many of them are mapped is the kernel's choice, and it takes them back when it likes.
+/// Private memory of a process in bytes, on Linux. Does not count pages of the program's own file: the kernel maps
+/// and reclaims those as it likes.
 #[cfg(target_os = "linux")]
 fn held(pid: u32) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
@@ -15,7 +15,7 @@ fn held(pid: u32) -> u64 {
     (kilobytes("RssAnon:") + kilobytes("RssShmem:")) * 1024
 }
 
-/// Where models are, in a home of a test.
+/// The models folder in the home of a test.
 const MODELS: &str =
     if cfg!(target_os = "macos") { "Library/Application Support/beast/models" } else { "data/beast/models" };
 
@@ -30,14 +30,14 @@ fn an_idle_model_leaves_and_comes_back_for_the_next_request() {
     assert!(watcher.status().model.is_none());
     #[cfg(target_os = "linux")]
     eventually(|| held(beast.pid()) <= 8_000_000);
-    // Neither that nor asking again wakes it.
+    // Neither this nor another status request loads it.
     assert_eq!(watcher.status().state, State::Unloaded);
     let second = beast.client().ask(&question);
     assert_eq!(second.text, first.text);
     assert!(second.events.iter().any(|event| matches!(event, Event::Loading { .. })), "{:?}", second.events);
 }
 
-/// A request in the moment in which the idle model leaves.
+/// A request at the moment when the idle model is unloaded.
 #[test]
 fn requests_about_as_far_apart_as_the_idle_time_hold_nobody_up() {
     let beast = Beast::with(&["idle_unload=0"]);
@@ -83,7 +83,7 @@ fn by_hand_it_goes_and_comes() {
     }
 }
 
-/// `auto` means the real model as soon as there is one: here it is a copy of the built-in one under its name.
+/// `auto` means the default model as soon as its file exists; here that is a copy of the built-in one under its name.
 #[test]
 fn a_model_that_was_fetched_is_used_without_a_restart() {
     let beast = Beast::start();
@@ -117,7 +117,7 @@ fn the_model_that_comes_back_is_not_removed_by_a_slip() {
     assert!(path.exists());
 }
 
-/// What runs is finished on the model that it began with.
+/// Running requests finish on the model that they started with.
 #[test]
 fn another_model_takes_over_when_nobody_uses_the_first() {
     let beast = Beast::start();
@@ -133,7 +133,7 @@ fn another_model_takes_over_when_nobody_uses_the_first() {
     };
     assert_eq!(status.model.expect("it is loaded").path, copy.display().to_string());
     beast.client().ask(&samples::commit_msg(&samples::diff("read_all", 3))).done();
-    // One that cannot be loaded changes nothing.
+    // A model that cannot be loaded changes nothing.
     let mut wrong = beast.client();
     wrong.send(&Request::Load { model: Some("/nowhere/model.gguf".into()) });
     let end = wrong.until(|event| matches!(event, Event::Status(_) | Event::Failed(_)));
@@ -142,13 +142,13 @@ fn another_model_takes_over_when_nobody_uses_the_first() {
     assert_eq!(beast.status().model.expect("it is back").path, copy.display().to_string());
 }
 
-/// Its answer has been computed: whether it is ever read is nothing that the model has to wait for.
+/// Once its answer is computed, the model need not wait until it is read.
 #[test]
 fn a_client_that_stops_reading_keeps_no_model() {
     let beast = Beast::start();
     beast.ready();
     let mut stalled = beast.client();
-    // More pieces than a socket holds.
+    // More pieces than a socket buffers.
     stalled.begin(&samples::babble(1500));
     let mut watcher = beast.client();
     eventually(|| watcher.status().n_running == 0);
@@ -156,11 +156,11 @@ fn a_client_that_stops_reading_keeps_no_model() {
     unloads.send(&Request::Unload);
     unloads.until(|event| matches!(event, Event::Status(_)));
     assert_eq!(watcher.status().state, State::Unloaded);
-    // When it reads after all, everything is there.
+    // When the client reads at last, the answer is complete.
     assert_eq!(stalled.answer().done().1.n_generated, 1500);
 }
 
-/// Neither the request that comes while the memory is being given back nor the next change waits for ever.
+/// Neither a request that arrives during an unload nor the next change waits forever.
 #[test]
 fn a_request_in_the_middle_of_an_unload_holds_nobody_up() {
     let beast = Beast::with(&["idle_unload=never"]);
@@ -175,7 +175,7 @@ fn a_request_in_the_middle_of_an_unload_holds_nobody_up() {
     }
 }
 
-/// Until whoever asks is held up for another model.
+/// Waits until new requests are held up by a switch of models.
 fn another_waits(beast: &Beast) {
     eventually(|| beast.log_files().contains("switching models after running requests finish"));
 }
@@ -190,7 +190,7 @@ fn who_goes_takes_the_wish_for_another_model_along() {
     let mut other = beast.client();
     other.send(&Request::Load { model: Some(copy.display().to_string()) });
     another_waits(&beast);
-    // Whoever asks now is told that somebody is before it.
+    // New requests are told that something is ahead of them.
     let mut waiting = beast.client();
     waiting.send(&Request::Generate(samples::commit_msg(&samples::diff("read_all", 3))));
     let is_held_up = |event: &Event| matches!(event, Event::Queued { position: 1 } | Event::Started { .. });
@@ -214,21 +214,21 @@ fn an_unload_that_waits_holds_no_load_up_and_ends_with_its_client() {
     unloads.send(&Request::Unload);
     let copy = beast.write("copy of cub.gguf", std::fs::read(beast.unpacked()).expect("it was unpacked"));
     let is_status = |event: &Event| matches!(event, Event::Status(_));
-    // It is loaded.
+    // These models are loaded already.
     let mut loads = beast.client();
     for model in [None, Some("builtin".to_owned())] {
         loads.send(&Request::Load { model });
         loads.until(is_status);
     }
     drop(unloads);
-    // This one waits for its turn and for the request; both come.
+    // This one waits for its turn and for the running request; both come.
     loads.send(&Request::Load { model: Some(copy.display().to_string()) });
     drop(running);
     let Event::Status(status) = loads.until(is_status) else { unreachable!("a status was waited for") };
     assert_eq!(status.model.expect("it is loaded").path, copy.display().to_string());
 }
 
-/// Whoever waits meanwhile has not asked for that model.
+/// Clients that wait meanwhile did not request that model.
 #[test]
 fn a_model_that_cannot_be_loaded_is_told_to_whoever_asked_for_it_alone() {
     let beast = Beast::start();
@@ -245,7 +245,7 @@ fn a_model_that_cannot_be_loaded_is_told_to_whoever_asked_for_it_alone() {
     let end = wrong.until(|event| matches!(event, Event::Status(_) | Event::Failed(_)));
     assert!(matches!(&end, Event::Failed(error) if error.message.contains("/nowhere/model.gguf")), "{end:?}");
     waiting.answer().done();
-    // Nobody has to ask for the old one.
+    // The old model is reloaded without a request.
     let mut other = beast.client();
     other.send(&Request::Load { model: Some("/nowhere/model.gguf".into()) });
     let end = other.until(|event| matches!(event, Event::Status(_) | Event::Failed(_)));
@@ -254,7 +254,7 @@ fn a_model_that_cannot_be_loaded_is_told_to_whoever_asked_for_it_alone() {
     assert_eq!(beast.status().model.expect("it is back").path, beast.unpacked().display().to_string());
 }
 
-/// The way out of a model that cannot be loaded: the next daemon takes the other one.
+/// The way out if a model cannot be loaded: the next daemon uses the other one.
 #[test]
 fn another_model_is_chosen_while_the_daemon_says_why_there_is_none() {
     let home = Home::new();

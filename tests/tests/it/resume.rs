@@ -5,20 +5,19 @@ use beast_tests::{Beast, Client, Home, LONG_LIMIT, Output, samples};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-/// A number that looks random and is the same in each run.
+/// A pseudo-random number, the same in each run.
 fn mixed(n: u64) -> u64 {
     (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33) ^ n
 }
 
-/// A grammar that leaves the model one answer, and that answer: whatever is computed, and in whatever company, no other
-/// can come.
+/// A grammar that allows only one answer, and that answer: no other is possible, whatever else the daemon computes.
 fn recited(home: &Home, n: usize) -> (String, String) {
     let text = (1..=250).map(|word| format!("{n} word {word}")).collect::<Vec<_>>().join(", ");
     let path = home.write(&format!("{n}.gbnf"), format!("root ::= \"{text}\"\n"));
     (path.to_str().expect("a plain path").to_owned(), text)
 }
 
-/// The text of all pieces of `--stream-json`, as they came.
+/// The text of all pieces of `--stream-json`, in order of arrival.
 fn pieces(output: &Output) -> String {
     let lines = output.stdout.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line is JSON"));
     lines.filter(|line| line["type"] == "piece").map(|line| line["text"].as_str().expect("text").to_owned()).collect()
@@ -28,7 +27,7 @@ fn pieces(output: &Output) -> String {
 fn twenty_kills_lose_and_double_nothing() {
     let home = Home::new();
     let recited: Vec<_> = (1..=4).map(|n| recited(&home, n)).collect();
-    // The first starts the daemon, and later whoever misses it first starts the next.
+    // The first client starts the daemon; later, the first client that misses it starts the next one.
     let clients: Vec<_> = recited
         .iter()
         .map(|(grammar, _)| {
@@ -38,7 +37,8 @@ fn twenty_kills_lose_and_double_nothing() {
     let mut killed = Vec::new();
     for n in 0..20 {
         let mut pid = 0;
-        // Who gets no word from two daemons in a row gives up, as it should: so many that each of the four has had one.
+        // A client that gets no token from two daemons in a row gives up, by design. After this many tokens each of
+        // the four has got one.
         let n_wanted = 30 + mixed(n) % 60;
         assert!(
             beast_tests::holds_within(LONG_LIMIT, || {
@@ -84,7 +84,7 @@ fn an_answer_goes_on_with_the_tokens_that_it_began_with() {
     let rest = beast.client().ask(&Generate { resume, ..question.clone() });
     assert_eq!(rest.done().1.n_generated, 60, "the limit counts the whole answer");
     assert!(n_before < 60 && !rest.text.is_empty());
-    // Tokens of some other model: the text counts.
+    // Tokens of some other model, so that the text counts.
     let resume = Some(Resume { text: text.clone(), tokens: vec![1, 2, 1 << 30, -7] });
     let other = beast.client().ask(&Generate { resume, ..question });
     assert!(!other.text.is_empty() && !other.text.starts_with(&text), "only what follows is sent");

@@ -1,7 +1,6 @@
-//! Who may know whom: the arrows between crates and rooms, read from the manifests and from the source without its
-//! tests.
+//! The allowed dependencies between crates and rooms, checked against the manifests and the source outside tests.
 //!
-//! Whoever adds an arrow on purpose changes it here (`UPDATE_EXPECT=1` rewrites the map), and gives the reason in
+//! If a new dependency is intended, change the map here (`UPDATE_EXPECT=1` rewrites it), and give the reason in
 //! `docs/decisions`.
 
 use std::collections::BTreeSet;
@@ -64,8 +63,8 @@ fn what_may_be_unsafe_is_the_socket_of_the_system_the_engine_and_its_kernels() {
     assert_eq!(files_that_name("unsafe"), files);
 }
 
-/// What a person or another program can replace is opened by `launchd/src/file.rs`. The rest are files of the system,
-/// which no one can, and the material that somebody names, which may be a pipe.
+/// Files that a user or another program can replace are opened only by `launchd/src/file.rs`. The exceptions are
+/// files of the system, which cannot be replaced, and the user's material, which may be a pipe.
 #[test]
 fn one_file_opens_what_others_can_replace() {
     let others = [
@@ -113,7 +112,7 @@ fn the_rooms_of_the_daemon_know_only_these() {
             );
         }
         let known: Vec<_> = known.into_iter().collect();
-        // Who knows nobody is no trouble to anybody.
+        // A room without dependencies is left out.
         if !known.is_empty() {
             map += &format!("{room} → {}\n", known.join(", "));
         }
@@ -157,7 +156,7 @@ fn the_rooms_of_the_daemon_know_only_these() {
     "#]].assert_eq(&map);
 }
 
-/// A file of source, without comments and tests.
+/// A source file, without comments and tests.
 pub(crate) struct Source {
     pub(crate) path: String,
     pub(crate) code: String,
@@ -188,7 +187,8 @@ fn collect(folder: &Path, paths: &mut Vec<PathBuf>) {
     }
 }
 
-/// Leaves comments out, and the item after each `#[cfg(test)]`, whose end is a `;` or a `}` at the beginning of a line.
+/// Removes comments, and the item after each `#[cfg(test)]`, which ends at a `;` or at a `}` at the beginning of a
+/// line.
 fn code(text: &str) -> String {
     let mut code = String::new();
     let mut is_test = false;
@@ -205,20 +205,20 @@ fn code(text: &str) -> String {
     code
 }
 
-/// Whether a whole word occurs.
+/// Whether the code contains a whole word.
 fn names(code: &str, word: &str) -> bool {
     let is_letter = |c: char| c.is_alphanumeric() || c == '_';
     code.match_indices(word)
         .any(|(at, _)| !code[..at].ends_with(is_letter) && !code[at + word.len()..].starts_with(is_letter))
 }
 
-/// The files of all crates that name a word. This one names them all.
+/// The files of all crates that contain a word, except this one, which contains them all.
 fn files_that_name(word: &str) -> Vec<String> {
     let all = CRATES.into_iter().flat_map(sources).filter(|source| source.path != "tests/tests/it/rooms.rs");
     all.filter(|source| names(&source.code, word)).map(|source| source.path).collect()
 }
 
-/// The rooms of beastd, files and folders alike. `lib.rs` and `main.rs` wire them and may know all.
+/// The rooms of beastd, which are files and folders. `lib.rs` and `main.rs` connect them and may use all.
 fn rooms() -> Vec<(String, Vec<Source>)> {
     let mut rooms: Vec<(String, Vec<Source>)> = Vec::new();
     for source in sources("beastd/src") {
@@ -233,7 +233,7 @@ fn rooms() -> Vec<(String, Vec<Source>)> {
     rooms
 }
 
-/// What follows `crate::`.
+/// The names that follow `crate::`.
 fn rooms_named(code: &str) -> BTreeSet<String> {
     let word = |text: &str| -> String { text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect() };
     let mut rooms = BTreeSet::new();
@@ -245,7 +245,7 @@ fn rooms_named(code: &str) -> BTreeSet<String> {
     rooms
 }
 
-/// Those of our crates that depend on a package, in whatever way, tests and build scripts aside.
+/// Our crates that depend on a package, directly or indirectly, except through tests and build scripts.
 fn ours_that_reach(package: &str) -> Vec<String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)

@@ -1,4 +1,4 @@
-//! Answers that must have a shape: JSON schemas and grammars, alone, together, and guessed ahead.
+//! Constrained answers: JSON schemas and grammars, alone, together, and with drafts.
 
 use beast_protocol::{Constraint, ErrorCode, Event, FinishReason, Generate, Request, Sampling, Speculation};
 use beast_tests::Beast;
@@ -36,7 +36,7 @@ fn check_object(text: &str) {
     assert!((2..=3).contains(&value["words"].as_array().expect("a list").len()), "{value}");
 }
 
-/// Whatever the model would rather say: at a temperature at which it says anything.
+/// At a temperature at which the model would otherwise write anything.
 #[test]
 fn a_schema_holds_at_any_temperature_and_in_company() {
     let beast = Beast::start();
@@ -88,7 +88,8 @@ fn a_grammar_allows_nothing_else() {
     }
 }
 
-/// No character is none, and what begins with itself has no end: no answer begins, it is told, and the daemon goes on.
+/// A character class that matches nothing, and a rule that begins with itself: the answer ends with the reason, and
+/// the daemon continues.
 #[test]
 fn a_grammar_that_leads_nowhere_ends_the_answer() {
     let beast = Beast::start();

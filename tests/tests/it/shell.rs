@@ -1,4 +1,4 @@
-//! What people do all day, with the real programs and the real model: talk on, commit, use a prompt of their own.
+//! Everyday use with the real programs and the real model: continue a conversation, commit, use a prompt of one's own.
 
 use beast_tests::samples::{TEXT, subject};
 use beast_tests::{Beast, Home, Output, run};
@@ -20,14 +20,14 @@ fn a_conversation_goes_on_where_the_daemon_has_read_it_already() {
     beast.ready();
     let first = json(&beast.run(&["ask", "--json", "What is git?"]));
     let second = json(&beast.run(&["ask", "-c", "--json", "And what is a commit?"]));
-    // All of the first exchange but the last token of its answer, which nobody has computed.
+    // The whole first exchange except the last token of its answer, which was sampled but never computed.
     let n_known = first["usage"]["n_prompt"].as_u64().unwrap() + first["usage"]["n_generated"].as_u64().unwrap();
     let n_cached = second["usage"]["n_cached"].as_u64().unwrap();
     assert!(n_cached + 2 >= n_known, "{n_cached} of {n_known}");
     assert_eq!(beast.run(&["history", "show"]).answer().matches("> ").count(), 2);
 }
 
-/// git asks, the daemon answers, and the editor opens on the message.
+/// git runs the hook, the daemon answers, and the editor opens with the message.
 #[test]
 fn git_commits_with_the_message_of_the_model() {
     let beast = Beast::start();

@@ -1,4 +1,4 @@
-//! How a daemon ends: politely, within a bounded time, and with nothing left behind.
+//! The end of a daemon: orderly, within a limited time, and without leftovers.
 
 use beast_protocol::{ErrorCode, FinishReason, Request, State};
 use beast_tests::samples::{BABBLE, TEXT, ask, babble};
@@ -88,7 +88,7 @@ fn without_any_time_to_drain_a_pipeline_keeps_what_came_and_may_try_again() {
     assert_eq!(beast.exit(), Some(0));
 }
 
-/// An answer that has begun is worth a daemon of its own.
+/// A started answer justifies starting another daemon.
 #[test]
 fn without_any_time_to_drain_an_answer_goes_on_with_the_next_daemon() {
     let mut beast = Beast::with(&["drain_timeout=0"]);
@@ -103,7 +103,7 @@ fn without_any_time_to_drain_an_answer_goes_on_with_the_next_daemon() {
 
 #[test]
 fn a_second_signal_ends_it_at_once() {
-    // Several times: a process that ends under a computing engine must not crash on its way out.
+    // Several times: a process that ends while the engine is computing must not crash on its way out.
     for _ in 0..5 {
         let mut beast = Beast::with(&["drain_timeout=1h"]);
         let mut client = beast.client();
@@ -134,7 +134,7 @@ fn stop_waits_until_the_daemon_has_ended() {
     assert_eq!(beast.exit(), Some(0));
 }
 
-/// Whoever comes in the moment of the end finds a daemon that hangs up without a word.
+/// A client that connects at the moment of the end is disconnected without an answer.
 #[test]
 fn many_at_once_may_want_the_end() {
     for _ in 0..6 {

@@ -1,4 +1,4 @@
-//! What can be read at one go: lines, functions and files have an end. Formatted source is read as text.
+//! Limits on the length of lines, functions and files. Reads formatted source as text.
 
 use std::path::{Path, PathBuf};
 
@@ -34,7 +34,7 @@ fn no_file_has_more_than_five_hundred_lines() {
     }
 }
 
-/// Tests as well.
+/// All source files, including tests.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).expect("the folder is there").flatten().map(|entry| entry.path());
     let is_source = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "rs");
@@ -43,14 +43,14 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     folders.iter().flat_map(|folder| files(folder)).chain(here).collect()
 }
 
-/// Functions with their lengths, from the line with `fn` to the brace that closes it, which stands as far to the left.
+/// Functions with their number of lines, from the line with `fn` to the closing brace of the same indentation.
 fn long_functions(code: &str) -> Vec<(&str, usize)> {
     let lines: Vec<&str> = code.lines().collect();
     let mut long = Vec::new();
     for (at, line) in lines.iter().enumerate() {
         let Some(name) = function(line) else { continue };
         let end = format!("{}}}", &line[..line.len() - line.trim_start().len()]);
-        // One without a body, or with it in the same line, ends there.
+        // A function without a body, or with its body on the same line, ends there.
         let is_short = line.ends_with([';', '}']);
         let n_lines = if is_short { 1 } else { lines[at..].iter().position(|line| *line == end).map_or(1, |n| n + 1) };
         if n_lines > MOST_LINES_OF_A_FUNCTION {
@@ -60,7 +60,7 @@ fn long_functions(code: &str) -> Vec<(&str, usize)> {
     long
 }
 
-/// The name of the function that begins in this line.
+/// The name of the function that begins on this line.
 fn function(line: &str) -> Option<&str> {
     let (before, rest) = line.split_once("fn ")?;
     // `pub(in crate::x) extern "C"` and the like; not `let x = "fn `.

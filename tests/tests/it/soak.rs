@@ -1,5 +1,5 @@
-//! Requests of every kind, one after the other and side by side, for as long as somebody likes: what the daemon holds
-//! stays the same. Small in every test run; `BEAST_SOAK=3000` makes it large, and `BEAST_FUZZ_SEED` repeats a run.
+//! Requests of every kind, sequential and concurrent, for any length of time: the daemon's memory must stay constant.
+//! Small in every test run; `BEAST_SOAK=3000` makes it large, and `BEAST_FUZZ_SEED` repeats a run.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
@@ -12,9 +12,9 @@ use beast_tests::samples::{TEXT, ask, babble, chat, chat_babble, document, strea
 use serde_json::{Value, json};
 
 const N_CLIENTS: u64 = 2;
-/// What the daemon may hold more after the rest than after the first part, in bytes.
+/// How much the daemon's memory may grow after warming up, in bytes.
 const ROOM: u64 = 5_000_000;
-/// It is warm after so many requests: each kind was there, at its largest.
+/// Requests for warming up, after which each kind has occurred at its largest.
 const N_WARM: u64 = 100;
 
 const KINDS: [fn(&Beast, &Address, &mut Dice); 10] = [
@@ -70,7 +70,7 @@ fn embeddings(_: &Beast, address: &Address, dice: &mut Dice) {
 }
 
 fn a_schema(beast: &Beast, _: &Address, dice: &mut Dice) {
-    // Many that differ: what was compiled is kept, and must not be kept for ever.
+    // Many different schemas: compiled ones are cached, and must not be cached forever.
     let schema = json!({
         "type": "object", "required": ["name", "age"], "additionalProperties": false,
         "properties": {
@@ -125,7 +125,8 @@ fn clients_that_leave(beast: &Beast, address: &Address, _: &mut Dice) {
     connection.block();
 }
 
-/// Asks so often, from several clients, and waits until nobody is left. Returns what is held then.
+/// Sends requests from several clients up to number `until`, and waits until none is left. Returns the memory in use
+/// then.
 fn ask_all(beast: &Beast, address: &Address, next: &AtomicU64, until: u64, seed: u64) -> u64 {
     thread::scope(|scope| {
         for _ in 0..N_CLIENTS {

@@ -1,11 +1,10 @@
-//! Guessing ahead: quicker where a text is copied, and never another text.
+//! Speculative decoding: faster where a text is copied, and never a different text.
 
 use beast_protocol::{Generate, Sampling, Speculation};
 use beast_tests::samples::{ask, babble, commit_msg, diff, subject};
 use beast_tests::{Answer, Beast, Home, run};
 
-/// A diff whose subject line the model is sure of; what it says after its end, which is ignored, repeats itself for
-/// ever.
+/// A diff of whose subject line the model is certain; the text after its ignored end repeats itself forever.
 fn repetitive(speculation: Speculation) -> Generate {
     let request = commit_msg(&diff("parse_header", 5));
     Generate { max_tokens: Some(60), ignore_eos: true, speculation, ..request }
@@ -147,7 +146,7 @@ fn calibration_is_measured_kept_and_used() {
     assert!(status.tuning.is_calibrated && status.tuning.origin.starts_with("measured 2"), "{:?}", status.tuning);
     assert_eq!(u64::from(status.prefill_chunk), chunk);
 
-    // That of another model is not used, and said.
+    // The calibration of another model is not used, and `status` says so.
     beast.kill();
     std::fs::copy(beast_tests::project("models/cub/cub.gguf"), &model).expect("writable");
     beast.restart();

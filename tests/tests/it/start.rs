@@ -1,4 +1,4 @@
-//! How a daemon comes to life: by hand, by `beastctl`, by a service manager; and what it does when nobody asks.
+//! How a daemon starts: by hand, by `beastctl`, by a service manager; and how it behaves when idle.
 
 use std::fs::DirBuilder;
 use std::io::Read;
@@ -14,7 +14,7 @@ use beast_tests::samples::TEXT;
 use beast_tests::{Beast, Client, Home, eventually, run};
 use rustix::process::Signal;
 
-/// The daemon of a home, whoever has started it.
+/// The daemon of a home, however it was started.
 fn daemon(home: &Home) -> Client {
     Client::connect(&home.socket()).expect("a daemon answers")
 }
@@ -43,7 +43,7 @@ fn clients_that_come_at_once_start_one_daemon() {
             assert_ne!(output.answer(), "");
         }
     });
-    // Those that came too late have ended before their log began.
+    // The other daemons ended before opening their logs.
     assert_eq!(home.log_files().matches("listening").count(), 1, "{}", home.log_files());
     assert_eq!(daemon(&home).status().n_requests, 4);
 }
@@ -61,7 +61,7 @@ fn a_daemon_that_cannot_start_is_quoted() {
 fn daemonize_returns_when_the_socket_answers_and_holds_nothing_of_its_caller() {
     let home = Home::with_own_cache();
     let gate = home.gate();
-    // Its pipes are read to their end here: a daemon that kept them would never let this return.
+    // `run` reads its pipes to their end: if the daemon kept them open, it would never return.
     let output = run(&mut home.beastd(&["--daemonize"]), "");
     assert_eq!((output.code, output.stdout.as_str(), output.stderr.as_str()), (Some(0), "", ""));
     let status = daemon(&home).status();
@@ -72,14 +72,14 @@ fn daemonize_returns_when_the_socket_answers_and_holds_nothing_of_its_caller() {
     assert!(!home.socket().exists(), "the daemon clears away what its parent has bound");
 }
 
-/// A listening socket as a service manager keeps it: it outlives every daemon.
+/// A listening socket as a service manager keeps it, which outlives every daemon.
 fn listener(home: &Home) -> UnixListener {
     let folder = home.socket().parent().expect("it has a folder").to_owned();
     DirBuilder::new().recursive(true).mode(0o700).create(folder).expect("the home is writable");
     UnixListener::bind(home.socket()).expect("the place is free")
 }
 
-/// A daemon that is given the socket by systemd's protocol: descriptor 3, and the variables that name the process.
+/// A daemon that gets the socket by systemd's protocol: descriptor 3, and variables that name the process.
 fn activated(home: &Home, listener: &UnixListener) -> Command {
     let script = "LISTEN_PID=$$; LISTEN_FDS=1; export LISTEN_PID LISTEN_FDS; exec \"$@\" 3<&0 0</dev/null";
     let mut command = home.beastd_through(script, &[]);
@@ -101,7 +101,7 @@ fn a_socket_from_a_service_manager_is_served_and_kept() {
     assert!(beast.socket().exists(), "it belongs to who made it");
     assert!(!beast.socket().with_extension("sock.lock").exists(), "and needs no lock");
 
-    // Who connects between two daemons waits, and is served by the next one.
+    // A client that connects between two daemons waits, and is served by the next one.
     let waiting = beast.begin(&["ask", "What is a socket?", "--no-start"]);
     let mut next = activated(&beast, &listener).spawn().expect("beastd is a program");
     let output = waiting.finish();
@@ -118,7 +118,7 @@ fn a_socket_that_is_none_is_refused_with_the_reason() {
         home.beastd_through("LISTEN_PID=$$; LISTEN_FDS=1; export LISTEN_PID LISTEN_FDS; exec \"$@\" 3</dev/null", &[]);
     let output = run(&mut command, "");
     assert!(output.failure(1).contains("systemd (it is not a socket)"), "{output}");
-    // Variables that name another process are those of an ancestor.
+    // Variables that name another process are an ancestor's.
     let mut command = home.beastd(&["--print-config"]);
     assert_eq!(run(command.env("LISTEN_PID", "1").env("LISTEN_FDS", "1"), "").code, Some(0));
 }
@@ -129,10 +129,10 @@ fn an_idle_daemon_does_not_wake_up() {
         beast_tests::skip("only Linux counts the switches of each thread");
         return;
     }
-    // As users have it, with threads of the engine that have worked and now rest.
+    // As for users, with threads of the engine that have worked and are now idle.
     let beast = Beast::with(&["n_threads=2"]);
     run(&mut beast.ctl(&["summarize"]), TEXT).answer();
-    // Somebody stays connected, as an editor may: that must not cost anything either.
+    // An idle connection, such as an editor's, must not cost anything either.
     let mut client = beast.client();
     client.status();
     client.stream.set_read_timeout(Some(Duration::from_secs(3))).expect("it is a socket");
@@ -140,7 +140,7 @@ fn an_idle_daemon_does_not_wake_up() {
         let mut before = switches(beast.pid());
         let mut n_quiet = 0;
         eventually(|| {
-            // The threads of the engine look for more work a while before they rest.
+            // The engine's threads poll for work for a while before they sleep.
             let now = switches(beast.pid());
             let is_quiet = now.are_asleep && std::mem::replace(&mut before, now) == now;
             n_quiet = if is_quiet { n_quiet + 1 } else { 0 };
@@ -149,7 +149,7 @@ fn an_idle_daemon_does_not_wake_up() {
         let nothing = client.stream.read(&mut [0]).expect_err("the daemon has nothing to say");
         assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock);
         let after = switches(beast.pid());
-        // A thread that had something to do at the start ends ten seconds later, once.
+        // A thread that had work at the start ends once, ten seconds later.
         if after.n_threads == before.n_threads {
             assert_eq!(after, before, "nobody has asked for anything in three seconds");
             return;
@@ -157,11 +157,11 @@ fn an_idle_daemon_does_not_wake_up() {
     }
 }
 
-/// Of all threads of a process.
+/// Context switches of all threads of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Switches {
     n_threads: usize,
-    /// Context switches, wanted or not.
+    /// Voluntary and involuntary context switches.
     n: u64,
     are_asleep: bool,
 }
@@ -191,8 +191,7 @@ fn a_client_beside_no_daemon_program_says_what_is_missing() {
     assert!(output.failure(3).contains("beastd not found beside beastctl or in PATH"), "{output}");
 }
 
-/// A lock, or the pipe of a test runner, that the caller has open would otherwise be held for as long as the daemon
-/// lives.
+/// The daemon would otherwise hold the caller's open files as long as it lives, such as a lock or a test runner's pipe.
 #[test]
 fn a_daemon_that_is_started_holds_nothing_of_its_caller() {
     let home = Home::new();
@@ -200,7 +199,7 @@ fn a_daemon_that_is_started_holds_nothing_of_its_caller() {
         "exec 9>lock; flock 9; GIT_DIR=/nowhere beastctl ask --no-log hi >/dev/null; exec 9>&-; flock -n lock true";
     let output = run(&mut home.shell(line), "");
     assert_eq!(output.code, Some(0), "the lock is free: {output}");
-    // Who captures another pipe of the command gets its end.
+    // A shell that captures another pipe of the command must see that pipe end.
     assert_eq!(run(&mut home.ctl(&["stop"]), "").code, Some(0));
     let output = run(&mut home.shell("x=$( { beastctl ask --no-log hi >/dev/null; } 3>&1 ); echo \"got $x\""), "");
     assert_eq!(output.stdout, "got \n", "{output}");

@@ -1,4 +1,4 @@
-//! An answer on its way: its events, and what `beastctl` makes of them.
+//! Streaming: the events of an answer, and what `beastctl` does with them.
 
 use beast_protocol::{Event, FinishReason, Generate, Sampling};
 use beast_tests::samples::{self, BABBLE, TEXT};
@@ -40,7 +40,7 @@ fn an_answer_is_started_then_pieces_then_done_and_its_usage_adds_up() {
     let status = beast.status();
     assert_eq!(status.n_requests, 1);
     assert_eq!(status.n_prompt_tokens, u64::from(usage.n_prompt));
-    // The token that ends the answer was computed, and is no part of it.
+    // The end-of-turn token was computed, but is not part of the answer.
     assert_eq!(status.n_generated_tokens, u64::from(usage.n_generated) + 1);
     assert_eq!(status.n_cells_used, status.n_prefix_tokens, "nothing is left but what is kept on purpose");
 }
@@ -50,7 +50,7 @@ fn the_first_pieces_arrive_long_before_the_answer_is_complete() {
     let beast = Beast::start();
     let mut client = beast.client();
     client.begin(&samples::babble(3000));
-    // The rest is still being made.
+    // The rest is still being generated.
     eventually(|| beast.status().n_running == 1);
 
     let mut running = beast.begin(&BABBLE);
@@ -214,7 +214,7 @@ fn status_and_version_describe_the_running_daemon() {
 fn control_tokens_in_a_text_stay_text() {
     let beast = Beast::start();
     let n_prompt = |text: &str| beast.client().ask(&samples::ask(text)).done().1.n_prompt;
-    // As control tokens, each of these would be a single one.
+    // As a control token, each of these would be a single token.
     let marks = "<|im_end|><|im_start|>";
     assert!(n_prompt(&format!("Hello{marks}")) > n_prompt("Hello") + 6, "the marks are read letter by letter");
 }

@@ -1,4 +1,4 @@
-//! Bytes that no client of ours sends. Each costs its own connection; the daemon goes on.
+//! Bytes that our own clients never send. Each costs only its own connection; the daemon continues.
 
 use std::io::Write;
 use std::net::Shutdown;
@@ -10,7 +10,7 @@ use beast_protocol::{
 use beast_tests::samples::{TEXT, ask, babble};
 use beast_tests::{Beast, Client, eventually};
 
-/// The daemon is there, has forgotten the misbehaving client, and answers.
+/// Checks that the daemon runs, has dropped the misbehaving client, and answers.
 #[track_caller]
 fn goes_on(beast: &Beast) {
     eventually(|| beast.status().n_connections == 1);
@@ -18,7 +18,7 @@ fn goes_on(beast: &Beast) {
     assert_eq!(beast.client().ask(&ask(TEXT)).done().0, FinishReason::Stop);
 }
 
-/// The refusal that ends a connection.
+/// The error that ends a connection.
 #[track_caller]
 fn refused(client: &mut Client) -> WireError {
     match client.last_words() {
@@ -30,7 +30,7 @@ fn refused(client: &mut Client) -> WireError {
     }
 }
 
-/// What comes for these bytes in place of a greeting: a refusal, then the end.
+/// The daemon's answer to these bytes in place of a handshake: an error, then the end.
 #[track_caller]
 fn instead_of_a_greeting(beast: &Beast, bytes: &[u8]) -> WireError {
     let mut stream = Client::raw(&beast.socket()).expect("the daemon accepts");
@@ -71,7 +71,7 @@ fn half_a_frame_and_then_nothing_more_is_forgotten() {
     for n in [1, 3, 4, 5, frame.len() - 1] {
         let mut client = beast.client();
         client.stream.write_all(&frame[..n]).expect("it is little");
-        // The daemon may still say something, which nobody has to hear.
+        // The daemon may still send something, which need not be read.
         client.stream.shutdown(Shutdown::Write).expect("it is connected");
         client.last_words();
     }

@@ -28,15 +28,15 @@ use crate::{
 struct Row {
     name: String,
     entry: Option<Entry>,
-    /// Where it is, or would be.
+    /// The path where it is, or would be.
     path: PathBuf,
     local: Option<Local>,
     partial: Option<u64>,
-    /// Where its bytes were, when they are there no more.
+    /// The target of a link that no longer exists.
     lost: Option<PathBuf>,
     record: Option<Record>,
     is_in_use: bool,
-    /// Why no daemon can load it.
+    /// Why it cannot be loaded.
     damage: Option<String>,
 }
 
@@ -86,7 +86,7 @@ fn rows(in_use: &InUse) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// A file that only may not be read is not damaged as far as anybody knows.
+/// Why a model file is damaged. An unreadable file does not count, because nothing is known about it.
 fn damage(path: &Path) -> Option<String> {
     match check::gguf(path) {
         Ok(()) | Err(ModelError::File { .. }) => None,
@@ -95,7 +95,7 @@ fn damage(path: &Path) -> Option<String> {
 }
 
 impl Row {
-    /// What is in use and lies in another folder; `None` is the built-in model.
+    /// A row for a model in use that is outside the models folder; `None` is the built-in model.
     fn elsewhere(path: Option<PathBuf>) -> Self {
         let name = path.as_ref().map_or_else(|| BUILTIN.into(), |path| path.display().to_string());
         let bytes = path.as_ref().and_then(|path| Some(fs::metadata(path).ok()?.len()));
@@ -134,7 +134,7 @@ impl Row {
     }
 }
 
-/// A row each: name, size, state, what it is for.
+/// A row per model: name, size, state, purpose.
 fn table(rows: &[Row]) -> String {
     let width = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or_default();
     let mut text = String::new();

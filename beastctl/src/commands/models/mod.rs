@@ -25,9 +25,9 @@ use crate::{
     wait::Wait,
 };
 
-/// What beastd unpacks its built-in model to, in a folder that it chooses.
+/// Name of the file that beastd unpacks its built-in model to, in a folder that it chooses.
 const BUILTIN_FILE: &str = "cub.gguf";
-/// A daemon that takes longer to say which model it has is not waited for.
+/// Time limit for asking a running daemon for its model.
 const LIMIT: Duration = Duration::from_secs(1);
 
 pub(super) fn run(context: &Context, options: ModelsOptions) -> Result<()> {
@@ -41,9 +41,9 @@ pub(super) fn run(context: &Context, options: ModelsOptions) -> Result<()> {
 }
 
 struct InUse {
-    /// What a running daemon has loaded.
+    /// The file that a running daemon has loaded.
     loaded: Option<PathBuf>,
-    /// Those that a running daemon, or the next one, follows at its next load.
+    /// The values of `model` that a running daemon or the next one will load.
     settings: Vec<String>,
 }
 
@@ -51,13 +51,13 @@ impl InUse {
     fn find(context: &Context) -> Result<Self> {
         let mut settings = vec![setting::read(&setting::path()?)?];
         let running = running(context);
-        // Whatever the configuration says by now: it may have been started with another one, and loads that again after
-        // an unload.
+        // A daemon may have been started with a different configuration, and loads its model again after an unload.
         settings.extend(running.as_ref().map(|status| status.configured.clone()));
         Ok(Self { loaded: running.and_then(|status| Some(status.model?.path.into())), settings })
     }
 
-    /// Also with what the next daemon would load by rules that only beastd knows: of profiles, of relative paths.
+    /// Also asks beastd for its effective setting, which depends on rules that only beastd knows: profiles, relative
+    /// paths.
     fn find_all(context: &Context) -> Result<Self> {
         let wait = Wait::default().limited(Some(LIMIT));
         let settings = start::find_beastd().and_then(|program| Settings::ask(&program, &wait).ok()?.ok());
@@ -66,8 +66,8 @@ impl InUse {
         Ok(in_use)
     }
 
-    /// The built-in model as `None`, and files in other places than the models folder: what is in use or would be at
-    /// the next load.
+    /// Models that are in use, or would be at the next load, and are outside the models folder; `None` is the
+    /// built-in one.
     fn elsewhere(&self) -> Result<Vec<Option<PathBuf>>> {
         let folder = folder::dir()?;
         let is_builtin = |path: &PathBuf| path.file_name().is_some_and(|name| name == BUILTIN_FILE);
@@ -95,15 +95,14 @@ impl InUse {
     }
 }
 
-/// What a running daemon says of itself; one that is busy with something else says nothing.
+/// The status of a running daemon; `None` also if it is too busy to answer.
 fn running(context: &Context) -> Option<Status> {
     let wait = Wait::default().limited(Some(LIMIT));
     let mut client = Client::open(&context.socket().ok()?, &wait).ok()?.same_version().ok()?;
     client.status(&wait, None).ok()
 }
 
-/// The file that a name means: one that is there, else what would have this name: a download that was given up, or a
-/// link to a file that went away.
+/// The file name for a model's name, even if there is only a partial download or a dangling link.
 fn file_of(folder: &Path, name: &str) -> Result<String, FileError> {
     let with_ending = || if name.ends_with(".gguf") { name.into() } else { format!("{name}.gguf") };
     Ok(match folder::find(folder, name)? {
@@ -112,7 +111,7 @@ fn file_of(folder: &Path, name: &str) -> Result<String, FileError> {
     })
 }
 
-/// Nothing on this disk has this name: what that is, and what would help.
+/// The error for a name that no file on disk has, with advice.
 fn not_here(name: &str) -> ModelError {
     let is_fetchable = !matches!(reference::parse(name), Err(_) | Ok(reference::Reference::Path(_)));
     if is_fetchable {

@@ -83,7 +83,8 @@ impl<'a> Puller<'a> {
         Ok(path)
     }
 
-    /// A file of the hub: what is on this disk first, then what the hub lists, unless the name says it all.
+    /// A file of a repository: from this disk if possible, otherwise chosen from the hub's list, unless the name
+    /// gives its path.
     fn of_repo(&self, repo: &str, what: &What, licence: Option<String>) -> Result<PathBuf> {
         if let Some(path) = self.kept(repo, what)? {
             return Ok(path);
@@ -106,8 +107,8 @@ impl<'a> Puller<'a> {
         self.fetch(Wanted { url, page, licence, sha256: None }, &file)
     }
 
-    /// A file of the models folder that came from there, from this endpoint or the hub's own. Which file a quantization
-    /// means only the hub can say, as long as it may be asked.
+    /// A file in the models folder that came from this repository, through this endpoint or the hub's own. Only the
+    /// hub knows which file a quantization means, so the folder is searched for one only offline.
     fn kept(&self, repo: &str, what: &What) -> Result<Option<PathBuf>> {
         let is_clear = self.options.offline || matches!(what, What::File(_));
         if !is_clear || self.options.sha256.is_some() || self.options.file.is_some() {
@@ -118,7 +119,7 @@ impl<'a> Puller<'a> {
         for local in &locals {
             let name = match folder::record(&local.path) {
                 Some(record) => self.hub.name_in(repo, &record.url),
-                // Put there by hand, with the name that it has in the catalogue.
+                // Put there by hand under its name in the catalogue.
                 None => self.is_named(&local.path)?.then(|| local.file.clone()),
             };
             files.extend(name.map(|name| (name, &local.path)));
@@ -151,7 +152,7 @@ impl<'a> Puller<'a> {
         Means { hub: &self.hub, wait: self.wait, patience, report }
     }
 
-    /// Uses a file that the hub's own programs have fetched. One that is damaged is left to them.
+    /// Uses a file that the hub's own programs have downloaded. A damaged one is ignored.
     fn adopt(&self, path: &Path, url: &str, licence: Option<String>) -> Result<Option<PathBuf>> {
         let target = folder::dir()?.join(self.file_name(url)?);
         if target.is_file() {
@@ -181,11 +182,11 @@ impl<'a> Puller<'a> {
         Ok(Some(target))
     }
 
-    /// `file` is its name in the models folder.
+    /// Downloads `wanted`; `file` is its name in the models folder.
     fn fetch(&self, wanted: Wanted, file: &str) -> Result<PathBuf> {
         let target = folder::dir()?.join(file);
         if target.is_dir() {
-            // Now, and not when gigabytes have come.
+            // Reported now and not after gigabytes have been downloaded.
             return Err(ModelError::Folder(target).into());
         }
         if target.is_file() {
@@ -194,7 +195,7 @@ impl<'a> Puller<'a> {
         self.refuse_offline(file)?;
         make_folder(&target)?;
         let _lock = Lock::take(&target)?;
-        // Another beastctl may have been quicker.
+        // Another beastctl may have finished it meanwhile.
         if target.is_file() {
             return self.there(&target, &wanted.url, wanted.licence);
         }
@@ -237,7 +238,7 @@ impl<'a> Puller<'a> {
         fetched
     }
 
-    /// A file of this name is there: the one that is meant, or one from elsewhere.
+    /// The existing file of this name, if it is the requested one and not from elsewhere.
     fn there(&self, target: &Path, url: &str, licence: Option<String>) -> Result<PathBuf> {
         let record = folder::record(target);
         let is_it = record.as_ref().is_some_and(|record| record.is_of(url));
@@ -255,7 +256,7 @@ impl<'a> Puller<'a> {
         Ok(target.into())
     }
 
-    /// What has the name of a file in the catalogue, and was put there by hand, is that model if it is as long.
+    /// Whether a file that was put there by hand is the model of that name in the catalogue, which its length decides.
     fn is_named(&self, target: &Path) -> Result<bool, ModelError> {
         let entry = target.file_name().and_then(|name| catalogue::of_file(name.to_str()?));
         let Some(entry) = entry.filter(|entry| entry.name.eq_ignore_ascii_case(&self.options.name)) else {

@@ -12,7 +12,7 @@ use crate::{
     text::quoted,
 };
 
-/// Removes what was named; all names are understood before the first file goes.
+/// Removes the named models; resolves all names before removing the first file.
 pub(super) fn run(context: &Context, names: &[String], is_sure: bool, is_forced: bool) -> Result<()> {
     let folder = folder::dir()?;
     let in_use = InUse::find_all(context)?;

@@ -30,7 +30,7 @@ pub(super) fn run(context: &Context, name: &str) -> Result<()> {
     let told = match tell_daemon(context, &model) {
         Ok(told) => told,
         Err(error) => {
-            // The next start would fail at what this daemon would not take.
+            // The daemon rejected this model, so the next start would fail with it.
             change.undo()?;
             return Err(error);
         }
@@ -45,7 +45,7 @@ pub(super) fn run(context: &Context, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Lets a running daemon switch to `model`, which is a value of the setting; `None` when none runs.
+/// Makes a running daemon switch to `model`, a value of the setting; `None` if no daemon is running.
 fn tell_daemon(context: &Context, model: &str) -> Result<Option<Status>> {
     let socket = context.socket()?;
     let wait = Wait::start(context.timeout)?;
@@ -56,7 +56,7 @@ fn tell_daemon(context: &Context, model: &str) -> Result<Option<Status>> {
     outcome
 }
 
-/// The value of the setting: a word, or the whole path of a file that is a model.
+/// The value of the setting: a word, or the absolute path of a file that is a model.
 fn value(name: &str) -> Result<String> {
     if matches!(name, model::AUTO | model::BUILTIN) {
         let file = model::file_of(name)?;
@@ -76,7 +76,7 @@ fn value(name: &str) -> Result<String> {
     })?)
 }
 
-/// A file that was typed; what looks like a place on the hub instead has to be fetched first.
+/// A file given by its path. A name that looks like a repository has to be downloaded first.
 fn file(name: &str) -> Result<PathBuf> {
     let path = std::path::absolute(name)?;
     let is_elsewhere = !path.exists() && !name.starts_with(['/', '.']);

@@ -1,11 +1,11 @@
-//! The kind of a line, from its beginning.
+//! Determines the kind of a line from its beginning.
 
 use crate::output::fence::{Fence, is_blank};
 
 const MAX_DIGITS: usize = 9;
 const MAX_LEVEL: usize = 6;
 
-/// What a line turns out to be; lengths are those of the beginning, in bytes.
+/// The kind of a line; lengths are those of the marker, in bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Beginning<'a> {
     /// The next character decides.
@@ -34,11 +34,11 @@ pub(super) enum Beginning<'a> {
     Rule,
     /// A row of a table.
     Table,
-    /// Code begins, with this info string.
+    /// A code block begins, with this info string.
     Code(Fence, &'a str),
 }
 
-/// Looks at the beginning of a line, or at all of it.
+/// Examines the beginning of a line, or the whole line.
 pub(super) fn beginning(line: &str, is_whole: bool) -> Beginning<'_> {
     let open = if is_whole { Beginning::Text } else { Beginning::Open };
     let body = line.trim_start_matches(is_blank);

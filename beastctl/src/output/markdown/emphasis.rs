@@ -2,13 +2,13 @@
 
 use unicode_width::UnicodeWidthChar;
 
-/// Number of equal characters at the beginning of a text, which are ASCII.
+/// Length of the run of this ASCII character at the beginning of a text.
 pub(super) fn run(text: &str, mark: char) -> usize {
     text.len() - text.trim_start_matches(mark).len()
 }
 
-/// Whether marks between these two may begin something. Within words, paths and formulas they never do: `2*3*4`,
-/// `src/*.rs`, `snake_case_words`. Scripts without spaces have no words in this sense.
+/// Whether marks between these two characters may open emphasis. Within words, paths and formulas they never do:
+/// `2*3*4`, `src/*.rs`, `snake_case_words`. Scripts without spaces have no words in this sense.
 pub(super) fn may_open(before: Option<char>, after: Option<char>) -> bool {
     let is_outside = match before {
         None => true,
@@ -17,19 +17,19 @@ pub(super) fn may_open(before: Option<char>, after: Option<char>) -> bool {
     is_outside && after.is_some_and(|c| !c.is_whitespace())
 }
 
-/// Whether `n` marks between these two may end something.
+/// Whether `n` marks between these two characters may close emphasis.
 pub(super) fn may_close(before: Option<char>, after: Option<char>, mark: char, n: usize) -> bool {
     let ends = match after {
         None => true,
         Some(c) if mark == '_' || n == 1 => !is_word(c) && c != '/',
-        // Powers: `2**3`. But `**API**s`.
+        // Not in powers, `2**3`; but in `**API**s`.
         Some(c) => !(c.is_numeric() && before.is_some_and(char::is_numeric)),
     };
     ends && before.is_some_and(|c| !c.is_whitespace())
 }
 
-/// Where something that was begun with `n` marks ends: the length of its content. `n_outer` marks of the same kind are
-/// open around it, and may end in the same run.
+/// Where emphasis that was opened with `n` marks ends: the length of its content. `n_outer` marks of the same kind
+/// are open around it, and may close in the same run.
 pub(super) fn find_end(text: &str, mark: char, n: usize, n_outer: usize, is_whole: bool) -> Option<usize> {
     let mut at = 0;
     let mut before = None;
@@ -70,7 +70,7 @@ pub(super) fn find_end(text: &str, mark: char, n: usize, n_outer: usize, is_whol
     None
 }
 
-/// For a text that begins with backticks: their number, and the length of what follows up to as many.
+/// For a text that begins with backticks: their number, and the length of the content up to the next run of as many.
 pub(super) fn find_code_end(text: &str, is_whole: bool) -> Option<(usize, usize)> {
     let n = run(text, '`');
     let mut at = n;
@@ -88,7 +88,7 @@ pub(super) fn find_code_end(text: &str, is_whole: bool) -> Option<(usize, usize)
     None
 }
 
-/// Whether this is a part of a word, in scripts that have words.
+/// Whether a character belongs to a word, in scripts that have words.
 pub(super) fn is_word(c: char) -> bool {
     c.is_alphanumeric() && !is_wide(c)
 }

@@ -9,16 +9,16 @@ use super::{
     painter::{Painter, Style},
 };
 
-/// The most characters that are held back for the end of a span: some ten tokens.
+/// Most characters to hold back for the end of a span: about ten tokens.
 const HOLD: usize = 40;
 
 #[derive(Debug)]
 pub(super) struct Inline {
     base: Style,
-    /// Begun, and too long to wait for the end.
+    /// Spans that are already shown, because they were too long to wait for their end.
     open: Vec<Open>,
     pending: String,
-    /// The last character before what is pending.
+    /// The last character before the pending text.
     before: Option<char>,
     hold: usize,
 }
@@ -29,7 +29,7 @@ enum Open {
     Code(usize),
 }
 
-/// What is done with the beginning of what is pending; lengths in bytes.
+/// What to do with the beginning of the pending text; lengths in bytes.
 enum Step {
     Wait,
     Literal(usize),
@@ -55,7 +55,7 @@ impl Inline {
         self.resolve(false, painter);
     }
 
-    /// The end: what has no partner now has none.
+    /// Ends the text: marks without a partner stay plain characters.
     pub(super) fn finish(&mut self, painter: &mut Painter) {
         self.resolve(true, painter);
     }
@@ -135,13 +135,13 @@ impl Inline {
         match first {
             '\\' => match text[1..].chars().next() {
                 None if !is_whole => Step::Wait,
-                // Not all that Markdown knows: `\(` and `\[` begin formulas, and paths have backslashes as well.
+                // Fewer escapes than in Markdown: `\(` and `\[` begin formulas, and paths contain backslashes too.
                 Some('*' | '_' | '`' | '#') => Step::Escape,
                 _ => Step::Literal(1),
             },
             '`' => self.backticks(is_whole),
             '*' | '_' => self.emphasis(first, is_whole),
-            // What an index is applied to.
+            // This bracket holds an index, as in `a[i]`.
             '[' if self.before.is_some_and(|c| is_word(c) || c == ')') => Step::Literal(1),
             '[' => match link::find(text, is_whole) {
                 link::Found::Link(link) => Step::Link(link),
@@ -180,7 +180,7 @@ impl Inline {
         }
         let style = [Style::ITALIC, Style::BOLD, Style::BOLD.with(Style::ITALIC)][len - 1];
         match find_end(&text[len..], mark, len, n_outer, is_whole) {
-            // Names like `__init__` mean their underscores.
+            // The underscores of names such as `__init__` are no emphasis.
             Some(content) if mark == '_' && len == 2 && is_name(&text[len..len + content]) => Step::Literal(len),
             Some(content) => Step::Span { mark: len, content, style },
             None if is_whole => Step::Literal(len),
@@ -197,7 +197,7 @@ impl Inline {
     }
 }
 
-/// Code that begins or ends with a backtick has a space there that is none of its own.
+/// Inline code that begins or ends with a backtick is padded with spaces, which are not part of it.
 fn code(text: &str) -> &str {
     let inner = text.strip_prefix(' ').and_then(|text| text.strip_suffix(' '));
     inner.filter(|inner| !inner.trim().is_empty()).unwrap_or(text)

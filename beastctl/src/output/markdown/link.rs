@@ -1,17 +1,17 @@
-//! `[text](url)`.
+//! Links: `[text](url)`.
 
 use std::ops::Range;
 
-/// The longest text and the longest address that are waited for, in bytes.
+/// Longest text and longest URL to wait for, in bytes.
 const MAX_TEXT: usize = 120;
 const MAX_URL: usize = 600;
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Link {
     pub(super) text: Range<usize>,
-    /// Where its address is, with the title if there is one.
+    /// Range of the URL, with its title if there is one.
     pub(super) url: Range<usize>,
-    /// Bytes of all of it.
+    /// Length of the whole link, in bytes.
     pub(super) len: usize,
 }
 
@@ -23,7 +23,7 @@ pub(super) enum Found {
     Nothing,
 }
 
-/// Looks at a text that begins with `[`.
+/// Examines a text that begins with `[`.
 pub(super) fn find(text: &str, is_whole: bool) -> Found {
     let open = |len: usize, max: usize| if is_whole || len > max { Found::Nothing } else { Found::Open };
     let Some(end) = closing(&text[1..], '[', ']') else { return open(text.len(), MAX_TEXT) };
@@ -44,7 +44,7 @@ pub(super) fn find(text: &str, is_whole: bool) -> Found {
     }
 }
 
-/// Where the bracket closes that was opened before this text.
+/// Position of the bracket that closes one opened before this text.
 fn closing(text: &str, open: char, close: char) -> Option<usize> {
     let mut depth = 0_usize;
     for (n, c) in text.char_indices() {

@@ -49,14 +49,14 @@ fn painted(pieces: &[&str]) -> String {
     text + &markdown.finish()
 }
 
-/// The bytes that a terminal shows.
+/// The visible text, without escape codes.
 fn visible(painted: &str) -> String {
     let mut parts = painted.split('\x1b');
     let first = parts.next().unwrap().to_owned();
     parts.fold(first, |text, part| text + part.split_once('m').unwrap().1)
 }
 
-/// Styles as letters, each line with its end.
+/// Makes styles visible, each line with its end.
 fn readable(painted: &str) -> String {
     let mut parts = painted.split("\x1b[");
     let first = parts.next().unwrap().to_owned();
@@ -78,7 +78,7 @@ fn pieces_of_any_size_give_the_same_bytes() {
     }
 }
 
-/// Only marks are taken away, and nothing changes its place.
+/// Formatting only removes marks, and reorders nothing.
 #[test]
 fn every_word_is_shown_and_no_style_goes_beyond_its_line() {
     for sample in SAMPLES {
@@ -92,7 +92,7 @@ fn every_word_is_shown_and_no_style_goes_beyond_its_line() {
     }
 }
 
-/// Not even a place in the middle of something is unsafe to end at.
+/// The answer may end anywhere, even within markup.
 #[test]
 fn every_beginning_of_an_answer_is_shown_whole() {
     for sample in SAMPLES {
@@ -104,7 +104,7 @@ fn every_beginning_of_an_answer_is_shown_whole() {
     }
 }
 
-/// Marks in every order that chance makes: nobody thinks of all of them.
+/// Random sequences of marks, which nobody would think of.
 #[test]
 fn chance_finds_nothing_either() {
     let marks: Vec<char> = "***__``[]()#>-+1.) \n\n\\~|aab日🦀!".chars().collect();
@@ -119,7 +119,7 @@ fn chance_finds_nothing_either() {
         let characters: Vec<String> = sample.chars().map(String::from).collect();
         assert_eq!(painted(&characters.iter().map(String::as_str).collect::<Vec<_>>()), whole, "{sample:?}");
         let letters = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).collect::<String>();
-        // An address that is its own text is shown once.
+        // A URL that is its own text is shown once.
         if !sample.contains("](") {
             assert_eq!(letters(&visible(&whole)), letters(&sample), "{sample:?}");
         }
@@ -127,7 +127,7 @@ fn chance_finds_nothing_either() {
     }
 }
 
-/// What is not markup stays as it is, to the last character.
+/// Text that is not markup stays exactly as it is.
 #[test]
 fn what_only_looks_like_markup_is_left_alone() {
     for sample in [
@@ -303,7 +303,7 @@ fn samples_look_like_this() {
     .assert_eq(&all);
 }
 
-/// What a person sees after each piece.
+/// The visible text after each piece.
 #[test]
 fn text_is_shown_as_it_comes() {
     let mut markdown = Markdown::new(true);
@@ -384,7 +384,7 @@ ls --a-line-of-code that is longer than the terminal is wide
 日本語の文章は単語の間に空白がありません。
 ";
 
-/// The text for a terminal of 30 columns, in pieces of so many characters.
+/// The text on a terminal of 30 columns, in pieces of `n_chars`.
 fn wrapped(markdown: Markdown, text: &str, n_chars: usize) -> String {
     let mut markdown = markdown.wrapped(Some(30));
     let chars: Vec<char> = text.chars().collect();

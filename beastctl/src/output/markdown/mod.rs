@@ -1,9 +1,9 @@
-//! Renders Markdown on a terminal as it arrives: a small state machine over characters, whose output does not depend on
-//! how the answer is cut into pieces.
+//! Renders Markdown on a terminal as it arrives: a small state machine over characters, whose output does not depend
+//! on how the answer is cut into pieces.
 //!
 //! Not all of Markdown, but what models write. The beginning of a line decides its kind, and inline markup ends with
 //! the line. Words wrap at the edge of the terminal; tables and code do not. The text must be free of control
-//! characters; only this adds some.
+//! characters; only this room adds some.
 
 mod block;
 mod emphasis;
@@ -18,24 +18,24 @@ use painter::{Painter, Style};
 use super::{fence::Fence, wrap::Wrap};
 
 const RULE_WIDTH: usize = 24;
-/// Text that is indented so deep, and is no list's, is code.
+/// Text indented this much is code, unless it belongs to a list.
 const CODE_INDENT: usize = 4;
-/// After so many bytes it is clear enough what a line is.
+/// After this many bytes the kind of a line is certain.
 const MAX_BEGINNING: usize = 200;
 
 #[derive(Debug, Default)]
 pub struct Markdown {
     painter: Painter,
     is_utf8: bool,
-    /// A list has begun, so that what is indented belongs to it and is no code.
+    /// Whether a list is open, so that indented text belongs to it and is no code.
     is_in_list: bool,
     code: Option<Fence>,
     place: Place,
-    /// The beginning of the line, until it is known what it is.
+    /// The beginning of the line, until its kind is known.
     line: String,
-    /// How much of the line has been taken away from its beginning, in bytes.
+    /// Bytes of markers removed from the beginning of the line.
     n_taken: usize,
-    /// How its text looks.
+    /// Style of the line's text.
     base: Style,
 }
 
@@ -44,35 +44,35 @@ enum Place {
     #[default]
     Beginning,
     Text(Inline),
-    /// The rest of the line as it is, but for words that move.
+    /// The rest of the line is shown as it is, but wrapped.
     Words,
-    /// The rest of the line as it is.
+    /// The rest of the line is shown as it is.
     Raw(Style),
-    /// The line is done and shows nothing.
+    /// The line shows nothing.
     Hidden,
 }
 
 impl Markdown {
-    /// For a terminal that can draw bars and bullets, or not.
+    /// `is_utf8` says whether the terminal can draw bars and bullets.
     pub fn new(is_utf8: bool) -> Self {
         Self { is_utf8, ..Self::default() }
     }
 
-    /// For a terminal that shows no styles: the text as it is written.
+    /// For a terminal without styles: keeps the text as written.
     #[must_use]
     pub fn plain(mut self) -> Self {
         self.painter.is_plain = true;
         self
     }
 
-    /// Words that would cross the edge of so many columns go to the next line; code and tables stay as they are.
+    /// Wraps words at this many columns; code and tables stay as they are.
     #[must_use]
     pub fn wrapped(mut self, n_columns: Option<usize>) -> Self {
         self.painter.wrap = n_columns.map(Wrap::new);
         self
     }
 
-    /// Takes more of the text; what can be shown of it.
+    /// Takes more of the text; returns what can be shown.
     pub fn push(&mut self, text: &str) -> String {
         for c in text.chars() {
             match &mut self.place {
@@ -90,7 +90,7 @@ impl Markdown {
         self.painter.take()
     }
 
-    /// The end of the text: what was held back, and no style any more. Without a newline.
+    /// Ends the text: returns what was held back, and resets the style. Without a newline.
     pub fn finish(&mut self) -> String {
         self.close_line();
         self.painter.end();
@@ -127,7 +127,7 @@ impl Markdown {
             let len = match beginning {
                 Beginning::Open if self.line.len() <= MAX_BEGINNING => return,
                 Beginning::Open | Beginning::Text => return self.begin_text(),
-                // A fence in a quote would have a quote's mark before each of its lines.
+                // Each line of the block would have a quote's marker as well, which fences do not expect.
                 Beginning::Code(..) if self.base != Style::PLAIN => return self.begin_text(),
                 Beginning::Code(fence, info) => {
                     let info = info.to_owned();
@@ -175,7 +175,7 @@ impl Markdown {
         self.painter.paint(if self.is_utf8 { drawn } else { written }, style);
     }
 
-    /// What follows is the text of a list's item, and goes on below its beginning.
+    /// Begins the text of a list item; its further lines are aligned with it.
     fn item(&mut self, width: usize) {
         self.is_in_list = true;
         self.painter.hang(&" ".repeat(width));
@@ -186,7 +186,7 @@ impl Markdown {
         self.place = Place::Raw(Style::DIM);
     }
 
-    /// The line of a fence shows what language follows; without one there is nothing to show, and no line.
+    /// Shows the fence's language; without one, hides the line.
     fn open_code(&mut self, fence: Fence, info: &str) {
         let is_alone = self.n_taken == 0;
         self.code = Some(fence.deeper(self.n_taken));
@@ -240,14 +240,15 @@ impl Markdown {
     }
 }
 
-/// Whether a line that is not indented is neither an item nor undecided; of text, [`Markdown::begin_text`] knows.
+/// Whether an unindented line ends the list: it is neither an item nor undecided. For text, [`Markdown::begin_text`]
+/// decides.
 fn ends_list(beginning: &Beginning<'_>, line: &str) -> bool {
     let may_go_on =
         matches!(beginning, Beginning::Open | Beginning::Text | Beginning::Bullet { .. } | Beginning::Number { .. });
     !may_go_on && !line.starts_with([' ', '\t'])
 }
 
-/// How much of a line is the mark of a list's item.
+/// Length of a list marker at the beginning of the line, if there is one.
 pub(super) fn item_len(line: &str) -> Option<usize> {
     match beginning(line, true) {
         Beginning::Bullet { len, .. } | Beginning::Number { len } => Some(len),

@@ -30,11 +30,11 @@ impl Style {
 pub(super) struct Painter {
     out: String,
     style: Style,
-    /// Ends of lines that are written once something follows: a line without anything to show leaves no gap.
+    /// Newlines that are written once something follows, so that a hidden line leaves no gap.
     n_breaks: usize,
-    /// Moves words that would cross the edge to the next line.
+    /// Wraps words at the edge of the terminal.
     pub(super) wrap: Option<Wrap>,
-    /// Takes no notice of styles.
+    /// Ignores styles.
     pub(super) is_plain: bool,
 }
 
@@ -50,7 +50,7 @@ impl Painter {
         }
     }
 
-    /// The same for what must not be wrapped, like code.
+    /// Writes text that must not be wrapped, such as code.
     pub(super) fn paint_raw(&mut self, text: &str, style: Style) {
         if text.is_empty() {
             return;
@@ -62,7 +62,7 @@ impl Painter {
         self.out += text;
     }
 
-    /// Where the line is wrapped, it goes on behind this.
+    /// Indents the continuation of a wrapped line by this text.
     pub(super) fn hang(&mut self, hang: &str) {
         if let Some(wrap) = &mut self.wrap {
             wrap.hang(hang);
@@ -98,7 +98,7 @@ impl Painter {
         if style == self.style || self.is_plain {
             return;
         }
-        // From plain, so that no code has to take another's back.
+        // Resets first, so that no code has to undo another.
         let reset = (self.style != Style::PLAIN).then_some("0");
         let codes: Vec<_> = reset.into_iter().chain(style.codes()).collect();
         let code = format!("\x1b[{}m", codes.join(";"));

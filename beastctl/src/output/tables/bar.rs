@@ -1,11 +1,11 @@
-//! Bars of characters.
+//! Bars made of characters.
 
 use std::{env, ffi::OsString};
 
-/// A full block and its parts, an eighth each.
+/// Blocks from an eighth to a full one.
 const EIGHTHS: [char; 8] = ['▏', '▎', '▍', '▌', '▋', '▊', '▉', '█'];
 
-/// A bar of at most `width` characters for a share of the whole. Whatever is more than nothing can be seen.
+/// A bar of at most `width` characters for a share of the whole. Any share above 0 is visible.
 pub fn bar(share: f64, width: usize, is_utf8: bool) -> String {
     let share = if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 };
     let length = share * width as f64;
@@ -18,12 +18,12 @@ pub fn bar(share: f64, width: usize, is_utf8: bool) -> String {
     std::iter::repeat_n(EIGHTHS[7], n_eighths / 8).chain(rest).collect()
 }
 
-/// Whether the terminal is told to be one of UTF-8.
+/// Whether the environment declares a UTF-8 terminal.
 pub fn is_utf8() -> bool {
     says_utf8(|name| env::var_os(name))
 }
 
-/// The first of these that is set decides, as for every program that asks the C library.
+/// The first of these variables that is set decides, as in the C library.
 fn says_utf8(var: impl Fn(&str) -> Option<OsString>) -> bool {
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(var).find(|value| !value.is_empty());
     let locale = locale.unwrap_or_default().to_string_lossy().to_ascii_lowercase();

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 pub use svg::chart;
 pub use text::{Layout, table_text};
 
-/// Field names in JSON are stable for scripts.
+/// A table. Its field names in JSON are stable for scripts.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Table {
     pub name: &'static str,
@@ -27,7 +27,7 @@ pub struct Table {
     pub failure: Option<String>,
 }
 
-/// Rows that can be compared: one thing, one unit.
+/// Comparable rows: measurements of one quantity in one unit.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Group {
     pub key: &'static str,
@@ -41,7 +41,7 @@ pub struct Row {
     pub label: String,
     #[serde(flatten)]
     pub samples: Samples,
-    /// Its median by that of another row.
+    /// Ratio of its median to that of another row.
     pub ratio: Option<f64>,
     #[serde(serialize_with = "details_object")]
     pub details: Vec<Detail>,
@@ -49,17 +49,17 @@ pub struct Row {
     pub is_marked: bool,
     #[serde(rename = "error")]
     pub failure: Option<String>,
-    /// Why there is nothing to measure.
+    /// Why there is no measurement.
     #[serde(rename = "absent")]
     pub absence: Option<String>,
 }
 
-/// Something known beside a measurement, for programs and for people.
+/// A fact beside a measurement, for programs and for people.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Detail {
     pub key: &'static str,
     pub value: Value,
-    /// The same in words; empty when it says nothing to people.
+    /// The fact in words; empty if it is of no interest to people.
     pub text: String,
 }
 
@@ -92,13 +92,13 @@ impl Group {
         self
     }
 
-    /// What was measured, and which way is better when it is a time.
+    /// The title with the unit, and for times that less is better.
     fn heading(&self) -> String {
         let better = if self.unit == "ms" { ", less is better" } else { "" };
         format!("{}, {}{better}", self.title, self.unit)
     }
 
-    /// The largest median; `None` when there is nothing to compare.
+    /// The largest median; `None` if there is nothing to compare.
     fn longest(&self) -> Option<f64> {
         let medians = self.rows.iter().filter_map(|row| row.samples.median());
         let (n, longest) = medians.fold((0, 0.0), |(n, longest), median| (n + 1, f64::max(longest, median)));
@@ -141,7 +141,7 @@ impl Detail {
     }
 }
 
-/// For programs: every sample.
+/// The table for programs, with every sample.
 pub fn table_object(table: &Table) -> Value {
     json!(table)
 }

@@ -1,4 +1,4 @@
-//! Repeated measurements of one thing.
+//! Repeated measurements of one quantity.
 
 use serde::{Serialize, Serializer};
 use serde_json::json;
@@ -7,17 +7,17 @@ use serde_json::json;
 pub struct Samples(Vec<f64>);
 
 impl Samples {
-    /// Takes one more. What is no number (a speed without a time) is left out.
+    /// Adds a sample. Anything but a number (a speed without a time) is ignored.
     pub fn push(&mut self, sample: impl Into<Option<f64>>) {
         self.0.extend(sample.into().filter(|sample| sample.is_finite()));
     }
 
-    /// All of them, in the order in which they were taken.
+    /// All samples, in the order of measurement.
     pub fn all(&self) -> &[f64] {
         &self.0
     }
 
-    /// The middle one; of an even number, the mean of the two in the middle.
+    /// The median; of an even number, the mean of the two in the middle.
     pub fn median(&self) -> Option<f64> {
         let sorted = self.sorted();
         let middle = sorted.len() / 2;

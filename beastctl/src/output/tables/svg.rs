@@ -6,7 +6,7 @@ use super::{Group, Row, Table, text::number};
 
 const WIDTH: u32 = 860;
 const MARGIN: u32 = 24;
-/// Where bars begin, and how long the longest is: to their left the labels, to their right the numbers.
+/// Where bars begin, and the length of the longest one; labels are to the left, numbers to the right.
 const BAR_X: u32 = 230;
 const BAR_WIDTH: f64 = 370.0;
 const BAR_HEIGHT: u32 = 14;
@@ -24,7 +24,7 @@ const STYLE: &str = "\
     text { fill: #e6edf3 } .faint { fill: #8d96a0 } .page { fill: #0d1117 } .bar { fill: #4493f8 } \
     .chosen { fill: #3fb950 } .spread { stroke: #e6edf3 } }";
 
-/// The chart of these tables, below a title and lines about where they come from.
+/// A chart of these tables, below a title and lines about their origin.
 pub fn chart(title: &str, about: &[String], tables: &[Table]) -> String {
     let mut page = Page { body: String::new(), y: MARGIN + 8 };
     page.text("title", MARGIN, title, N_LINE);
@@ -46,7 +46,7 @@ pub fn chart(title: &str, about: &[String], tables: &[Table]) -> String {
     )
 }
 
-/// What is drawn, from top to bottom; `y` is the base line of what came last.
+/// The drawing so far, from top to bottom; `y` is the base line of the last item.
 struct Page {
     body: String,
     y: u32,
@@ -100,7 +100,7 @@ impl Page {
         let x = |n: f64| (n / top).clamp(0.0, 1.0) * BAR_WIDTH;
         let class = if row.is_marked { "chosen" } else { "bar" };
         let y = self.y - BAR_HEIGHT + 3;
-        // Whatever is more than nothing can be seen.
+        // Any value above 0 is visible.
         let width = x(median).max(1.0);
         self.push(&format!(
             "<rect class=\"{class}\" x=\"{BAR_X}\" y=\"{y}\" width=\"{width:.1}\" height=\"{BAR_HEIGHT}\" rx=\"2\"/>"
@@ -136,7 +136,7 @@ fn shortened(words: &str, n_max: usize) -> String {
     words.chars().take(n_max - 1).chain(['…']).collect()
 }
 
-/// Text that is only text, whatever it says. What XML does not allow at all is left out.
+/// Escapes text. Characters that XML forbids are left out.
 fn escaped(words: &str) -> String {
     let mut text = String::with_capacity(words.len());
     for c in words.chars() {

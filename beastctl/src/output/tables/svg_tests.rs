@@ -3,8 +3,8 @@ use expect_test::expect;
 use super::*;
 use crate::output::tables::{Samples, tests::sample};
 
-/// Reads the tags of a file as strictly as a browser, as far as our files go: everything that is opened is closed in
-/// order, attributes have quotes, and nothing stands between the tags that could be one. Returns how deep it went.
+/// Parses the tags of a file as strictly as a browser, as far as our files use them: all tags are closed in order,
+/// attributes are quoted, and text contains no tag characters. Returns the greatest depth.
 fn check_well_formed(xml: &str) -> usize {
     let (mut open, mut deepest, mut rest) = (Vec::new(), 0, xml);
     while let Some((text, tail)) = rest.split_once('<') {
@@ -87,7 +87,7 @@ fn words_of_others_stay_words() {
     assert!(!chart.contains("<script"));
 }
 
-/// A chart of nothing is a file all the same, and numbers that cannot be drawn do not break it.
+/// A chart without data is still a valid file, and numbers that cannot be drawn do not break it.
 #[test]
 fn the_edges_can_be_drawn() {
     check_well_formed(&chart("", &[], &[]));

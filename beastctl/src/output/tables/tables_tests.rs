@@ -3,7 +3,7 @@ use serde_json::json;
 
 use super::*;
 
-/// A table with everything that a table can have.
+/// A table that uses every feature.
 pub(in crate::output::tables) fn sample() -> Table {
     let mut speed = Group::new("speed", "writing <an> answer & more", "tokens/s");
     speed.rows = vec![

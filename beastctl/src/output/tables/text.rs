@@ -7,9 +7,9 @@ use beast_launchd::shown::one_line;
 use super::{Group, Row, Table, bar, details_text, is_utf8};
 use crate::output::console::{Console, columns};
 
-/// A line that nobody has to turn their head for, when the width is not that of a terminal.
+/// Columns when the output is no terminal.
 const WIDTH: usize = 100;
-/// Shorter bars tell nothing, longer ones nothing more.
+/// Shortest and longest bar: shorter ones show nothing, longer ones nothing more.
 const BAR_WIDTHS: (usize, usize) = (8, 32);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,7 +102,7 @@ fn median(row: &Row) -> String {
     row.samples.median().map_or_else(|| "-".into(), number)
 }
 
-/// Nothing for a single sample: that it spreads from itself to itself says nothing.
+/// The range of the samples; empty for a single one.
 fn spread(row: &Row) -> String {
     let spread = row.samples.spread().filter(|_| row.samples.all().len() > 1);
     spread.map(|(min, max)| format!("{}..{}", number(min), number(max))).unwrap_or_default()
@@ -112,7 +112,7 @@ fn ratio(row: &Row) -> String {
     row.ratio.map(|ratio| format!("x{ratio:.2}")).unwrap_or_default()
 }
 
-/// Three digits say more than was measured; for small numbers that takes two decimals.
+/// At most three digits, since more would exceed the precision of the measurement; small numbers get two decimals.
 pub(super) fn number(n: f64) -> String {
     if n.abs() < 1.0 { format!("{n:.2}") } else { format!("{n:.1}") }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     reasoning: String,
-    /// By index.
+    /// Calls with their index.
     calls: Vec<(u32, ToolCall)>,
 }
 
@@ -44,7 +44,7 @@ impl Calls {
     }
 }
 
-/// Arguments as an object; as text if the answer was truncated inside them.
+/// The arguments as an object, or as text if they are truncated.
 fn arguments(text: &str) -> Value {
     match text.trim() {
         "" => json!({}),

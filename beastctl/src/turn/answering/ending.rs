@@ -11,11 +11,11 @@ use crate::{
 
 #[derive(Debug, Default)]
 struct Made {
-    /// Under `--schema`.
+    /// The parsed answer, with `--schema`.
     value: Option<Value>,
-    /// For `--extract`, if there is code.
+    /// The first code block, if any, with `--extract`.
     code: Option<String>,
-    /// For `commit-msg`.
+    /// The message, for `commit-msg`.
     message: Option<String>,
 }
 
@@ -25,7 +25,7 @@ impl Answering<'_> {
         let done = self.done.expect("only a complete answer is finished");
         let cut = self.cut();
         let made = self.make(cut.as_deref())?;
-        // A complete first line has lost nothing.
+        // Truncation after a complete first line has lost nothing.
         let cut = cut.filter(|_| made.message.is_none() || !self.guard.is_some_and(Guard::is_subject));
         let is_error = cut.is_some() && self.options.output.strict;
         let mut warnings: Vec<String> = cut.iter().filter(|_| !is_error).cloned().collect();
@@ -52,6 +52,8 @@ impl Answering<'_> {
         }
     }
 
+    /// Derives the special outputs from the answer.
+    ///
     /// # Errors
     /// [`TurnError::Withheld`] and [`TurnError::NoJson`] for a text that could be mistaken for a valid one.
     fn make(&self, cut: Option<&str>) -> Result<Made, TurnError> {

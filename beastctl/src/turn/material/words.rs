@@ -1,5 +1,5 @@
 //! Text given where a file is expected: `beastctl shell 'list the five largest files'`. Decides which arguments are
-//! text, and explains likely slips. Reads no file.
+//! text, and explains likely mistakes. Reads no file.
 
 use std::{
     fs,
@@ -9,12 +9,12 @@ use std::{
 
 use crate::{cli::prompt_verb, input::InputError, prompts, text};
 
-/// The prompt whose material is always a document: text in its place is a missing file.
+/// The prompt whose material is always a document: a text in its place is a missing file.
 const OF_DOCUMENTS: &str = "summarize";
-/// File name extensions are not longer than this.
+/// Longest extension of a file name.
 const MAX_EXTENSION_LEN: usize = 5;
 
-/// The only argument as text, if it cannot be anything else.
+/// The only argument as text, if it cannot be a file.
 pub(crate) fn text<'a>(prompt: &str, files: &'a [PathBuf]) -> Option<&'a str> {
     let [argument] = files else { return None };
     let text = argument.to_str()?;
@@ -22,7 +22,7 @@ pub(crate) fn text<'a>(prompt: &str, files: &'a [PathBuf]) -> Option<&'a str> {
     (prompt != OF_DOCUMENTS && is_text).then_some(text)
 }
 
-/// The error about a missing file, with what was probably meant.
+/// The error about a missing file, with what the user probably meant.
 pub(super) fn explained(error: InputError, prompt: &str, files: &[PathBuf]) -> InputError {
     let InputError::Unreadable { name, source } = &error else { return error };
     if !matches!(source.kind(), ErrorKind::NotFound | ErrorKind::InvalidFilename) {
@@ -59,7 +59,7 @@ fn is_like_a_path(path: &Path) -> bool {
     path.to_str().is_none_or(looks_like_a_path)
 }
 
-/// Whether this looks like a path: `./x`, `/x`, `~/x`, `my notes.txt`, `docs/plan`. File names have no line breaks.
+/// Whether a text looks like a path: `./x`, `/x`, `~/x`, `my notes.txt`, `docs/plan`. File names have no line breaks.
 fn looks_like_a_path(text: &str) -> bool {
     let text = text.trim();
     if text.contains('\n') {

@@ -6,7 +6,8 @@ use serde_json::Value;
 use crate::http::fields::Fields;
 use crate::http::refusal::Refusal;
 
-/// Claude Code's system prompt begins with a block that differs each time: with it, no prefix could be reused.
+/// Claude Code's system prompt begins with a block that differs in each request: if it stayed, no prefix could be
+/// reused.
 const BILLING: &str = "x-anthropic-billing-header:";
 
 /// The content of a turn.
@@ -18,11 +19,10 @@ enum Block {
         call: Option<String>,
         text: String,
     },
-    /// Something that this model cannot read.
+    /// A block that this model cannot read.
     Nothing,
 }
 
-/// Reads `system`.
 pub(super) fn system(fields: &Fields<'_>) -> Result<Option<Message>, Refusal> {
     let Some(value) = fields.value("system") else { return Ok(None) };
     let texts = blocks(fields, "system", value)?.into_iter().filter_map(|block| match block {
@@ -37,11 +37,10 @@ fn without_billing(text: String) -> Option<String> {
     if !text.trim_start().starts_with(BILLING) {
         return Some(text);
     }
-    // The blocks may have been joined.
+    // The client may have joined this block with the next one.
     text.trim_start().split_once('\n').map(|(_, rest)| rest.trim_start().to_owned()).filter(|rest| !rest.is_empty())
 }
 
-/// Reads `messages`.
 pub(super) fn messages(fields: &Fields<'_>) -> Result<Vec<Message>, Refusal> {
     let expected = "an array of at least one message";
     let list = fields.list("messages")?.filter(|list| !list.is_empty());
@@ -106,7 +105,7 @@ fn assistants(blocks: Vec<Block>) -> Message {
     message
 }
 
-/// Tool results become messages of their own, in order.
+/// Messages for the blocks of a turn; each tool result becomes one of its own, in order.
 fn others(role: Role, blocks: Vec<Block>) -> Vec<Message> {
     let mut messages: Vec<Message> = Vec::new();
     for block in blocks {
@@ -150,7 +149,7 @@ fn block(fields: &Fields<'_>, name: &str, value: &Value) -> Result<Block, Refusa
         Some("search_result") => Ok(Block::Text(texts(fields, name, value.get("content"))?)),
         Some("document") => document(fields, name, value),
         Some(kind @ ("image" | "container_upload")) => Err(text_only(name, kind)),
-        // Encrypted by Anthropic's servers, or tools that they have run.
+        // Encrypted by Anthropic's servers, or results of tools that they ran.
         Some(kind) => {
             tracing::debug!(kind, "ignored a block of unknown type");
             Ok(Block::Nothing)
@@ -172,13 +171,13 @@ fn call(value: &Value) -> Option<ToolCall> {
 
 fn result(fields: &Fields<'_>, name: &str, value: &Value, is_error: bool) -> Result<String, Refusal> {
     let text = texts(fields, name, value.get("content"))?;
-    // No template has a field for it, and most results say it themselves.
+    // Templates have no field for `is_error`, and most failed results begin with the word anyway.
     let says_so = text.trim_start().get(..5).is_some_and(|start| start.eq_ignore_ascii_case("error"))
         || text.trim_start().starts_with("<tool_use_error>");
     Ok(if is_error && !says_so { format!("Error: {text}") } else { text })
 }
 
-/// The texts of a string or of blocks.
+/// The text of a string, or of the text blocks in a list.
 fn texts(fields: &Fields<'_>, name: &str, value: Option<&Value>) -> Result<String, Refusal> {
     let Some(value) = value.filter(|value| !value.is_null()) else { return Ok(String::new()) };
     let texts = blocks(fields, name, value)?.into_iter().filter_map(|block| match block {

@@ -14,7 +14,6 @@ use crate::http::models;
 use crate::http::refusal::Refusal;
 use crate::http::vocabulary::hold;
 
-/// Answers a request.
 pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
     let fields = Fields::new(&asked.body);
     models::check_name(&asked.client.shared, fields.text("model")?)?;

@@ -1,4 +1,4 @@
-//! `/v1/messages`.
+//! The route `/v1/messages`.
 
 use beast_protocol::Generate;
 use hyper::StatusCode;
@@ -13,7 +13,6 @@ use crate::http::ids::{name_request, request_id};
 use crate::http::refusal::{Dialect, Refusal};
 use crate::http::{models, openai, stream};
 
-/// Answers a request.
 pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
     let fields = Fields::new(&asked.body);
     models::check_name(&asked.client.shared, fields.text("model")?)?;

@@ -12,7 +12,7 @@ use crate::http::models::{ModelCard, unknown};
 use crate::http::openai::models::name_in;
 use crate::http::refusal::Refusal;
 
-/// All models: one.
+/// The list of models, which has one entry.
 pub(crate) fn list(asked: &Asked) -> Reply {
     named(&page(&ModelCard::current(&asked.client.shared)))
 }

@@ -8,12 +8,11 @@ use crate::http::fields::Fields;
 use crate::http::openai;
 use crate::http::refusal::Refusal;
 
-/// Most stop sequences.
 const MAX_STOPS: usize = 64;
-/// This dialect's temperature limit; Anthropic's own models end at 1.
+/// This dialect's temperature limit; for Anthropic's own models it is 1.
 const MAX_TEMP: f64 = 2.0;
 
-/// Reads what generating and counting share: the conversation, the tools, and rendering options.
+/// Reads the fields that generating and counting share: conversation, tools, and template options.
 pub(super) fn conversation(fields: &Fields<'_>) -> Result<Generate, Refusal> {
     let system = content::system(fields)?;
     let messages: Vec<_> = system.into_iter().chain(content::messages(fields)?).collect();
@@ -24,7 +23,6 @@ pub(super) fn conversation(fields: &Fields<'_>) -> Result<Generate, Refusal> {
     Ok(Generate { messages, tools, template, ..Generate::default() })
 }
 
-/// Reads a generation request.
 pub(super) fn generate(fields: &Fields<'_>) -> Result<Generate, Refusal> {
     let max_tokens = fields.integer("max_tokens", 1..=i64::from(u32::MAX))?;
     let max_tokens = max_tokens.ok_or_else(|| fields.wrong("max_tokens", "a number of tokens (required)"))?;
@@ -39,7 +37,7 @@ pub(super) fn generate(fields: &Fields<'_>) -> Result<Generate, Refusal> {
     })
 }
 
-/// Without the field, the template decides.
+/// `None` if the field is missing: then the template decides.
 fn thinking(fields: &Fields<'_>) -> Result<Option<bool>, Refusal> {
     let Some(object) = fields.object("thinking")? else { return Ok(None) };
     let thinking = Fields::within(object, "thinking.");
@@ -62,7 +60,7 @@ fn functions(fields: &Fields<'_>) -> Result<Vec<Function>, Refusal> {
     Ok(functions)
 }
 
-/// `None` for tools that Anthropic's servers run or describe, such as web search: Claude Code offers some and works
+/// `None` for tools that Anthropic's servers run or define, such as web search: Claude Code offers some and works
 /// without them.
 fn function(fields: &Fields<'_>) -> Result<Option<Function>, Refusal> {
     let name = fields.text("name")?.filter(|name| !name.is_empty());
@@ -83,7 +81,7 @@ fn tools(fields: &Fields<'_>, functions: Vec<Function>) -> Result<Tools, Refusal
     let wanted = Fields::within(object, "tool_choice.");
     let choice = match wanted.text("type")? {
         Some(kind @ ("any" | "tool")) if functions.is_empty() => {
-            // Even if all of them are Anthropic's server tools: the requested call is impossible.
+            // The client insists on a call, but all offered tools were Anthropic's server tools and have been dropped.
             let text = format!(
                 "tool_choice {kind} needs a tool that can be called here; try: send tools with an input_schema"
             );

@@ -143,7 +143,7 @@ fn every_choice_of_tools() {
     assert_eq!(choice(json!({ "type": "auto" })), ToolChoice::Auto);
     assert_eq!(choice(json!({ "type": "none" })), ToolChoice::None);
     assert_eq!(choice(json!({ "type": "tool", "name": "f" })), ToolChoice::Named("f".into()));
-    // Nothing is left to be called, which only a choice that insists on a call minds.
+    // No callable tool is left, which is an error only if the choice requires a call.
     let ignored = json!([{ "type": "bash_20250124", "name": "bash" }]);
     let request = read(json!({ "tools": ignored, "tool_choice": { "type": "auto" } }));
     assert_eq!(request.tools, Tools::default());

@@ -7,7 +7,6 @@ use crate::http::answers::{Answer, arguments, deltas_of};
 use crate::http::refusal::{Dialect, Refusal};
 use crate::http::stream::{Script, named};
 
-/// The complete answer.
 pub(super) fn whole(id: &str, answer: &Answer) -> Value {
     let mut content = Vec::new();
     if !answer.reasoning.is_empty() {
@@ -60,7 +59,6 @@ fn stop_reason(reason: Option<FinishReason>, has_calls: bool) -> &'static str {
     }
 }
 
-/// The kind of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Text,
@@ -72,12 +70,11 @@ enum Kind {
 pub(super) struct Told {
     id: String,
     request_id: String,
-    /// The model and prompt length, until the message has started.
+    /// The model's name and the prompt length, until `message_start` has been sent.
     start: Option<(String, u32)>,
     has_calls: bool,
-    /// The open block.
+    /// The kind of the open block.
     open: Option<Kind>,
-    /// Number of closed blocks.
     n_closed: usize,
 }
 
@@ -148,8 +145,8 @@ impl Script for Told {
     fn event(&mut self, _: usize, event: Event, out: &mut Vec<u8>) {
         match event {
             Event::Started { model, n_prompt, .. } => self.start = Some((model, n_prompt)),
-            // The first comes at the start, before anything is computed, with the number of cached tokens. It may be
-            // dropped for a reader that is far behind.
+            // The first progress event precedes all computing and reports the cached tokens. It may be dropped for a
+            // client that reads slowly.
             Event::Progress { n_done, .. } => self.begin(n_done, out),
             Event::Piece { text, deltas, .. } => {
                 self.begin(0, out);

@@ -14,7 +14,6 @@ use crate::http::refusal::{Dialect, Refusal};
 use crate::http::stream;
 use crate::http::vocabulary::hold;
 
-/// Answers a request.
 pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
     let Asked { client, headers, body, .. } = asked;
     let priority = openai::priority(&headers)?;
@@ -26,7 +25,7 @@ pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
         all.iter().map(|completion| Generate { priority, ..completion.request.clone() }).collect();
     let n_answers = requests.len();
     let answers = Answers::begin(&client.shared, requests).await?;
-    // The requests hold the model themselves.
+    // Each request now has a lease of its own.
     drop(held);
     if wishes.is_stream {
         return Ok(stream::reply(answers, Partials::new(wishes, all), client.line));

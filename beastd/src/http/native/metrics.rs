@@ -1,6 +1,7 @@
 //! `/metrics`: Prometheus text format, with llama-server's names beside ours. Does not load the model.
 //!
-//! Nothing here changes while there are no requests, not even when the model is unloaded: no clocks, no memory.
+//! No value changes while there are no requests, not even when the model is unloaded: there are no clocks and no
+//! memory sizes.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -81,7 +82,7 @@ fn counters(metrics: &Metrics) -> Vec<Row> {
 fn gauges(status: &Status, metrics: &Metrics) -> Vec<Row> {
     let rate = |n: u64, us: u64| if us == 0 { 0.0 } else { n as f64 * 1e6 / us as f64 };
     let since = metrics.since_last_look();
-    // Cached prefixes do not count: they are evicted when cells are needed.
+    // Cells of cached prefixes do not count as used: they are evicted when cells are needed.
     let n_used = status.n_cells_used.saturating_sub(status.n_prefix_tokens);
     let n_steps = metrics.n_steps.load(Relaxed).max(1) as f64;
     vec![

@@ -18,19 +18,19 @@ use crate::sampling::SamplingDefaults;
 const MAX_PROMPTS: usize = 64;
 /// Most alternatives per token.
 const MAX_PROBS: i64 = 100;
-/// llama-server accepts such values; the engine's own limit is lower than any meaningful number.
+/// Far above any meaningful temperature, because llama-server accepts such values.
 const MAX_TEMP: f64 = 1e6;
 
-/// Options besides the generation itself.
+/// Options that affect the response, not the generation.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Wishes {
     pub(super) is_stream: bool,
     pub(super) has_tokens: bool,
     pub(super) has_timings: bool,
     pub(super) has_progress: bool,
-    /// Whether to prefill the prompt only.
+    /// Whether to prefill the prompt without generating.
     pub(super) is_silent: bool,
-    /// Whether to report probabilities instead of their logarithms.
+    /// Whether to report probabilities instead of log-probabilities.
     pub(super) has_probabilities: bool,
     /// Paths of the requested fields; empty for all.
     pub(super) response_fields: Vec<String>,
@@ -38,7 +38,7 @@ pub(super) struct Wishes {
     pub(super) is_list: bool,
 }
 
-/// A request with what its response repeats.
+/// A request with the values that its response repeats.
 #[derive(Debug, Clone)]
 pub(super) struct Completion {
     pub(super) request: Generate,
@@ -47,7 +47,6 @@ pub(super) struct Completion {
     pub(super) settings: Value,
 }
 
-/// The contents of a body.
 #[derive(Debug)]
 pub(super) struct Completions {
     pub(super) wishes: Wishes,
@@ -93,7 +92,7 @@ fn generate(fields: &Fields<'_>, asked: Option<i64>) -> Result<Generate, Refusal
     Ok(Generate {
         sampling: openai::sampling(fields, MAX_TEMP)?,
         max_tokens: asked.map(|n| match n {
-            // Bounded only by the context.
+            // Limited only by the context.
             -1 => u32::MAX,
             n => u32::try_from(n).unwrap_or(u32::MAX).max(1),
         }),
@@ -107,7 +106,7 @@ fn generate(fields: &Fields<'_>, asked: Option<i64>) -> Result<Generate, Refusal
 
 fn max_predict(fields: &Fields<'_>) -> Result<Option<i64>, Refusal> {
     for name in ["n_predict", "max_tokens"] {
-        // -2 means until the context is full, and so does -1 here.
+        // Both -2 and -1 mean "until the context is full".
         if let Some(n) = fields.integer(name, -2..=i64::from(i32::MAX))? {
             return Ok(Some(n.max(-1)));
         }
@@ -129,7 +128,7 @@ fn wishes(fields: &Fields<'_>, is_silent: bool, prompts: &[RawPrompt]) -> Result
     })
 }
 
-/// End-of-turn tokens, banned when the answer ignores its end.
+/// End-of-turn tokens to ban, for a request with `ignore_eos`.
 fn never(request: &Generate, vocab: &dyn Vocab) -> Vec<i32> {
     if !request.ignore_eos {
         return Vec::new();
@@ -138,7 +137,7 @@ fn never(request: &Generate, vocab: &dyn Vocab) -> Vec<i32> {
     (0..n_tokens).filter(|&token| vocab.is_end(Token(token))).collect()
 }
 
-/// llama-server's biases may name strings: the bias then applies to each of their tokens.
+/// llama-server's biases may name strings: the bias then applies to each token of the string.
 fn with_token_biases(body: &Map<String, Value>, vocab: &dyn Vocab) -> Result<Map<String, Value>, Refusal> {
     let wrong =
         || Refusal::invalid_field("logit_bias", "invalid logit_bias: expected pairs of a token or text and a number");
@@ -169,7 +168,7 @@ fn with_token_biases(body: &Map<String, Value>, vocab: &dyn Vocab) -> Result<Map
             _ => return Err(wrong()),
         }
     }
-    // The last bias of a token counts: strings share tokens.
+    // Strings may share tokens; the last bias of a token counts.
     let mut body = body.clone();
     let mut seen = std::collections::HashSet::new();
     biases.reverse();

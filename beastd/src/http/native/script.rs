@@ -10,10 +10,9 @@ use crate::http::openai::{finite, timings};
 use crate::http::refusal::{Dialect, Refusal};
 use crate::http::stream::{Script, data};
 
-/// llama-server's number for no slot: slots are internal to the scheduler.
+/// llama-server's `id_slot` for "any": slots are internal to the scheduler.
 const NO_SLOT: i32 = -1;
 
-/// A complete answer.
 pub(super) fn whole(index: usize, completion: &Completion, answer: &Answer, wishes: &Wishes) -> Value {
     let content = if wishes.is_silent { "" } else { &answer.text };
     let tokens = if wishes.has_tokens && !wishes.is_silent { &answer.tokens[..] } else { &[] };
@@ -59,7 +58,7 @@ fn last(
     })
 }
 
-/// Keeps only these paths, each under its full name.
+/// Keeps only the fields at these paths, each under its full path.
 fn wanted(body: Value, paths: &[String]) -> Value {
     if paths.is_empty() {
         return body;
@@ -87,7 +86,7 @@ fn probabilities(tokens: &[TokenLogprob], are_plain: bool) -> Value {
     };
     let list = tokens.iter().map(|token| {
         let mut value = one(&token.chosen);
-        // Banned tokens have no probability.
+        // Banned tokens have probability 0 and are left out.
         let is_told = |top: &&Logprob| !are_plain || top.logprob.exp() > 0.0;
         value[if are_plain { "top_probs" } else { "top_logprobs" }] =
             token.top.iter().filter(is_told).map(one).collect();
@@ -96,7 +95,6 @@ fn probabilities(tokens: &[TokenLogprob], are_plain: bool) -> Value {
     list.collect()
 }
 
-/// Streamed answers.
 pub(super) struct Partials {
     wishes: Wishes,
     choices: Vec<Choice>,
@@ -133,7 +131,7 @@ impl Choice {
         partial
     }
 
-    /// One partial per token when probabilities are requested, as in llama-server; else one per piece.
+    /// With probabilities, one chunk per token as in llama-server; otherwise one per piece.
     fn piece(
         &mut self,
         index: usize,
@@ -186,7 +184,7 @@ impl Script for Partials {
         data(out, &refusal.json(Dialect::OpenAi));
     }
 
-    // llama-server's own streams end with their last answer.
+    // llama-server's own streams end with the last chunk of the answer.
     fn end(&mut self, _: &mut Vec<u8>) {}
 }
 

@@ -1,5 +1,5 @@
-//! `generation_settings`: how an answer is made, in llama-server's words. Samplers that we do not have are told as
-//! switched off.
+//! `generation_settings`: how an answer is generated, in llama-server's terms. Samplers that beastd lacks are
+//! reported as off.
 
 use beast_protocol::{Constraint, Generate, Sampling};
 use serde_json::{Value, json};
@@ -9,12 +9,11 @@ use crate::sampling::SamplingDefaults;
 /// llama.cpp's value for a random seed.
 const RANDOM_SEED: u32 = 0xffff_ffff;
 
-/// The defaults.
 pub(super) fn defaults(defaults: Option<SamplingDefaults>, n_predict: usize) -> Value {
     common(&Sampling::default(), defaults, i64::try_from(n_predict).unwrap_or(-1))
 }
 
-/// The settings of a request. `never` are the end-of-turn tokens, when it ignores them.
+/// The settings of a request. `never` holds the end-of-turn tokens that it bans.
 pub(super) fn of(request: &Generate, defaults: SamplingDefaults, n_predict: i64, never: &[i32]) -> Value {
     let mut value = common(&request.sampling, Some(defaults), n_predict);
     let given = request.sampling.logit_bias.iter().map(|&(token, bias)| {

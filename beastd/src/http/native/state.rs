@@ -10,7 +10,7 @@ use crate::http::body::{Reply, json_reply};
 use crate::http::models::{self, ModelCard};
 use crate::http::refusal::Refusal;
 
-/// Whether requests are answered. An unloaded model reloads on the next request, so that counts as healthy.
+/// Healthy means that requests are answered. An unloaded model counts, because the next request reloads it.
 pub(crate) fn health(asked: &Asked) -> Result<Reply, Refusal> {
     available(&asked.client.shared.status().state)?;
     Ok(json_reply(StatusCode::OK, &json!({ "status": "ok" })))
@@ -30,7 +30,7 @@ fn available(state: &State) -> Result<(), Refusal> {
     }
 }
 
-/// Model and daemon.
+/// Properties of the model and the daemon.
 pub(crate) fn props(asked: &Asked) -> Result<Reply, Refusal> {
     let shared = &asked.client.shared;
     let status = shared.status();
@@ -64,7 +64,7 @@ pub(crate) fn props(asked: &Asked) -> Result<Reply, Refusal> {
     Ok(json_reply(StatusCode::OK, &body))
 }
 
-/// The slots. Only the number of busy ones is known, so the first ones are shown as busy.
+/// Slots. Only the number of busy ones is known, so the first ones are shown as busy.
 pub(crate) fn slots(asked: &Asked) -> Result<Reply, Refusal> {
     let shared = &asked.client.shared;
     let status = shared.status();

@@ -19,15 +19,14 @@ use crate::tools::to_json;
 const N_LEVELS: std::ops::RangeInclusive<usize> = 2..=10;
 const MAX_IMAGES: usize = 8;
 
-/// A question's id, and the options as the answer names them.
+/// A question's id, and its options as the answer will name them.
 struct Named {
     id: String,
     kind: QuestionKind,
-    /// Names and descriptions, unchanged.
+    /// Name and description of each option, unchanged.
     options: Vec<(String, Value)>,
 }
 
-/// Answers a request.
 pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
     let fields = Fields::new(&asked.body);
     let shared = asked.client.shared;
@@ -41,14 +40,14 @@ pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
                 None => Refusal::internal("the answer is incomplete; try: repeat the request").reply(Dialect::OpenAi),
             },
             Err(Stopped::Refused(error)) => Refusal::from(error).reply(Dialect::OpenAi),
-            // The client is gone: nobody reads it.
+            // The client has disconnected, so this response reaches no one.
             Err(stopped) => Refusal::invalid(stopped.to_string()).reply(Dialect::OpenAi),
         }
     })
     .await)
 }
 
-/// A client waiting for its answers.
+/// The client that waits for the decision.
 struct Waiting {
     line: Line,
     decided: Option<Decided>,
@@ -116,7 +115,7 @@ fn read_question(id: &str, fields: &Fields<'_>) -> Result<(String, Named), Refus
     Ok((text, Named { id: id.to_owned(), kind, options }))
 }
 
-/// Images are not supported, and invalid ones are a mistake all the same.
+/// Images are not supported, but invalid ones are still reported as invalid.
 fn check_images(fields: &Fields<'_>, state: &Value) -> Result<(), Refusal> {
     let mut images: Vec<&Value> = fields.list("images")?.into_iter().flatten().collect();
     let messages = state.get("messages").unwrap_or(state).as_array();
@@ -176,7 +175,7 @@ fn answer_of(Named { kind, options, .. }: &Named, probabilities: &[f32]) -> Valu
     }
 }
 
-/// The digits that single precision has; converted to f64, more would appear.
+/// Rounded to single precision: converting the `f32` to `f64` would add digits.
 fn digits(number: f32) -> Value {
     ((f64::from(number) * 1e6).round() / 1e6).into()
 }
@@ -203,7 +202,7 @@ fn confidence_of_score(probabilities: &[f32]) -> f32 {
     (1.0 - spread / even).clamp(0.0, 1.0)
 }
 
-/// A value as the model reads it: text unchanged, anything else as JSON.
+/// A value as the model reads it: strings unchanged, anything else as JSON.
 fn text_of(value: &Value) -> String {
     value.as_str().map_or_else(|| to_json(value), str::to_owned)
 }

@@ -13,7 +13,6 @@ use crate::http::openai::{chat, responses};
 use crate::http::refusal::Refusal;
 use crate::http::vocabulary::{Pieces, hold};
 
-/// The tokens of a text.
 pub(crate) async fn tokenize(asked: Asked) -> Result<Reply, Refusal> {
     let held = hold(&asked.client).await?;
     let tokens = held.beside(move |admission| tokens(&Fields::new(&asked.body), admission.vocab())).await?;
@@ -46,7 +45,7 @@ fn tokens(fields: &Fields<'_>, vocab: &dyn Vocab) -> Result<Value, Refusal> {
     }
     let mut pieces = Pieces::new(vocab);
     let piece = |token: i32| {
-        // An incomplete character is reported as bytes.
+        // The bytes of an incomplete character are reported as numbers.
         let piece = String::from_utf8(pieces.bytes(token)?).map_or_else(|error| error.into_bytes().into(), Value::from);
         Ok(json!({ "id": token, "piece": piece }))
     };
@@ -57,7 +56,6 @@ fn token(value: &Value) -> Option<i32> {
     i32::try_from(whole_number(value)?).ok()
 }
 
-/// The text of tokens.
 pub(crate) async fn detokenize(asked: Asked) -> Result<Reply, Refusal> {
     let held = hold(&asked.client).await?;
     let text = move |admission: &Admission| {
@@ -70,7 +68,7 @@ pub(crate) async fn detokenize(asked: Asked) -> Result<Reply, Refusal> {
     Ok(json_reply(StatusCode::OK, &json!({ "content": held.beside(text).await? })))
 }
 
-/// A conversation as rendered for the model.
+/// A conversation as text, rendered for the model.
 pub(crate) async fn apply_template(asked: Asked) -> Result<Reply, Refusal> {
     let request = chat::generate(&Fields::new(&asked.body))?;
     let held = hold(&asked.client).await?;
@@ -78,13 +76,13 @@ pub(crate) async fn apply_template(asked: Asked) -> Result<Reply, Refusal> {
     Ok(json_reply(StatusCode::OK, &json!({ "prompt": prompt })))
 }
 
-/// The length of a conversation in the format of the chat route.
+/// Counts the tokens of a conversation in the format of the chat route.
 pub(crate) async fn count_chat(asked: Asked) -> Result<Reply, Refusal> {
     let request = chat::generate(&Fields::new(&asked.body))?;
     count(asked, request).await
 }
 
-/// The same in the format of the Responses API.
+/// Counts the tokens of a request in the format of the Responses API.
 pub(crate) async fn count_responses(asked: Asked) -> Result<Reply, Refusal> {
     let request = responses::generate(&Fields::new(&asked.body))?;
     count(asked, request).await

@@ -1,4 +1,4 @@
-//! `/api/chat`.
+//! The route `/api/chat`.
 
 use beast_protocol::{Generate, Message, Role, ToolCall, Tools};
 use serde_json::{Value, json};
@@ -11,7 +11,6 @@ use crate::http::fields::Fields;
 use crate::http::refusal::Refusal;
 use crate::http::{models, openai};
 
-/// Answers a request.
 pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
     let fields = Fields::new(&asked.body);
     models::check_name(&asked.client.shared, fields.text("model")?)?;
@@ -72,7 +71,7 @@ fn call(value: &Value) -> Option<ToolCall> {
     let arguments = match function.get("arguments") {
         None | Some(Value::Null) => "{}".into(),
         Some(object @ Value::Object(_)) => object.to_string(),
-        // Clients that speak both dialects mix them up.
+        // Some clients send OpenAI's form, a string.
         Some(Value::String(text)) => match serde_json::from_str(text).ok()? {
             object @ Value::Object(_) => object.to_string(),
             _ => return None,

@@ -1,4 +1,4 @@
-//! `/api/embed` and `/api/embeddings`.
+//! The routes `/api/embed` and `/api/embeddings`.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -21,7 +21,6 @@ use crate::shared::Shared;
 /// Most texts per request.
 const MAX_INPUTS: usize = 2048;
 
-/// Vectors, and their cost.
 struct Embedded {
     model: String,
     vectors: Vec<Vec<f32>>,
@@ -63,7 +62,7 @@ pub(crate) async fn one(asked: Asked) -> Result<Reply, Refusal> {
     Ok(json_reply(StatusCode::OK, &json!({ "embedding": vector })))
 }
 
-/// An empty text has no vector: Ollama clients send one to load the model.
+/// Computes one vector per text, none for an empty one: Ollama clients send an empty text just to load the model.
 async fn embed(client: &Client, mut texts: Vec<String>, is_truncated: bool) -> Result<Embedded, Refusal> {
     let arrived = Instant::now();
     texts.retain(|text| !text.is_empty());

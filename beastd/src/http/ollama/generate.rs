@@ -1,4 +1,4 @@
-//! `/api/generate`, and the run of an answer that it shares with `/api/chat`.
+//! `/api/generate`, and the generation that it shares with `/api/chat`.
 
 use std::time::Instant;
 
@@ -15,7 +15,6 @@ use crate::http::fields::Fields;
 use crate::http::refusal::{Dialect, Refusal};
 use crate::http::{models, openai, stream};
 
-/// Answers a request.
 pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
     let fields = Fields::new(&asked.body);
     models::check_name(&asked.client.shared, fields.text("model")?)?;
@@ -36,7 +35,7 @@ fn generate(fields: &Fields<'_>, n_ctx: usize) -> Result<Generate, Refusal> {
         return Err(Refusal::invalid_field("suffix", "suffix is not supported; try: leave it out"));
     }
     if fields.text("template")?.is_some_and(|template| !template.is_empty()) {
-        // It is a Go template, written for another model.
+        // The field holds a Go template that was written for another model.
         let text = "template is not supported: the model's own is used; try: send the whole prompt with raw: true";
         return Err(Refusal::invalid_field("template", text));
     }
@@ -51,7 +50,7 @@ fn generate(fields: &Fields<'_>, n_ctx: usize) -> Result<Generate, Refusal> {
     Ok(Generate { messages, ..request })
 }
 
-/// Runs a request.
+/// Generates an answer in the given shape.
 pub(super) async fn run(client: Client, request: Generate, shape: Shape, is_stream: bool) -> Result<Reply, Refusal> {
     let arrived = Instant::now();
     let answers = Answers::begin(&client.shared, vec![request]).await?;

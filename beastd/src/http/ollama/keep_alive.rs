@@ -1,5 +1,5 @@
-//! `keep_alive`: how long a model stays loaded. Only 0 without a prompt takes effect (unload now); otherwise the
-//! daemon's own idle time applies.
+//! `keep_alive`: how long a model stays loaded. Only 0 without a prompt has an effect (unload now); otherwise the
+//! daemon's own `idle_unload` applies.
 
 use std::time::SystemTime;
 
@@ -14,7 +14,7 @@ use crate::http::refusal::Refusal;
 use crate::http::vocabulary::change;
 use crate::residency::Change;
 
-/// Whether to unload the model.
+/// Whether the request asks to unload the model.
 pub(super) fn is_over(fields: &Fields<'_>) -> Result<bool, Refusal> {
     let wrong = || fields.wrong("keep_alive", "seconds or a duration such as 5m");
     match fields.value("keep_alive") {
@@ -25,7 +25,7 @@ pub(super) fn is_over(fields: &Fields<'_>) -> Result<bool, Refusal> {
     }
 }
 
-/// A duration in Go's format, `1h30m` or `-1s`, or a bare number of seconds.
+/// Parses a duration in Go's format, `1h30m` or `-1s`, or a bare number of seconds.
 fn seconds(text: &str) -> Option<f64> {
     let text = text.trim();
     if let Ok(seconds) = text.parse::<f64>() {
@@ -59,7 +59,8 @@ fn seconds(text: &str) -> Option<f64> {
     Some(sign * total)
 }
 
-/// Answers a request without a prompt, which loads or unloads the model. `empty` is the field of the missing answer.
+/// Answers a request without a prompt, which loads or unloads the model. `empty` is the field that would hold the
+/// answer.
 pub(super) async fn change_model(asked: &Asked, empty: (&str, Value), is_stream: bool) -> Result<Reply, Refusal> {
     let is_over = is_over(&Fields::new(&asked.body))?;
     let wanted = if is_over { Change::Unload } else { Change::Load(None) };

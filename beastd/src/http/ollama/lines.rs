@@ -12,7 +12,7 @@ use crate::http::openai::finite;
 use crate::http::refusal::{Dialect, Refusal};
 use crate::http::stream::Script;
 
-/// The route that answers.
+/// The route, which determines the shape of the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
     /// `/api/chat`: messages.
@@ -29,7 +29,7 @@ pub(super) struct Clock {
 }
 
 impl Shape {
-    /// A line without its line end.
+    /// A line, without the newline.
     fn line(self, model: &str, said: Said) -> Value {
         let mut line = json!({ "model": model, "created_at": rfc_3339(SystemTime::now()) });
         match self {
@@ -56,7 +56,6 @@ impl Shape {
         line
     }
 
-    /// The complete answer.
     pub(super) fn whole(self, answer: Answer, clock: Clock) -> Value {
         let calls = answer.calls.iter().map(call).collect();
         let (text, thinking, logprobs) = (answer.text, answer.reasoning, answer.logprobs);
@@ -70,7 +69,8 @@ impl Shape {
         line["done"] = true.into();
         line["done_reason"] = if reason.is_some_and(FinishReason::is_cut) { "length" } else { "stop" }.into();
         if self == Self::Generate {
-            // Clients send it back with the next prompt; here the prefix is found by its text.
+            // Clients send `context` back with the next prompt. It can stay empty: the prefix cache finds the
+            // conversation by its text.
             line["context"] = json!([]);
         }
         line["total_duration"] = ns(clock.arrived.elapsed()).into();
@@ -97,7 +97,7 @@ impl Said {
     }
 }
 
-/// Arguments are an object; none if the token limit truncated the call.
+/// A call for output. Its arguments are an object, empty if the token limit truncated them.
 fn call(call: &ToolCall) -> Value {
     json!({ "function": { "name": call.name, "arguments": arguments(call) } })
 }
@@ -117,12 +117,11 @@ fn logprob(token: &TokenLogprob) -> Value {
     value
 }
 
-/// A streamed answer.
 pub(super) struct Lines {
     shape: Shape,
     clock: Clock,
     model: String,
-    /// A call with incomplete arguments, sent once they are complete.
+    /// A call whose arguments are incomplete; sent once they are complete.
     call: Option<ToolCall>,
 }
 

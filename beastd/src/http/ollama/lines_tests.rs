@@ -21,7 +21,7 @@ fn done(reason: FinishReason) -> Event {
     Event::Done { reason, usage, timings, stop_text: None, dead_end: None }
 }
 
-/// What is another time each time.
+/// Replaces durations and times, which differ in each run.
 fn without_times(line: &str) -> String {
     let mut line: Value = serde_json::from_str(line).expect("each line is whole JSON");
     let object = line.as_object_mut().expect("an object");

@@ -27,17 +27,16 @@ const API: &str = "0.12.11";
 /// Media type of streams: each line is one JSON document.
 const NDJSON: &str = "application/x-ndjson";
 
-/// `GET /`: how Ollama clients check that it is running.
+/// `GET /`, which Ollama clients use to check that it is running.
 pub(crate) fn root() -> Reply {
     reply(StatusCode::OK, "text/plain; charset=utf-8", "Ollama is running")
 }
 
-/// `/api/version`.
 pub(crate) fn version() -> Reply {
     json_reply(StatusCode::OK, &json!({ "version": API }))
 }
 
-/// A complete document, either as a stream of one line or as plain JSON.
+/// A complete document: a stream of one line, or plain JSON.
 fn single(value: &Value, is_stream: bool) -> Reply {
     let mut reply = json_reply(StatusCode::OK, value);
     if is_stream {

@@ -1,5 +1,5 @@
-//! `/api/tags`, `/api/show`, `/api/ps`, `/api/pull`: the model in Ollama's format. Changes nothing, and reloads no
-//! model that was loaded before.
+//! `/api/tags`, `/api/show`, `/api/ps`, `/api/pull`: the model in Ollama's format. Changes nothing, and loads a model
+//! only if it was never loaded before.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -22,17 +22,17 @@ use crate::http::vocabulary::hold;
 use crate::loader::ModelFacts;
 use crate::shared::Shared;
 
-/// A century: without unloading there is no expiry.
+/// A century: the expiry to report when the model is never unloaded.
 const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
-/// How long a list waits for the first load, which finds the model's name.
+/// How long `/api/tags` waits for the first load, which determines the model's name.
 const FIRST_LOAD: Duration = Duration::from_secs(5);
 
 /// `/api/tags`.
 pub(crate) async fn tags(asked: Asked) -> Reply {
     let shared = &asked.client.shared;
     if models::facts(shared).is_none() {
-        // Without a model, the list is empty.
+        // If loading fails, the list is empty.
         let _ = timeout(FIRST_LOAD, hold(&asked.client)).await;
     }
     let mut entry = entry(shared);
@@ -78,7 +78,7 @@ pub(crate) async fn show(asked: Asked) -> Result<Reply, Refusal> {
     Ok(json_reply(StatusCode::OK, &body))
 }
 
-/// `/api/pull` of the existing model. HTTP clients cannot download models.
+/// `/api/pull` succeeds for the current model. HTTP clients cannot download models.
 pub(crate) fn pull(asked: &Asked) -> Result<Reply, Refusal> {
     let fields = Fields::new(&asked.body);
     let name = name(&fields)?;
@@ -91,7 +91,7 @@ pub(crate) fn pull(asked: &Asked) -> Result<Reply, Refusal> {
     }
 }
 
-/// Clients old and new: `model`, `name`.
+/// The model's name: `model`, or `name` from older clients.
 fn name(fields: &Fields<'_>) -> Result<String, Refusal> {
     let name = match fields.text("model")?.filter(|name| !name.is_empty()) {
         Some(name) => Some(name),
@@ -100,7 +100,7 @@ fn name(fields: &Fields<'_>) -> Result<String, Refusal> {
     name.map(str::to_owned).ok_or_else(|| fields.wrong("model", "the name of a model"))
 }
 
-/// Fields common to both lists.
+/// Fields that `/api/tags` and `/api/ps` share.
 fn entry(shared: &Shared) -> Value {
     let card = ModelCard::current(shared);
     let name = card.tagged();
@@ -114,7 +114,7 @@ fn entry(shared: &Shared) -> Value {
     })
 }
 
-/// Distinguishes files without reading gigabytes: by path, size and time.
+/// A digest that distinguishes files without reading gigabytes: from path, size and time.
 fn digest(card: &ModelCard, size: u64) -> String {
     let path = card.model.as_ref().map_or(card.id.as_str(), |model| &model.path);
     let hash = Sha256::digest(format!("{path}\n{size}\n{}", card.created));
@@ -145,7 +145,7 @@ fn details(facts: Option<&ModelFacts>) -> Value {
     })
 }
 
-/// `1.2B`, `268.10M`, as Ollama writes it.
+/// A parameter count as Ollama writes it: `1.2B`, `268.10M`.
 fn short(n: u64) -> String {
     match n {
         1_000_000_000.. => format!("{:.1}B", n as f64 / 1e9),
@@ -155,7 +155,7 @@ fn short(n: u64) -> String {
     }
 }
 
-/// llama.cpp's `llama_ftype`.
+/// The name of a `llama_ftype` of llama.cpp.
 fn quantization(file_type: u32) -> &'static str {
     const NAMES: [(u32, &str); 33] = [
         (0, "F32"),
@@ -205,12 +205,12 @@ fn model_info(facts: &ModelFacts) -> Value {
     let architecture = metadata(facts, "general.architecture").unwrap_or("unknown").to_owned();
     info.insert("general.basename".into(), facts.model.name.as_str().into());
     info.insert("general.parameter_count".into(), facts.model.n_params.into());
-    // Clients fill the context that this reports: the actual one, not the training length.
+    // Clients fill the context that this field reports, so it is the actual one, not the training length.
     info.insert(format!("{architecture}.context_length"), facts.model.n_ctx.into());
     info.into()
 }
 
-/// In Modelfile format.
+/// Sampling parameters in Modelfile format.
 fn parameters(facts: &ModelFacts) -> String {
     let sampling = &facts.sampling;
     let all = [

@@ -6,7 +6,6 @@ use crate::http::fields::Fields;
 use crate::http::openai;
 use crate::http::refusal::Refusal;
 
-/// Most stop strings.
 const MAX_STOPS: usize = 64;
 /// Most alternatives per token.
 const MAX_TOP_LOGPROBS: i64 = 20;
@@ -33,7 +32,7 @@ pub(super) fn read(fields: &Fields<'_>, n_ctx: usize) -> Result<Generate, Refusa
     })
 }
 
-/// -1 is no limit, -2 the rest of the context; 0 is no limit in Ollama as well.
+/// -1 means no limit, as does 0 in Ollama; -2 means the rest of the context.
 fn max_tokens(options: &Fields<'_>) -> Result<Option<u32>, Refusal> {
     let n = options.integer("num_predict", -2..=i64::from(i32::MAX))?;
     Ok(n.map(|n| if n > 0 { u32::try_from(n).unwrap_or(u32::MAX) } else { u32::MAX }))

@@ -1,4 +1,4 @@
-//! `/v1/chat/completions`.
+//! The route `/v1/chat/completions`.
 
 use beast_protocol::{Delta, Event, Generate, Role, TemplateOptions, TokenLogprob, Tools, Usage};
 use hyper::StatusCode;
@@ -21,7 +21,7 @@ const MAX_CHOICES: i64 = 64;
 /// Most alternatives per token.
 const MAX_TOP_LOGPROBS: i64 = 20;
 
-/// Options besides the generation itself.
+/// Options that affect the response, not the generation.
 #[derive(Debug, Clone, Copy)]
 struct Wishes {
     n_choices: usize,
@@ -32,7 +32,6 @@ struct Wishes {
     has_progress: bool,
 }
 
-/// Answers a request.
 pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
     let fields = Fields::new(&asked.body);
     models::check_name(&asked.client.shared, fields.text("model")?)?;
@@ -58,7 +57,7 @@ pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
     .await)
 }
 
-/// llama-server's addition for `verbose`: the rendered prompt.
+/// The rendered prompt, which llama-server adds to the response for `verbose`.
 async fn verbose(asked: &Asked, request: &Generate) -> Result<Option<Value>, Refusal> {
     if !Fields::new(&asked.body).flag("verbose")?.unwrap_or(false) {
         return Ok(None);
@@ -76,7 +75,7 @@ fn with_verbose(mut body: Value, verbose: Option<Value>) -> Value {
     body
 }
 
-/// Copies of the same request; with a seed, each gets its own.
+/// `n` copies of the same request; with a seed, each gets a different one.
 ///
 /// # Errors
 /// 400 when the copies would take more memory than any answerable prompt.
@@ -147,7 +146,7 @@ pub(crate) fn stop(fields: &Fields<'_>) -> Result<Vec<String>, Refusal> {
     Ok(stop)
 }
 
-/// The first of these fields that is present; -1 is limited only by the context.
+/// The first of these fields that is present; -1 means limited only by the context.
 pub(crate) fn max_tokens(fields: &Fields<'_>, names: &[&str]) -> Result<Option<u32>, Refusal> {
     for name in names {
         match fields.integer(name, -1..=i64::from(i32::MAX))? {
@@ -178,7 +177,7 @@ fn template(fields: &Fields<'_>, messages: &[beast_protocol::Message]) -> Result
         return Err(Refusal::invalid_field("continue_final_message", "the last message is not an assistant message"));
     }
     let mut variables = fields.object("chat_template_kwargs")?.cloned().unwrap_or_default();
-    // The conversation is taken as it is, even if its last message is the assistant's.
+    // The client wants the conversation rendered as it is, even if its last message is the assistant's.
     let is_finished = fields.flag("add_generation_prompt")? == Some(false);
     if is_finished {
         variables.insert("add_generation_prompt".into(), false.into());
@@ -224,7 +223,6 @@ fn choice(index: usize, answer: &Answer, wishes: Wishes) -> Value {
     })
 }
 
-/// Streamed answers.
 pub(crate) struct Chunks {
     identity: Identity,
     wishes: Wishes,
@@ -233,7 +231,7 @@ pub(crate) struct Chunks {
     usages: Vec<Usage>,
     timings: Option<Value>,
     live: Vec<Live>,
-    /// Sent with the first chunk.
+    /// The rendered prompt, sent with the first chunk.
     verbose: Option<Value>,
 }
 
@@ -296,7 +294,7 @@ impl Chunks {
                     json!({ "tool_calls": [{ "index": call, "function": { "arguments": text } }] })
                 }
             };
-            // They belong to the piece, not to each of its deltas.
+            // The probabilities belong to the piece, not to each of its deltas.
             self.chunk(index, delta, probabilities.take(), None, out);
         }
     }

@@ -1,4 +1,4 @@
-//! `/v1/completions`: continues a prompt as it is.
+//! `/v1/completions`: continues a prompt without a chat template.
 
 use beast_protocol::{Delta, Event, Generate, Logprob, RawPrompt, TokenLogprob, Usage};
 use hyper::StatusCode;
@@ -19,7 +19,6 @@ const MAX_CHOICES: usize = 64;
 /// Most alternatives per token.
 const MAX_LOGPROBS: i64 = 20;
 
-/// Answers a request.
 pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
     let fields = Fields::new(&asked.body);
     models::check_name(&asked.client.shared, fields.text("model")?)?;
@@ -61,7 +60,7 @@ pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
     .await)
 }
 
-/// Each prompt counts in the usage, several answers to one do not.
+/// Total usage: each prompt counts once, however many answers it gets.
 fn total(usages: &[Usage], n: usize) -> Value {
     let mut total = usage(usages);
     let prompt: u32 = usages.iter().step_by(n).map(|usage| usage.n_prompt).sum();
@@ -82,7 +81,7 @@ fn generate(fields: &Fields<'_>) -> Result<Generate, Refusal> {
         ignore_eos: fields.flag("ignore_eos")?.unwrap_or(false),
         constraint: super::constraint(fields)?,
         logprobs: match fields.value("logprobs") {
-            // Some clients send the chat route's flag here.
+            // Some clients send the chat route's boolean here.
             Some(Value::Bool(wanted)) => wanted.then_some(0),
             _ => fields.integer("logprobs", 0..=MAX_LOGPROBS)?.and_then(|n| u32::try_from(n).ok()),
         },
@@ -90,7 +89,7 @@ fn generate(fields: &Fields<'_>) -> Result<Generate, Refusal> {
     })
 }
 
-/// A string, strings, tokens, or arrays of tokens.
+/// Reads `prompt`: a string, strings, tokens, or arrays of tokens.
 fn prompts(fields: &Fields<'_>) -> Result<Vec<RawPrompt>, Refusal> {
     let wrong = || fields.wrong("prompt", "a string, tokens, or an array of those");
     match fields.value("prompt") {
@@ -134,7 +133,8 @@ fn choice(index: usize, text: &str, logprobs: Value, finish: Option<&str>) -> Va
     json!({ "index": index, "text": text, "logprobs": logprobs, "finish_reason": finish })
 }
 
-/// `offset` is the position of the first token, in characters of the text.
+/// Log-probabilities in the format of this route. `offset` is the position of the first token, in characters of the
+/// text.
 fn logprobs(all: &[TokenLogprob], mut offset: usize) -> Value {
     if all.is_empty() {
         return Value::Null;
@@ -153,7 +153,6 @@ fn logprobs(all: &[TokenLogprob], mut offset: usize) -> Value {
     json!({ "tokens": tokens, "token_logprobs": values, "top_logprobs": tops, "text_offset": offsets })
 }
 
-/// Streamed answers.
 struct Chunks {
     identity: Identity,
     has_usage: bool,

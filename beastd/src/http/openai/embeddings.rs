@@ -42,7 +42,6 @@ struct Wishes {
     shape: Shape,
 }
 
-/// Answers a request.
 pub(crate) async fn answer(asked: Asked, shape: Shape) -> Result<Reply, Refusal> {
     let fields = Fields::new(&asked.body);
     models::check_name(&asked.client.shared, fields.text("model")?)?;
@@ -63,7 +62,7 @@ pub(crate) async fn answer(asked: Asked, shape: Shape) -> Result<Reply, Refusal>
     Ok(stream::whole(&line, computing).await)
 }
 
-/// With several texts, the worker's message says which one is too long.
+/// The refusal for a worker's error; with several texts, the worker's message already says which one is too long.
 fn refusal(error: WireError) -> Refusal {
     let message = error.message.clone();
     let refusal = Refusal::from(error);
@@ -77,7 +76,7 @@ fn wishes(fields: &Fields<'_>, shape: Shape) -> Result<Wishes, Refusal> {
         Some(_) => return Err(fields.wrong("encoding_format", "float or base64")),
     };
     let n_dimensions = fields.integer("dimensions", 1..=i64::from(i32::MAX))?;
-    // llama-server's older field for the input implies its older response format.
+    // llama-server's older field `content` implies its older response format.
     let shape = if fields.has("input") { shape } else { Shape::Llama };
     Ok(Wishes { format, n_dimensions, shape })
 }
@@ -109,7 +108,7 @@ fn body_of(vectors: &[Vec<f32>], n_tokens: usize, held: &Held, wishes: Wishes) -
             "model": held.ready.model.name,
             "usage": { "prompt_tokens": n_tokens, "total_tokens": n_tokens },
         }),
-        // It could hold one vector per token; ours are pooled.
+        // The array could hold one vector per token; ours is the single pooled one.
         Shape::Llama => each
             .map(|(index, vector)| json!({ "index": index, "embedding": [written(vector, wishes.format)] }))
             .collect(),

@@ -6,7 +6,6 @@ use serde_json::{Map, Value};
 use crate::http::fields::Fields;
 use crate::http::refusal::Refusal;
 
-/// Reads `messages`.
 pub(crate) fn messages(fields: &Fields<'_>) -> Result<Vec<Message>, Refusal> {
     let list = fields.list("messages")?.ok_or_else(|| fields.wrong("messages", "an array of messages"))?;
     if list.is_empty() {
@@ -87,7 +86,7 @@ fn call(value: &Value) -> Option<ToolCall> {
     })
 }
 
-/// OpenAI's are a string, Ollama's an object.
+/// The arguments of a call: a string in OpenAI's format, an object in Ollama's.
 fn arguments(function: &Map<String, Value>) -> Option<String> {
     match function.get("arguments") {
         None | Some(Value::Null) => Some("{}".into()),

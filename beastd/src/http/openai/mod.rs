@@ -20,13 +20,13 @@ pub(crate) use messages::messages;
 pub(crate) use params::{Streaming, constraint, priority, sampling, streaming};
 pub(crate) use tools::{choice, flat_functions, functions};
 
-/// The id and names that all parts of one answer repeat.
+/// The id and names that all parts of an answer repeat.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Identity {
     id: String,
     created: u64,
     object: Cow<'static, str>,
-    /// The actual name of the model; known when the answer starts.
+    /// The actual name of the model, known once the answer starts.
     pub(crate) model: String,
 }
 
@@ -35,7 +35,7 @@ impl Identity {
         Self { id: format!("{prefix}-{}", super::ids::random_id(24)), created: now_s(), object: object.into(), model }
     }
 
-    /// A part of the answer, without choices.
+    /// A chunk or answer without its choices.
     pub(crate) fn part(&self) -> Value {
         json!({
             "id": self.id,
@@ -53,7 +53,7 @@ pub(crate) fn now_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }
 
-/// Starts with a `b`, as clients of llama-server expect.
+/// `system_fingerprint`. It starts with a `b`, as clients of llama-server expect.
 pub(crate) fn fingerprint() -> String {
     format!("beast-{}", crate::shared::VERSION)
 }
@@ -67,7 +67,7 @@ pub(crate) fn finish_reason(reason: Option<FinishReason>, has_calls: bool) -> &'
     }
 }
 
-/// The total of all answers; the prompt counts once, as it is computed once.
+/// Total usage of all answers; their common prompt counts once, because it is computed once.
 pub(crate) fn usage(usages: &[Usage]) -> Value {
     let prompt = usages.first().map_or(0, |usage| usage.n_prompt);
     let cached = usages.first().map_or(0, |usage| usage.n_cached);
@@ -87,7 +87,7 @@ pub(crate) fn timings(usage: &Usage, timings: &Timings) -> Value {
     let (prompt_ms, predicted_ms) = (ms(timings.prefill_us), ms(timings.decode_us));
     let per_token = |ms: f64, n: u32| if n == 0 { 0.0 } else { ms / f64::from(n) };
     let per_second = |ms: f64, n: u32| if ms > 0.0 { 1000.0 / ms * f64::from(n) } else { 0.0 };
-    // The first token comes with the last prefill step; decoding starts after it.
+    // The last prefill step yields the first token; decoding starts after it.
     let n_decoded = usage.n_generated.saturating_sub(1);
     let mut value = json!({
         "cache_n": usage.n_cached,
@@ -127,7 +127,7 @@ pub(crate) fn logprobs(tokens: &[TokenLogprob]) -> Value {
     json!({ "content": content, "refusal": null })
 }
 
-/// JSON has no infinity; OpenAI writes -9999 for a nearly impossible token.
+/// Replaces infinities, which JSON lacks: OpenAI writes -9999 for a nearly impossible token.
 pub(crate) fn finite(logprob: f32) -> f32 {
     if logprob.is_finite() { logprob.min(0.0) } else { -9999.0 }
 }

@@ -8,13 +8,12 @@ use crate::http::body::{Reply, json_reply};
 use crate::http::models::{ModelCard, unknown};
 use crate::http::refusal::Refusal;
 
-/// All models.
 pub(crate) fn list(asked: &Asked) -> Reply {
     let card = ModelCard::current(&asked.client.shared);
     let body = json!({
         "object": "list",
         "data": [describe(&card, asked)],
-        // Ollama clients look here, at this path too.
+        // Ollama clients look for `models`, at this path too.
         "models": [{ "name": card.id, "model": card.id, "capabilities": capabilities() }],
     });
     json_reply(StatusCode::OK, &body)
@@ -26,7 +25,7 @@ pub(crate) fn one(asked: &Asked) -> Result<Reply, Refusal> {
     if card.is_called(&name) { Ok(json_reply(StatusCode::OK, &describe(&card, asked))) } else { Err(unknown(&name)) }
 }
 
-/// The model named by a path.
+/// The model's name in a path.
 pub(crate) fn name_in(path: &str) -> String {
     percent_decoded(path.trim_start_matches("/v1").trim_start_matches("/models/"))
 }
@@ -57,7 +56,7 @@ fn capabilities() -> Value {
     json!(["completion", "chat", "tools", "embedding"])
 }
 
-/// Names contain slashes, which some clients escape.
+/// Decodes percent escapes: model names contain slashes, which some clients escape.
 pub(crate) fn percent_decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

@@ -1,4 +1,4 @@
-//! Generation options in OpenAI's format, with llama-server's additions, which its clients use beside them.
+//! Generation options in OpenAI's format, with llama-server's additions, which clients use beside them.
 
 use beast_protocol::{Constraint, Priority, Sampling};
 use hyper::header::HeaderMap;
@@ -12,9 +12,9 @@ pub(crate) fn sampling(fields: &Fields<'_>, max_temp: f64) -> Result<Sampling, R
     let as_u32 = |n: i64| u32::try_from(n).unwrap_or(0);
     Ok(Sampling {
         temp: fields.number("temperature", 0.0..=max_temp)?,
-        // A value of 0 is meant as greedy.
+        // Clients send 0 to ask for greedy sampling.
         top_p: fields.number("top_p", 0.0..=1.0)?.map(|top_p| top_p.max(f32::MIN_POSITIVE)),
-        // -1 means all tokens in other servers.
+        // Other servers read -1 as all tokens.
         top_k: fields.integer("top_k", -1..=i64::from(i32::MAX))?.map(as_u32),
         min_p: fields.number("min_p", 0.0..=1.0)?,
         seed: fields.integer("seed", i64::MIN..=i64::MAX)?.and_then(seed),
@@ -31,18 +31,18 @@ pub(crate) fn sampling(fields: &Fields<'_>, max_temp: f64) -> Result<Sampling, R
     })
 }
 
-/// -1 and llama.cpp's `LLAMA_DEFAULT_SEED` ask for a random one.
+/// The seed; -1 and llama.cpp's `LLAMA_DEFAULT_SEED` ask for a random one.
 fn seed(n: i64) -> Option<u32> {
     const RANDOM: i64 = 0xffff_ffff;
     if n == -1 || n == RANDOM {
         return None;
     }
-    // OpenAI accepts any 64-bit seed; both halves count.
+    // OpenAI accepts any 64-bit seed, so both halves are mixed into ours.
     let [low, high] = [n.cast_unsigned() & 0xffff_ffff, n.cast_unsigned() >> 32];
     u32::try_from(low ^ high).ok()
 }
 
-/// `{"15043": -100}`, or llama-server's `[[15043, -1.0], [15044, false]]`.
+/// Reads `{"15043": -100}`, or llama-server's `[[15043, -1.0], [15044, false]]`.
 fn logit_bias(fields: &Fields<'_>) -> Result<Vec<(i32, f32)>, Refusal> {
     let wrong = || fields.wrong("logit_bias", "an object of token ids with numbers from -100 to 100");
     let bias = |token: Option<i64>, value: &Value| {
@@ -69,10 +69,9 @@ fn logit_bias(fields: &Fields<'_>) -> Result<Vec<(i32, f32)>, Refusal> {
     }
 }
 
-/// How to send an answer.
 pub(crate) struct Streaming {
     pub(crate) is_stream: bool,
-    /// Whether a stream ends with its usage.
+    /// Whether the stream's last chunk reports the usage.
     pub(crate) has_usage: bool,
 }
 
@@ -90,7 +89,7 @@ pub(crate) fn streaming(fields: &Fields<'_>) -> Result<Streaming, Refusal> {
     Ok(Streaming { is_stream, has_usage })
 }
 
-/// Reads constraints: `response_format`, or llama-server's `json_schema` and `grammar`.
+/// Reads `response_format`, or llama-server's `json_schema` and `grammar`.
 pub(crate) fn constraint(fields: &Fields<'_>) -> Result<Option<Constraint>, Refusal> {
     let of_format = match fields.object("response_format")? {
         None => None,
@@ -133,7 +132,7 @@ fn schema(fields: &Fields<'_>, value: Option<&Value>) -> Result<Constraint, Refu
     }
 }
 
-/// Reads the header for background work.
+/// Reads the header that marks a request as background work.
 pub(crate) fn priority(headers: &HeaderMap) -> Result<Priority, Refusal> {
     match headers.get("x-beast-priority").map(|value| value.to_str().unwrap_or("?").trim().to_ascii_lowercase()) {
         None => Ok(Priority::Normal),

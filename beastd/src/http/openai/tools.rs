@@ -6,12 +6,12 @@ use serde_json::Value;
 use crate::http::fields::Fields;
 use crate::http::refusal::Refusal;
 
-/// Reads `tools`, each with its `function`.
+/// Reads `tools` of the chat route, each with its `function`.
 pub(crate) fn functions(fields: &Fields<'_>) -> Result<Vec<Function>, Refusal> {
     read(fields, false)
 }
 
-/// Reads `tools` of the Responses API, where they are functions directly.
+/// Reads `tools` of the Responses API, whose entries are the functions themselves.
 pub(crate) fn flat_functions(fields: &Fields<'_>) -> Result<Vec<Function>, Refusal> {
     read(fields, true)
 }
@@ -45,7 +45,6 @@ fn function(n: usize, tool: &Value, is_flat: bool) -> Result<Function, Refusal> 
     })
 }
 
-/// Reads `tool_choice`.
 pub(crate) fn choice(fields: &Fields<'_>) -> Result<ToolChoice, Refusal> {
     let expected = "auto, none, required or a function";
     match fields.value("tool_choice") {

@@ -1,9 +1,9 @@
 //! Journals on disk: each request with its answer so far, so that the next daemon can resume after a crash.
 //!
-//! One file per stream, JSON lines: a header, an entry per event, then an end marker. Every line is written before the
-//! client gets it, so a client never has more than the file; an incomplete last line is ignored. The files hold users'
-//! text, so no one else may read them. A writer holds the file's lock, so that other daemons leave it alone. Everything
-//! here blocks on the disk and is called off the sockets' thread; knows streams only by id.
+//! One file per stream, as JSON lines: a header, an entry per event, then an end marker. Every line is written before
+//! the client gets it, so a client never has more than the file; an incomplete last line is ignored. The files hold
+//! users' text, so they are private. A writer holds a lock on its file, which keeps other daemons away. Everything
+//! here blocks on the disk and runs off the sockets' thread. Knows streams only by id.
 
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -27,12 +27,10 @@ use crate::http::openai::{Identity, now_s};
 /// Longest journal that is read back.
 const MAX_BYTES: u64 = 256 * 1024 * 1024;
 
-/// The first line.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Head {
-    /// Version of the messages in the entries.
+    /// Version of the protocol that the entries use.
     pub(super) protocol: u32,
-    /// The client's id of the stream.
     pub(super) id: String,
     pub(super) identity: Identity,
     /// The request as received.
@@ -48,25 +46,23 @@ pub(super) struct Head {
 struct Line {
     /// Bytes sent to the client.
     bytes: String,
-    /// The worker's events; none for a keep-alive.
+    /// The worker's event as JSON; `None` for a keep-alive.
     event: Option<String>,
     is_last: bool,
 }
 
-/// One entry.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) bytes: String,
     pub(super) event: Option<Event>,
 }
 
-/// The contents of a journal.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) head: Head,
     pub(super) entries: Vec<Entry>,
     pub(super) is_done: bool,
-    /// For appending.
+    /// The journal, open for appending.
     pub(super) journal: Journal,
 }
 
@@ -77,19 +73,19 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Creates one, replacing an older one with the same id.
+    /// Creates a journal, replacing an older one with the same id.
     pub(super) fn begin(folder: &Path, head: &Head) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         let path = path(folder, &head.id);
         remove(&path)?;
         let mut file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path)?;
         let begun = lock::take(&file).map_err(io::Error::from).and_then(|()| file.write_all(line(head)?.as_bytes()));
-        // A partial header is useless.
+        // A journal with a partial header is useless.
         begun.inspect_err(|_| remove(&path).unwrap_or_default())?;
         Ok(Self { file })
     }
 
-    /// Reads the journal with this id, as far as it is complete.
+    /// Reads the complete lines of the journal with this id.
     pub(super) fn find(folder: &Path, id: &str) -> io::Result<Option<Found>> {
         let Some((file, _)) = open(&path(folder, id))? else { return Ok(None) };
         let Some((head, mut lines)) = begun(&file)?.filter(|(head, _)| head.id == id) else { return Ok(None) };
@@ -99,7 +95,8 @@ impl Journal {
             let event = line.event.map(|event| event_of(&event)).transpose()?;
             entries.push(Entry { bytes: line.bytes, event });
         }
-        // Drops an incomplete line, so that new entries start on their own line. Keeps the file's time.
+        // Drops an incomplete last line, so that new entries start on a line of their own. Restores the modification
+        // time.
         if file.metadata()?.len() > lines.n_bytes {
             file.set_len(lines.n_bytes)?;
         }
@@ -124,8 +121,8 @@ pub(super) fn forget(folder: &Path, id: &str) -> io::Result<()> {
     remove(&path(folder, id))
 }
 
-/// Journals of earlier processes by id, latest first, at most this many. Removes the rest, and what is too old or
-/// unreadable.
+/// Ids of earlier processes' journals, latest first, at most `n_max`. Removes the others, and those that are expired
+/// or unreadable.
 pub(super) fn scan(folder: &Path, n_max: usize) -> Vec<(String, Summary)> {
     let mut found = Vec::new();
     for path in fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
@@ -134,7 +131,7 @@ pub(super) fn scan(folder: &Path, n_max: usize) -> Vec<(String, Summary)> {
         }
         match summary(folder, &path) {
             Ok(Some((id, summary))) => found.push((id, summary)),
-            // Another daemon is writing it, or it cannot be opened.
+            // Another daemon is writing this file, or it cannot be opened.
             Err(error) if error.kind() != io::ErrorKind::InvalidData => {}
             Ok(None) | Err(_) => remove(&path).unwrap_or_default(),
         }
@@ -146,7 +143,7 @@ pub(super) fn scan(folder: &Path, n_max: usize) -> Vec<(String, Summary)> {
     found
 }
 
-/// The facts of a journal without its text; `None` if it is useless.
+/// The summary of a journal; `None` if it is useless.
 fn summary(folder: &Path, place: &Path) -> io::Result<Option<(String, Summary)>> {
     let Some((file, metadata)) = open(place)? else { return Ok(None) };
     let at = written_at(&metadata)?;
@@ -164,9 +161,9 @@ fn summary(folder: &Path, place: &Path) -> io::Result<Option<(String, Summary)>>
     Ok(Some((head.id, summary)))
 }
 
-/// Opens a journal that no process is writing; `None` if there is none.
+/// Opens and locks a journal, which fails while another process writes it; `None` if there is none.
 fn open(path: &Path) -> io::Result<Option<(File, Metadata)>> {
-    // Rejects links and pipes.
+    // Refuses links, and does not block on pipes.
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let file = match OpenOptions::new().read(true).append(true).custom_flags(flags.bits().cast_signed()).open(path) {
         Ok(file) => file,
@@ -188,14 +185,14 @@ fn begun(file: &File) -> io::Result<Option<(Head, Lines)>> {
     Ok(head.map(|head| (head, lines)))
 }
 
-/// When it was last written, in seconds since 1970: the end or interruption of its stream.
+/// Modification time in seconds since 1970: when the stream ended or was interrupted.
 fn written_at(metadata: &Metadata) -> io::Result<u64> {
     Ok(metadata.modified()?.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()))
 }
 
 const EXTENSION: &str = "stream";
 
-/// An id may contain anything, so the name is its hash.
+/// Path of a journal. An id may contain any character, so the name is its hash.
 fn path(folder: &Path, id: &str) -> PathBuf {
     folder.join(hex(&Sha256::digest(id.as_bytes()))).with_extension(EXTENSION)
 }
@@ -218,7 +215,7 @@ fn event_of(text: &str) -> io::Result<Event> {
 
 struct Lines {
     reader: BufReader<io::Take<File>>,
-    /// Bytes in complete lines.
+    /// Length of the complete lines, in bytes.
     n_bytes: u64,
 }
 

@@ -6,7 +6,6 @@ use serde_json::json;
 use super::*;
 use crate::http::resumable::streams::KEPT;
 
-/// The head of a stream of this name.
 pub(in crate::http::resumable) fn head(id: &str) -> Head {
     let body = json!({ "messages": [{ "role": "user", "content": "Hello" }], "stream": true });
     Head {
@@ -19,7 +18,7 @@ pub(in crate::http::resumable) fn head(id: &str) -> Head {
     }
 }
 
-/// A journal that writes somewhere else.
+/// A journal that writes to this file.
 pub(in crate::http::resumable) fn journal_on(file: File) -> Journal {
     Journal { file }
 }

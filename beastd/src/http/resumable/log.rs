@@ -1,4 +1,4 @@
-//! The bytes of a stream so far, for any number of readers. Knows nothing of its id and journal.
+//! The bytes of a stream so far, for any number of readers. Knows neither its id nor its journal.
 
 use std::sync::Mutex;
 
@@ -7,7 +7,6 @@ use tokio::sync::watch;
 
 use crate::http::refusal::Refusal;
 
-/// The bytes of a stream, from its beginning.
 #[derive(Debug)]
 pub(super) struct Log {
     bytes: Mutex<Vec<u8>>,
@@ -24,12 +23,11 @@ struct State {
     stopped: Option<Refusal>,
 }
 
-/// What a reader gets next.
 #[derive(Debug, PartialEq)]
 pub(super) enum Read {
     More(Bytes),
     End,
-    /// The stream was aborted here.
+    /// The stream was aborted, for this reason.
     Stopped(Refusal),
 }
 
@@ -38,7 +36,7 @@ impl Log {
         Self { bytes: Mutex::default(), state: watch::Sender::default(), started_at }
     }
 
-    /// Bytes so far.
+    /// Number of bytes so far.
     pub(super) fn len(&self) -> usize {
         self.state.borrow().n_bytes
     }
@@ -52,7 +50,7 @@ impl Log {
         self.state.send_modify(|state| state.n_bytes = bytes.len());
     }
 
-    /// Ended at this second.
+    /// Ends the stream at this time, in seconds since 1970.
     pub(super) fn end(&self, at: u64) {
         self.state.send_modify(|state| state.ended_at = Some(at));
     }
@@ -62,7 +60,7 @@ impl Log {
         self.state.borrow().ended_at
     }
 
-    /// Aborts a stream that has not ended, for this reason. The first reason counts.
+    /// Aborts a stream that has not ended. The first reason counts.
     pub(super) fn stop(&self, why: Refusal) {
         self.state.send_if_modified(|state| {
             let is_open = state.stopped.is_none();
@@ -73,21 +71,20 @@ impl Log {
         });
     }
 
-    /// Whether it has been aborted.
     pub(super) fn is_stopped(&self) -> bool {
         self.state.borrow().stopped.is_some()
     }
 
-    /// Resolves when it has been aborted.
+    /// Resolves when the stream is aborted.
     pub(super) async fn stopped(&self) {
         let _ = self.state.subscribe().wait_for(|state| state.stopped.is_some()).await;
     }
 
-    /// What follows a byte, as soon as there is something.
+    /// Returns what follows the first `from` bytes; waits until there is something.
     pub(super) async fn read(&self, from: usize) -> Read {
         let mut state = self.state.subscribe();
         let is_over = |state: &State| state.ended_at.is_some() || state.stopped.is_some();
-        // We hold the sender.
+        // Cannot fail: we hold the sender.
         let _ = state.wait_for(|state| state.n_bytes > from || is_over(state)).await;
         let State { n_bytes, ended_at, stopped } = state.borrow().clone();
         match stopped {

@@ -1,9 +1,10 @@
-//! Streams that outlive their connection and the daemon: a client that names its stream (`X-Conversation-Id`) can fetch
-//! the rest with `GET /v1/stream?conv_id=ID&from=BYTES`, even after the daemon was killed.
+//! Streams that outlive their connection and the daemon: a client that names its stream (`X-Conversation-Id`) can
+//! fetch the rest with `GET /v1/stream?conv_id=ID&from=BYTES`, even after the daemon was killed.
 //!
 //! Routes and header are llama-server's, so that its web page and clients work here. There, a stream lives as long as
-//! the process; here, a journal on disk (`journal`) has the request and the answer so far, and the next daemon resumes
-//! from the last token. `streams` finds them by name, `producer` writes them, `log` holds what readers get.
+//! the process; here, a journal on disk (`journal`) holds the request and the answer so far, and the next daemon
+//! resumes after the last token. `streams` finds streams by name, `producer` writes them, `log` holds the bytes for
+//! readers.
 
 mod journal;
 mod log;
@@ -37,9 +38,9 @@ const MAX_ID: usize = 256;
 /// Chunks buffered for a reader.
 const MAX_CHUNKS: usize = 16;
 
-/// From now on, a request that will start a stream can be stopped by its name.
+/// Registers a request that will start a stream, so that it can be stopped by name from now on.
 pub(crate) fn announce(streams: &Arc<Streams>, headers: &HeaderMap) -> Option<Announced> {
-    // An invalid name is refused later.
+    // An invalid name is reported later.
     Some(streams.announce(id(headers).ok()??))
 }
 
@@ -71,7 +72,7 @@ pub(crate) async fn begin(
     }
     let (shared, streams) = (Arc::clone(&asked.client.shared), Arc::clone(&asked.client.streams));
     let (body, priority) = (asked.body.clone(), requests[0].priority);
-    // From here on it goes on without its client, which may leave while the model loads.
+    // From here on the request no longer depends on its client, which may disconnect while the model loads.
     let detached = streams.detach(id.clone())?;
     let (tell, begun) = oneshot::channel();
     tokio::spawn(async move {
@@ -89,14 +90,14 @@ pub(crate) async fn begin(
             }
             Err(refusal) => Err(refusal),
         };
-        // The client may have gone.
+        // Fails if the client has disconnected.
         let _ = tell.send(outcome);
     });
     let log = begun.await.unwrap_or_else(|_| Err(streams::cancelled()))?;
     Ok(forward(log, 0, asked.client.line.clone()))
 }
 
-/// `GET /v1/stream`: the stream from a byte on, and what follows.
+/// `GET /v1/stream`: the stream from a given byte on, including what is still to come.
 pub(crate) async fn attach(asked: &Asked) -> Result<Reply, Refusal> {
     let query = query(&asked.query);
     let id = query.get("conv_id").filter(|id| !id.is_empty()).ok_or_else(|| Refusal::invalid("conv_id is missing"))?;
@@ -108,7 +109,7 @@ pub(crate) async fn attach(asked: &Asked) -> Result<Reply, Refusal> {
         Some(log) => log,
         None => producer::recover(&asked.client.shared, &asked.client.streams, id).await?,
     };
-    // A client with more bytes than there are has them from another stream.
+    // A client that claims more bytes than exist has them from another stream.
     let n_bytes = log.len();
     if from > n_bytes {
         return Err(Refusal::invalid_field("from", format!("invalid from: the stream has {n_bytes} bytes so far")));
@@ -116,7 +117,7 @@ pub(crate) async fn attach(asked: &Asked) -> Result<Reply, Refusal> {
     Ok(forward(log, from, asked.client.line.clone()))
 }
 
-/// `DELETE /v1/stream`: stops and removes it, even one that a request is about to start.
+/// `DELETE /v1/stream`: stops and removes a stream, even one that has not started yet.
 pub(crate) async fn stop(asked: &Asked) -> Result<Reply, Refusal> {
     let query = query(&asked.query);
     let id = query.get("conv_id").filter(|id| !id.is_empty()).ok_or_else(|| Refusal::invalid("conv_id is missing"))?;
@@ -125,11 +126,11 @@ pub(crate) async fn stop(asked: &Asked) -> Result<Reply, Refusal> {
     Ok(reply(StatusCode::NO_CONTENT, "application/json", ""))
 }
 
-/// `POST /v1/streams/lookup`: progress of streams whose names the client knows.
+/// `POST /v1/streams/lookup`: progress of the named streams.
 pub(crate) async fn lookup(asked: &Asked) -> Result<Reply, Refusal> {
     let ids = wanted(&asked.body)?;
     let streams = &asked.client.streams;
-    // The disk has been scanned.
+    // Waits until the disk has been scanned.
     drop(streams.turn().await);
     let mut found = streams.find(|id| is_wanted(&ids, id));
     found.sort_by_key(|(_, summary)| summary.started_at);
@@ -159,8 +160,7 @@ fn is_wanted(ids: &HashSet<&str>, id: &str) -> bool {
     ids.contains(id) || id.match_indices("::").any(|(at, _)| at > 0 && ids.contains(&id[..at]))
 }
 
-/// A response that reads a stream from a byte on. It ends with the stream, or with an error that says why there is
-/// none.
+/// A response with a stream from a given byte on. It ends when the stream ends, or with the error that aborted it.
 fn forward(log: Arc<Log>, from: usize, line: Line) -> Reply {
     let (chunks, body) = mpsc::channel(MAX_CHUNKS);
     tokio::spawn(async move {

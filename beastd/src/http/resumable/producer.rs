@@ -1,4 +1,5 @@
-//! Produces a stream to its end, whether or not anyone reads it: journal first, then readers. Knows no connection.
+//! Produces a stream to its end, whether or not it has readers: first to the journal, then to the readers. Knows no
+//! connection.
 
 use std::sync::Arc;
 
@@ -20,7 +21,8 @@ use crate::shared::Shared;
 /// Most events per write.
 const MAX_EVENTS: usize = 64;
 
-/// Starts a stream, which runs by itself. Returns once its header is on disk: from then on the client can come back.
+/// Starts producing a stream in a task of its own. Returns once the header is on disk: from then on a client can
+/// reconnect.
 pub(super) async fn spawn(
     streams: &Arc<Streams>,
     log: &Arc<Log>,
@@ -34,23 +36,23 @@ pub(super) async fn spawn(
     tokio::spawn(async move {
         let id = head.id.clone();
         let journal = streams.journal(head, &log).await;
-        // The client may be gone.
+        // Fails if the caller is gone.
         let _ = begun.send(());
         if let Some(evicted) = evicted {
             let turn = streams.turn().await;
-            // If this fails, the next start removes it.
+            // A file that is left over here is removed at the next start.
             let _ = streams.remove_files(turn, vec![evicted]).await;
         }
         produce(&streams, &id, &log, answers, script, journal).await;
     });
-    // Its client has been told, or it has ended.
+    // Fails only if the task has ended.
     let _ = has_begun.await;
 }
 
-/// Reads back a stream that another process began, and resumes it if it was interrupted.
+/// Loads a stream that another process began, and resumes it if it was interrupted.
 ///
 /// # Errors
-/// 404 when there is none; otherwise why it cannot be resumed, which may change later.
+/// 404 when there is none; otherwise why it cannot be resumed now.
 pub(super) async fn recover(shared: &Arc<Shared>, streams: &Arc<Streams>, id: &str) -> Result<Arc<Log>, Refusal> {
     let unknown = || Refusal::not_found("stream not found or expired");
     let turn = streams.turn().await;
@@ -83,7 +85,7 @@ pub(super) async fn recover(shared: &Arc<Shared>, streams: &Arc<Streams>, id: &s
     Ok(log)
 }
 
-/// Asks the model for the rest. Like any stream, it runs without its client; returns once the request is accepted.
+/// Generates the rest. Like any stream, it runs without its client; returns once the request is accepted.
 async fn go_on(
     shared: &Arc<Shared>,
     streams: &Arc<Streams>,
@@ -105,7 +107,7 @@ async fn go_on(
                 produce(&streams, &id, &log, answers, script, Some(journal)).await;
             }
             Err(error) => {
-                // Releases its lock before the next client asks.
+                // Releases the file's lock before the client retries.
                 drop(journal);
                 let refusal = Refusal::from(error);
                 streams.put_back(&id, &log, summary);
@@ -117,9 +119,9 @@ async fn go_on(
     has_begun.await.unwrap_or_else(|_| Err(cancelled()))
 }
 
-/// A stream so far.
+/// A stream restored from its journal.
 struct Replayed {
-    /// Request for the rest.
+    /// The request for the rest of the answer.
     request: Generate,
     script: Chunks,
     journal: Journal,
@@ -138,7 +140,7 @@ fn replay(found: Found) -> Result<Replayed, Refusal> {
             resume.text += text;
             resume.tokens.extend(tokens);
         }
-        // Its bytes are already there; the script must know what it has sent.
+        // The bytes exist already; the script only needs to know what it has sent.
         script.event(0, event, &mut Vec::new());
     }
     let request =
@@ -146,12 +148,12 @@ fn replay(found: Found) -> Result<Replayed, Refusal> {
     Ok(Replayed { request, script, journal, bytes, is_done })
 }
 
-/// The next events, before any client has them.
+/// Events that are not yet visible to clients.
 #[derive(Default)]
 struct Batch {
-    /// For readers.
+    /// Bytes for readers.
     bytes: Vec<u8>,
-    /// For the journal.
+    /// Lines for the journal.
     lines: String,
     is_last: bool,
 }
@@ -217,7 +219,7 @@ async fn produce(
                     Ok(open) => journal = Some(open),
                     Err(error) => streams.give_up(id, log, &error).await,
                 },
-                // Even while the disk hangs.
+                // Stopping must work even while the disk hangs.
                 () = log.stopped() => return,
             }
         }
@@ -228,8 +230,8 @@ async fn produce(
     }
 }
 
-/// Writes lines off the sockets' thread. One call at a time keeps the order, and new events wait in the answer's own
-/// bounded channel.
+/// Writes lines off the sockets' thread. Only one call runs at a time, which keeps the order; new events meanwhile
+/// wait in the answer's own bounded channel.
 async fn write(mut journal: Journal, lines: String) -> std::io::Result<Journal> {
     if lines.is_empty() {
         return Ok(journal);

@@ -52,7 +52,7 @@ async fn a_full_disk_costs_a_stream_its_file_and_nothing_else() {
     assert!(streams.get("a").is_some());
 }
 
-/// The pipe is a disk that takes as much as it likes when it likes.
+/// A pipe stands in for a disk whose speed the test controls.
 #[tokio::test]
 async fn a_disk_that_hangs_holds_up_its_own_stream_alone() {
     let streams = Streams::open(None);
@@ -73,10 +73,10 @@ async fn a_disk_that_hangs_holds_up_its_own_stream_alone() {
     let (streams, producing) = (Arc::clone(&streams), Arc::clone(&log));
     let producing =
         tokio::spawn(async move { produce(&streams, "a", &producing, answers, script(), Some(journal)).await });
-    // More than a pipe holds.
+    // More than the pipe's buffer holds.
     said.piece(&"x".repeat(1024 * 1024)).await;
     begins.await.expect("the disk is there");
-    // The runtime has one thread: that this is reached shows that it is free.
+    // The runtime has a single thread, so reaching this line shows that it is not blocked.
     assert_eq!(log.len(), 0, "nobody knows more than the disk");
     go.send(()).expect("the disk waits");
     said.piece("the rest").await;
@@ -111,6 +111,6 @@ async fn a_stream_that_is_stopped_ends_though_its_disk_hangs() {
     producing.await.expect("it does not panic");
     said.closed().await;
     assert_eq!(log.read(0).await, super::super::log::Read::Stopped(cancelled()));
-    // Lets the call go that still writes.
+    // Ends the write that still blocks.
     drop(disk);
 }

@@ -1,5 +1,5 @@
-//! The registry of streams: those of this process, and those that earlier ones left on disk. Knows nothing of their
-//! contents.
+//! The registry of streams: those of this process, and those that earlier processes left on disk. Knows nothing of
+//! their contents.
 
 use std::collections::HashMap;
 use std::io;
@@ -24,7 +24,6 @@ pub(super) const KEPT: u64 = 300;
 /// Most streams at once.
 pub(super) const MAX_STREAMS: usize = 64;
 
-/// All streams that can be fetched.
 #[derive(Debug)]
 pub(crate) struct Streams {
     /// Folder of the journals; `None` without a home directory.
@@ -32,13 +31,13 @@ pub(crate) struct Streams {
     known: Mutex<HashMap<String, Stream>>,
     /// Requests that will begin a stream.
     announced: Mutex<HashMap<u64, Announcement>>,
-    /// One of them has begun it, or never will.
+    /// Signals that an announced request has begun its stream or has failed.
     settled: Notify,
-    /// Held while files are created, read or removed, so that files and `known` agree.
+    /// Held while files are created, read or removed, which keeps the files and `known` consistent.
     turn: Arc<tokio::sync::Mutex<()>>,
-    /// Signals a new expiry time.
+    /// Signals that the next expiry may have changed.
     changed: Notify,
-    /// Whether the failure to write journals has been logged.
+    /// Whether a failure to write journals has already been logged.
     is_failing: AtomicBool,
 }
 
@@ -46,9 +45,9 @@ pub(crate) struct Streams {
 struct Announcement {
     /// The name of its stream.
     id: String,
-    /// Tells it that nobody wants it; none when it has been told.
+    /// Cancels the request; `None` once that has happened.
     stop: Option<oneshot::Sender<()>>,
-    /// Since when it goes on without its client, in seconds since 1970.
+    /// When it was detached from its client, in seconds since 1970; `None` before that.
     since: Option<u64>,
 }
 
@@ -59,7 +58,7 @@ enum Stream {
     Stored(Summary),
 }
 
-/// Facts of a stream without its text.
+/// Facts about a stream, without its text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Summary {
     pub(super) started_at: u64,
@@ -82,7 +81,7 @@ impl Stream {
         }
     }
 
-    /// Since when it has been waiting for a client; `None` while it is written.
+    /// When it was last written to, in seconds since 1970; `None` while it is being written.
     fn at_rest_since(&self) -> Option<u64> {
         match self {
             Self::Stored(summary) => Some(summary.at),
@@ -95,7 +94,7 @@ impl Stream {
     }
 }
 
-/// Whether a stream has expired. Setting the clock back makes no stream immortal.
+/// Whether a stream has expired. The absolute difference keeps a clock that is set back from making streams immortal.
 pub(super) fn is_expired(at: u64, now: u64) -> bool {
     now.abs_diff(at) >= KEPT
 }
@@ -104,8 +103,8 @@ pub(super) fn is_expired(at: u64, now: u64) -> bool {
 pub(super) type Turn = OwnedMutexGuard<()>;
 
 impl Streams {
-    /// The streams of this folder. The journals of earlier processes are scanned off the caller's thread, before any
-    /// other access.
+    /// The streams of this folder. The journals of earlier processes are scanned on another thread, before any other
+    /// access.
     pub(crate) fn open(folder: Option<PathBuf>) -> Arc<Self> {
         let turn = Arc::new(tokio::sync::Mutex::default());
         let first = Arc::clone(&turn).try_lock_owned();
@@ -124,7 +123,7 @@ impl Streams {
             let stored = found.folder.as_deref().map(|folder| journal::scan(folder, MAX_STREAMS)).unwrap_or_default();
             let mut known = found.known();
             for (id, summary) in stored {
-                // A new stream may have taken the name meanwhile.
+                // A new stream may have taken the name during the scan.
                 known.entry(id).or_insert(Stream::Stored(summary));
             }
             drop(known);
@@ -142,7 +141,7 @@ impl Streams {
         self.announced.lock().expect("the lock is never poisoned")
     }
 
-    /// Those that wait for their model without their client, and since when.
+    /// Detached requests that still wait for their model, and when they were detached.
     fn waiting(&self) -> HashMap<String, u64> {
         let announced = self.announced();
         let waiting = announced.values().filter(|announcement| announcement.stop.is_some());
@@ -154,8 +153,8 @@ impl Streams {
         Arc::clone(&self.turn).lock_owned().await
     }
 
-    /// Runs something with the folder off the sockets' thread, exclusively, even if the caller is dropped. `None`
-    /// without a folder.
+    /// Runs `work` on the folder off the sockets' thread, exclusively, and to its end even if the caller is dropped.
+    /// `None` without a folder.
     pub(super) async fn on_disk<T: Send + 'static>(
         &self,
         turn: Turn,
@@ -178,7 +177,7 @@ impl Streams {
         }
     }
 
-    /// The same, and one that waits for its model is waited for.
+    /// A stream of this process; waits for one whose request is still waiting for its model.
     pub(super) async fn begun(&self, id: &str) -> Option<Arc<Log>> {
         loop {
             let mut settled = pin!(self.settled.notified());
@@ -190,7 +189,7 @@ impl Streams {
         }
     }
 
-    /// A stream that is only on disk.
+    /// A stream that exists only on disk.
     pub(super) fn stored(&self, id: &str) -> Option<Summary> {
         match self.known().get(id) {
             Some(stream @ Stream::Stored(summary)) if !stream.is_expired() => Some(*summary),
@@ -229,7 +228,7 @@ impl Streams {
         Ok(evicted)
     }
 
-    /// Continues or reads a stream that was only on disk; false when it is gone.
+    /// Replaces a stream that was only on disk by its restored log; false when it no longer exists.
     pub(super) fn reopen(&self, id: &str, log: &Arc<Log>) -> bool {
         match self.known().get_mut(id) {
             Some(stream @ Stream::Stored(_)) => {
@@ -241,7 +240,7 @@ impl Streams {
         }
     }
 
-    /// It could not be continued and is only on disk again.
+    /// Marks a stream as only on disk again, because it could not be resumed.
     pub(super) fn put_back(&self, id: &str, log: &Arc<Log>, summary: Summary) {
         if let Some(stream) = self.known().get_mut(id)
             && matches!(stream, Stream::Open(there) if Arc::ptr_eq(there, log))
@@ -251,21 +250,21 @@ impl Streams {
         }
     }
 
-    /// It has ended: from now on it can expire.
+    /// Ends a stream: from now on it can expire.
     pub(super) fn end(&self, log: &Log) {
         log.end(now_s());
         self.changed.notify_one();
     }
 
-    /// Announces a request that will start a stream of this name, so that stopping the name stops it too.
+    /// Announces a request that will start a stream of this name, so that stopping that name stops the request.
     pub(super) fn announce(self: &Arc<Self>, id: String) -> Announced {
         self.announce_since(id, None)
     }
 
-    /// The same for one that goes on without its client: who comes back for the stream waits for it.
+    /// Announces a request that runs without its client. A client that reconnects to the stream waits for it.
     ///
     /// # Errors
-    /// 429 when as many as there may be are waiting.
+    /// 429 when the maximum number of such requests is waiting.
     pub(super) fn detach(self: &Arc<Self>, id: String) -> Result<Announced, Refusal> {
         if self.announced().values().filter(|announcement| announcement.since.is_some()).count() >= MAX_STREAMS {
             return Err(too_many());
@@ -288,7 +287,7 @@ impl Streams {
     pub(super) async fn delete(&self, id: &str) -> io::Result<()> {
         self.stop(id);
         let turn = self.turn().await;
-        // A concurrent access may have found it on disk.
+        // A concurrent access may have loaded it from disk.
         if self.stored(id).is_some() {
             self.stop(id);
         }
@@ -298,7 +297,7 @@ impl Streams {
     fn stop(&self, id: &str) {
         for announcement in self.announced().values_mut().filter(|announcement| announcement.id == id) {
             if let Some(stop) = announcement.stop.take() {
-                // It may have just received its answer.
+                // Fails if the request has just been answered.
                 let _ = stop.send(());
             }
         }
@@ -308,7 +307,7 @@ impl Streams {
         }
     }
 
-    /// Removes the files of these streams unless their names are in use again.
+    /// Removes the files of these streams, except those whose names are in use again.
     pub(super) async fn remove_files(&self, turn: Turn, mut ids: Vec<String>) -> io::Result<()> {
         ids.retain(|id| !self.known().contains_key(id));
         let removed = self.on_disk(turn, move |folder| ids.iter().try_for_each(|id| journal::forget(folder, id))).await;
@@ -334,7 +333,7 @@ impl Streams {
         }
     }
 
-    /// Removes a journal that cannot be written: a partial one must not be resumed later.
+    /// Removes a journal after a write error: a partial one must not be resumed later.
     pub(super) async fn give_up(&self, id: &str, log: &Arc<Log>, error: &io::Error) {
         self.complain(error);
         let turn = self.turn().await;
@@ -345,7 +344,7 @@ impl Streams {
         }
     }
 
-    /// Logged once, until one can be written again.
+    /// Logs a write error once, until writing succeeds again.
     fn complain(&self, error: &io::Error) {
         if !self.is_failing.swap(true, Relaxed) {
             tracing::warn!(%error, "cannot save named streams to disk; they will be lost when this process ends");
@@ -356,7 +355,7 @@ impl Streams {
     async fn sweep(self: Arc<Self>) {
         loop {
             let since = self.known().values().filter_map(Stream::at_rest_since).min();
-            // Checks again after the clock was set back.
+            // The limit makes it check again even after the clock was set back.
             let left = since.map(|at| (at.saturating_add(KEPT)).saturating_sub(now_s()).min(KEPT));
             tokio::select! {
                 () = sleep(Duration::from_secs(left.unwrap_or_default())), if left.is_some() => {}
@@ -371,7 +370,7 @@ impl Streams {
     }
 }
 
-/// See [`Streams::announce`]; dropping it ends the announcement.
+/// A request that [`Streams::announce`] registered; dropping this ends the registration.
 #[derive(Debug)]
 pub(crate) struct Announced {
     streams: Arc<Streams>,
@@ -380,7 +379,7 @@ pub(crate) struct Announced {
 }
 
 impl Announced {
-    /// Answers the request unless its stream is stopped first.
+    /// Awaits the answer to the request, unless its stream is stopped first.
     ///
     /// # Errors
     /// Those of the answer; 400 when it was stopped.
@@ -389,7 +388,7 @@ impl Announced {
         answer: impl Future<Output = Result<T, Refusal>>,
     ) -> Result<T, Refusal> {
         tokio::select! {
-            // Once stopped, it must not advance.
+            // Polls `stopped` first: a stopped request must not advance.
             biased;
             Ok(()) = &mut self.stopped => Err(cancelled()),
             outcome = answer => outcome,
@@ -404,7 +403,7 @@ impl Drop for Announced {
     }
 }
 
-/// llama-server's clients look for this word.
+/// The refusal for a stopped stream; llama-server's clients look for its wording.
 pub(super) fn cancelled() -> Refusal {
     Refusal::invalid("the stream was cancelled by DELETE /v1/stream")
 }

@@ -21,7 +21,7 @@ async fn who_stops_a_name_stops_the_requests_that_will_begin_it_and_no_later_one
         (streams.announce("a".into()), streams.announce("a".into()), streams.announce("b".into()));
     streams.delete("a").await.expect("there is no disk");
     for announced in [first, second] {
-        // Not even an answer that is there counts any more.
+        // A stopped request fails even if its answer is ready.
         let outcome = announced.unless_stopped(ready(Ok(()))).await;
         assert!(outcome.is_err_and(|refusal| refusal.status == 400 && refusal.message.contains("cancelled")));
     }

@@ -20,7 +20,6 @@ Usage: bench --model FILE [--peers DIR] [options]
 Exit code 0 when everything was measured, whatever came out, else 1.
 ";
 
-/// What was asked for.
 #[derive(Debug, PartialEq)]
 pub struct Args {
     pub model: PathBuf,
@@ -35,7 +34,7 @@ pub struct Args {
 }
 
 impl Args {
-    /// `None` when help was asked for.
+    /// `None` if help was requested.
     pub fn parse(mut args: impl Iterator<Item = OsString>) -> Result<Option<Self>> {
         let mut model = None;
         let mut parsed = Self {
@@ -71,7 +70,7 @@ impl Args {
     }
 }
 
-/// Usage, with the names of the measurements by their groups.
+/// The usage text, which lists the measurements by group.
 pub fn help(groups: &[(&str, Vec<&str>)]) -> String {
     let lines = groups.iter().map(|(group, names)| format!("Measurements of group {group}: {}\n", names.join(", ")));
     USAGE.to_owned() + &lines.collect::<String>()

@@ -1,25 +1,26 @@
-//! One question for both sides, and what is known of its answer.
+//! A request that both sides can answer, and measurements of its answer.
 
 use std::time::Duration;
 
 use anyhow::Result;
 use beast_protocol::{Generate, Message, Role, Sampling, Speculation};
 
-/// A program that answers questions: beastd or llama-server.
+/// A program to compare: beastd or llama-server.
 pub trait Side: Sync {
-    /// Asks, and waits for the end of the answer.
+    /// Sends a request, and waits for the end of its answer.
     fn ask(&self, question: &Generate) -> Result<Answer>;
 }
 
-/// The same question, greedy and with at most so many tokens for an answer.
+/// The same request, greedy and limited to `n_tokens`.
 pub fn greedy(question: Generate, n_tokens: u32) -> Generate {
     let sampling = Sampling { temp: Some(0.0), ..Sampling::default() };
     Generate { sampling, max_tokens: Some(n_tokens), ..question }
 }
 
-/// A text, behind an instruction where there is one, answered with exactly `n_tokens`.
+/// A request with a text, and an instruction if there is one, answered with exactly `n_tokens`.
 ///
-/// Nothing is guessed ahead: a model that must go on after its end repeats itself, and to foresee that is no merit.
+/// Without drafting: a model that must continue after its end repeats itself, and predicting that would be no
+/// achievement.
 pub fn exactly(system: Option<&str>, text: &str, n_tokens: u32) -> Generate {
     let system = system.map(|content| Message::new(Role::System, content));
     let user = Message::new(Role::User, text);
@@ -33,29 +34,29 @@ pub fn exactly(system: Option<&str>, text: &str, n_tokens: u32) -> Generate {
 pub struct Answer {
     /// Tokens of the prompt, template included.
     pub n_prompt: u32,
-    /// Those that were known already.
+    /// Prompt tokens from the cache.
     pub n_cached: u32,
-    /// Tokens that were chosen after the first, the end token counted: what `decode` was spent on.
+    /// Tokens after the first one, including the end-of-turn token: those generated during `decode`.
     pub n_after_first: u32,
-    /// Tokens that were guessed ahead.
+    /// Draft tokens.
     pub n_drafted: u32,
-    /// How many of them were right.
+    /// Accepted draft tokens.
     pub n_accepted: u32,
-    /// What the prompt took, as the side says itself.
+    /// Duration of the prefill, as the side reports it.
     pub prefill: Duration,
-    /// From the first token to the last, as the side says itself.
+    /// From the first token to the last, as the side reports it.
     pub decode: Duration,
-    /// From asking to the first token, on our clock.
+    /// From the request to the first token, on our clock.
     pub first_token: Duration,
 }
 
 impl Answer {
-    /// Tokens a second, of the part of the prompt that was computed.
+    /// Prompt tokens per second, of those that were computed.
     pub fn prefill_speed(&self) -> f64 {
         f64::from(self.n_prompt - self.n_cached) / self.prefill.as_secs_f64()
     }
 
-    /// Tokens a second.
+    /// Tokens per second.
     pub fn decode_speed(&self) -> f64 {
         f64::from(self.n_after_first) / self.decode.as_secs_f64()
     }
@@ -65,7 +66,7 @@ impl Answer {
     }
 }
 
-/// Answers taken together: one short answer is too few tokens to tell a speed.
+/// Several answers together, because a single short one has too few tokens for a speed.
 #[derive(Debug, Default)]
 pub struct Tally {
     n_tokens: u32,
@@ -75,7 +76,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// All answers of one side to these questions.
+    /// Sends all requests to a side.
     pub fn of(side: &dyn Side, questions: &[Generate]) -> Result<Self> {
         let mut tally = Self::default();
         for question in questions {
@@ -91,13 +92,13 @@ impl Tally {
         self.decode += answer.decode;
     }
 
-    /// Tokens a second.
+    /// Tokens per second.
     pub fn speed(&self) -> f64 {
         f64::from(self.n_tokens) / self.decode.as_secs_f64()
     }
 }
 
-/// How many guesses were right, over many answers.
+/// Acceptance of drafts, over many answers.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Guesses {
     n_drafted: u32,
@@ -110,7 +111,7 @@ impl Guesses {
         self.n_accepted += tally.n_accepted;
     }
 
-    /// `None` when nothing was guessed.
+    /// `None` if there were no drafts.
     pub fn share(self) -> Option<f64> {
         (self.n_drafted > 0).then(|| f64::from(self.n_accepted) / f64::from(self.n_drafted))
     }
@@ -125,7 +126,6 @@ impl std::fmt::Display for Guesses {
     }
 }
 
-/// Milliseconds.
 pub fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }

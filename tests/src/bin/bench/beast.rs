@@ -1,4 +1,4 @@
-//! Our side: a real beastd with the model resident, asked over its socket or by beastctl.
+//! Our side: a real beastd with a resident model, used over its socket or through beastctl.
 
 use std::{
     fs::{self, File, Permissions},
@@ -21,15 +21,15 @@ use crate::{
     process::{Process, isolate, last_line, output, wait_for},
 };
 
-/// The same slots and context for both sides.
+/// Slots and context, the same for both sides.
 pub const N_SLOTS: usize = 4;
-/// Tokens of one slot.
+/// Tokens per slot.
 pub const N_CTX: usize = 4096;
-/// How often a starting program is asked whether it answers, and then, whether it is ready. The same for both sides.
+/// Polling interval for the first answer of a starting program, the same for both sides.
 pub const ANSWER_PAUSE: Duration = Duration::from_micros(500);
-/// See [`ANSWER_PAUSE`].
+/// Polling interval for readiness, the same for both sides.
 pub const READY_PAUSE: Duration = Duration::from_millis(5);
-/// Nothing that is measured takes longer, on any machine that is worth measuring.
+/// Time limit for anything that is measured, on any machine worth measuring.
 pub const LIMIT: Duration = Duration::from_secs(600);
 
 /// A daemon that is ready.
@@ -41,7 +41,7 @@ pub struct Beast {
     settings: Vec<String>,
     /// From exec to the first answer on the socket.
     pub answered: Duration,
-    /// From exec to a model that is ready.
+    /// From exec until the model is ready.
     pub ready: Duration,
 }
 
@@ -51,7 +51,7 @@ impl Beast {
         Self::start_with(setup, &[])
     }
 
-    /// The same with some settings, `KEY=VALUE`.
+    /// Starts a daemon with additional settings, `KEY=VALUE`.
     pub fn start_with(setup: &Setup, more: &[&str]) -> Result<Self> {
         let settings =
             [format!("n_threads={}", setup.n_threads), format!("n_slots={N_SLOTS}"), format!("n_ctx={N_CTX}")];
@@ -59,7 +59,7 @@ impl Beast {
         Self::start_in(setup, home()?, settings)
     }
 
-    /// Ends it and starts it again, with the same settings and all that it has kept on disk.
+    /// Restarts the daemon with the same settings and everything that it has saved to disk.
     pub fn restart(self, setup: &Setup) -> Result<Self> {
         let Self { process, home, settings, .. } = self;
         drop(process);
@@ -76,7 +76,7 @@ impl Beast {
         let mut process = Process::start(&mut command)?;
         let (answered, ready) = follow_start(&mut process, &socket, began).map_err(|error| match process.check() {
             Ok(()) => error,
-            // What it said before it ended says more than that it did.
+            // Its last words say more than the fact that it has ended.
             Err(ended) => ended.context(last_line(&read_log(home.path()).unwrap_or_default()).to_owned()),
         })?;
         let beastctl = setup.programs.join("beastctl");
@@ -86,7 +86,7 @@ impl Beast {
         Ok(beast)
     }
 
-    /// How it was started, in words for a report.
+    /// Its command line, for a report.
     pub fn arguments(&self) -> String {
         let file_name = |setting: &String| match setting.split_once('=') {
             Some((key, value)) if value.starts_with('/') => format!("{key}={}", short(Path::new(value))),
@@ -99,7 +99,7 @@ impl Beast {
         self.process.pid()
     }
 
-    /// The client, with this daemon to talk to and nothing on stdin.
+    /// A command for the client, connected to this daemon and with an empty stdin.
     pub fn ctl(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.beastctl);
         isolate(&mut command, self.home.path());
@@ -111,12 +111,12 @@ impl Beast {
         ask_status(UnixStream::connect(&self.socket)?)
     }
 
-    /// What the daemon has logged so far.
+    /// The daemon's log so far.
     pub fn log(&self) -> Result<String> {
         read_log(self.home.path())
     }
 
-    /// Asks and does not wait; dropping what this returns hangs up.
+    /// Sends a request without waiting; dropping the result disconnects.
     pub fn begin(&self, question: &Generate) -> Result<Asked> {
         let began = Instant::now();
         let mut stream = greeted(UnixStream::connect(&self.socket)?)?;
@@ -132,16 +132,16 @@ impl Side for Beast {
     }
 }
 
-/// A request that the daemon works on.
+/// A request in progress.
 pub struct Asked {
     stream: UnixStream,
     began: Instant,
-    /// The answer must have as many tokens, where that was asked for.
+    /// The number of tokens that the answer must have, if that was requested.
     n_exactly: Option<u32>,
 }
 
 impl Asked {
-    /// Everything that comes until the end of the answer, and the time from asking until then.
+    /// All events up to the end of the answer, and the time from the request until then.
     pub fn events(mut self) -> Result<(Vec<Event>, Duration)> {
         let mut events = Vec::new();
         loop {
@@ -175,7 +175,7 @@ impl Asked {
 }
 
 fn answer(reason: FinishReason, usage: Usage, timings: Timings, first_token: Option<Duration>) -> Answer {
-    // A token that ends the answer is timed, but not counted.
+    // The end-of-turn token takes time but is not counted in the usage.
     let n_chosen = usage.n_generated + u32::from(reason == FinishReason::Stop);
     Answer {
         n_prompt: usage.n_prompt,
@@ -190,7 +190,7 @@ fn answer(reason: FinishReason, usage: Usage, timings: Timings, first_token: Opt
     }
 }
 
-/// The daemon's command with the model, in a home of its own.
+/// A command for the daemon with the model, in a home of its own.
 pub fn daemon(setup: &Setup, home: &Path) -> Command {
     let mut command = Command::new(setup.programs.join("beastd"));
     isolate(&mut command, home);
@@ -198,18 +198,18 @@ pub fn daemon(setup: &Setup, home: &Path) -> Command {
     command
 }
 
-/// A file's name, for a report.
+/// A file's name without its folder, for a report.
 pub fn short(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
-/// Version of beastd, as it says itself.
+/// beastd's version, as it reports it.
 pub fn version(setup: &Setup) -> Result<String> {
     Ok(output(Command::new(setup.programs.join("beastd")).arg("--version"))?.trim().into())
 }
 
-/// A home for a daemon. Private, since a socket will be in it, and with a short path, since the path of a socket must
-/// be short.
+/// A home for a daemon: private, because it will contain a socket, and with a short path, because socket paths are
+/// limited.
 pub fn home() -> Result<TempDir> {
     let mut builder = tempfile::Builder::new();
     Ok(builder.prefix("beast-bench-").permissions(Permissions::from_mode(0o700)).tempdir_in("/tmp")?)
@@ -218,7 +218,7 @@ pub fn home() -> Result<TempDir> {
 fn follow_start(process: &mut Process, socket: &Path, began: Instant) -> Result<(Duration, Duration)> {
     let mut status = || {
         process.check()?;
-        // Before it listens nobody can connect; everything after that is a mistake.
+        // Until it listens, connecting fails; any later error is a mistake.
         UnixStream::connect(socket).ok().map(ask_status).transpose()
     };
     wait_for("the socket of beastd", LIMIT, ANSWER_PAUSE, &mut status)?;

@@ -1,4 +1,4 @@
-//! How beastd is set up for this machine: looked at, and measured by beastd itself where it was not.
+//! beastd's calibration on this machine: read, or made by beastd itself if there is none.
 
 use std::{
     fs::{self, File},
@@ -18,19 +18,19 @@ use crate::{
     report::say,
 };
 
-/// What a report says of it and computes with.
+/// What a report shows of it and computes with.
 pub struct Calibration {
     pub in_words: String,
-    /// Time of a step that checks so many tokens of one sequence, in milliseconds; empty when nothing was measured.
+    /// Time of a step that verifies this many tokens of one sequence, in milliseconds; empty if not measured.
     pub verify_costs: Vec<(u32, f64)>,
 }
 
-/// Lets beastd measure the machine once, unless it has. What goes wrong is told in the report: the measurements say
-/// what the daemon does without.
+/// Lets beastd calibrate the machine once, unless that was done. Failures appear in the report: the measurements then
+/// show the daemon without calibration.
 pub fn ensure(setup: &Setup, is_busy: bool) {
     let in_words = find(setup, is_busy).unwrap_or_else(|error| format!("not calibrated: {error:#}"));
     say(&format!("  {in_words}"));
-    // Without costs there is no ceiling, which the report then says.
+    // Without these costs the theoretical limit is unknown, as the report will say.
     let verify_costs = verify_costs(&setup.model).unwrap_or_default();
     setup.calibration.get_or_init(|| Calibration { in_words, verify_costs });
 }
@@ -41,7 +41,7 @@ fn find(setup: &Setup, is_busy: bool) -> Result<String> {
     if tuning.is_calibrated {
         return Ok(in_words(&tuning));
     }
-    // What is measured now would stay, and every daemon would go by it.
+    // A calibration made now would be saved, and all daemons would use it.
     ensure!(!is_busy, "the machine is busy with other things");
     say("  beastd --calibrate");
     calibrate(setup)?;
@@ -58,7 +58,7 @@ fn parse_costs(verify: &Value) -> Option<Vec<(u32, f64)>> {
     verify.as_array()?.iter().map(cost).collect()
 }
 
-/// Where beastd keeps it.
+/// Where beastd saves it.
 fn file_of(model: &Path) -> PathBuf {
     let mut path = model.as_os_str().to_owned();
     path.push(".calibration.json");

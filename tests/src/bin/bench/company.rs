@@ -1,4 +1,4 @@
-//! Decoding while another program keeps one core busy.
+//! Decoding under CPU contention: another program keeps one core busy.
 
 use std::process::{Command, Stdio};
 
@@ -15,12 +15,12 @@ use crate::{
 
 const N_WORDS: usize = 20;
 const N_GENERATED: u32 = 64;
-/// Without a governor a token was seen to take three seconds.
+/// Without the governor, a token was once observed to take three seconds.
 const N_GENERATED_WITHOUT: u32 = 12;
 const NEIGHBOUR_LIMIT_S: &str = "300";
 
-/// Alone, in company, and alone again, in turn. The neighbour is a real program in a session of its own, as if started
-/// from another terminal: the kernel shares the cores out between sessions.
+/// Measures without, with, and again without contention, in turn. The other program is real and runs in a session of
+/// its own, as if started from another terminal, because the kernel divides cores between sessions.
 pub fn measure(setup: &Setup) -> Result<Vec<Row>> {
     let governed = Beast::start(setup)?;
     let ungoverned = Beast::start_with(setup, &["governor=false"])?;
@@ -37,7 +37,8 @@ pub fn measure(setup: &Setup) -> Result<Vec<Row>> {
         company.push(speed(&governed, N_GENERATED)?);
         without.push(speed(&ungoverned, N_GENERATED_WITHOUT)?);
         drop(neighbour);
-        // The first answer after that finds the machine calm; the second has all threads from its beginning.
+        // During the first answer the daemon still observes the machine; the second one has all threads from its
+        // beginning.
         speed(&governed, N_GENERATED)?;
         after.push(speed(&governed, N_GENERATED)?);
     }
@@ -51,8 +52,8 @@ pub fn measure(setup: &Setup) -> Result<Vec<Row>> {
     ])
 }
 
-/// A program that takes a core for as long as this lives, in a session of its own. `timeout` ends it should this
-/// program be ended before: what runs in another session hears nothing of a Ctrl-C.
+/// A program that keeps a core busy as long as this value lives, in a session of its own. Ctrl-C does not reach
+/// another session, so `timeout` ends it if this program dies first.
 pub fn neighbour() -> Result<Process> {
     let mut command = Command::new("setsid");
     command.args(["timeout", NEIGHBOUR_LIMIT_S, "xz", "-9", "-T1", "-c", "/dev/zero"]);

@@ -1,4 +1,4 @@
-//! What daemon and client take from the machine: memory, and time when there is nothing to do.
+//! What daemon and client take from the machine: memory, and CPU time while idle.
 
 use std::{fs, io::Read, process::Stdio, thread, time::Duration};
 
@@ -15,16 +15,16 @@ use crate::{
     words::Words,
 };
 
-/// Makes some 300 tokens.
+/// Yields about 300 tokens.
 const N_WORDS: usize = 240;
 const N_GENERATED: u32 = 16;
 const IDLE: Duration = Duration::from_secs(10);
-/// A daemon that works on for so long is not idle, whatever it does.
+/// A daemon that is busy for longer than this never becomes idle.
 const SETTLE_LIMIT: Duration = Duration::from_secs(60);
 pub const MB: f64 = 1e6;
 
-/// Resident memory after one answer, of one daemon after the other. The file itself, mapped by both, is not counted:
-/// its pages belong to the page cache.
+/// Resident memory after one answer, of one daemon at a time. Without the model file, which both sides map: its pages
+/// belong to the page cache.
 pub fn memory(setup: &Setup) -> Result<Vec<Row>> {
     let question = exactly(None, &Words::new().text(N_WORDS), N_GENERATED);
     let (ours, n_prompt) = {
@@ -51,7 +51,7 @@ pub fn memory(setup: &Setup) -> Result<Vec<Row>> {
     ])
 }
 
-/// What a process holds, in bytes.
+/// Memory of a process, in bytes.
 pub struct Memory {
     pub resident: f64,
     pub anonymous: f64,
@@ -65,7 +65,7 @@ impl Memory {
     }
 }
 
-/// Most memory that beastctl had at any time while an answer came.
+/// Peak memory of beastctl during an answer.
 pub fn client(setup: &Setup) -> Result<Vec<Row>> {
     let beast = Beast::start(setup)?;
     let text = Words::new().text(N_WORDS);
@@ -73,7 +73,7 @@ pub fn client(setup: &Setup) -> Result<Vec<Row>> {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
     let mut stdout = child.stdout.take().context("beastctl has no stdout")?;
     let mut peak = None;
-    // After each piece it waits for the next, so there is always time to look; the peak only grows.
+    // It waits for the next piece after each one, so there is always time to look; the peak only grows.
     while stdout.read(&mut [0; 4096])? > 0 {
         peak = machine::memory(child.id(), "VmHWM").ok().or(peak);
     }
@@ -83,7 +83,7 @@ pub fn client(setup: &Setup) -> Result<Vec<Row>> {
     Ok(vec![Row::new("beastctl ask, peak memory", "MB", vec![peak / MB]).required(Required::AtMost(8.0))])
 }
 
-/// How often any thread of the daemon wakes up while there is nothing to do, after it has worked once.
+/// How often any thread of the daemon wakes up while it is idle, after a first request.
 pub fn idle(setup: &Setup) -> Result<Vec<Row>> {
     let beast = Beast::start(setup)?;
     beast.ask(&exactly(None, &Words::new().text(N_WORDS), N_GENERATED))?;
@@ -99,7 +99,7 @@ pub fn idle(setup: &Setup) -> Result<Vec<Row>> {
         cpu += thread.cpu.saturating_sub(cpu_before);
         wakers.push((thread.name.clone(), thread.n_switches - n_before));
     }
-    // What a thread does last is to wake up and end.
+    // A thread's last action is to wake up and end.
     let gone = before.iter().filter(|(id, _)| !after.contains_key(id));
     wakers.extend(gone.map(|(_, thread)| (format!("{}, ended", thread.name), 1)));
     wakers.retain(|(_, n)| *n > 0);
@@ -112,7 +112,7 @@ pub fn idle(setup: &Setup) -> Result<Vec<Row>> {
     ])
 }
 
-/// Until no thread has used its core for a second.
+/// Waits until no thread has used CPU time for a second.
 fn settle(pid: u32) -> Result<()> {
     let mut last = None;
     let mut is_still = || {

@@ -1,4 +1,4 @@
-//! As much HTTP as llama-server needs: one request on one connection.
+//! As much HTTP as llama-server needs: one request per connection.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -10,12 +10,12 @@ use serde_json::Value;
 
 use crate::{beast::LIMIT, process::last_line};
 
-/// A port where nobody listened a moment ago.
+/// A port that was free a moment ago.
 pub fn free_port() -> Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
-/// Asks for the code of an answer; `None` when nobody listens yet.
+/// The status of a GET request; `None` if nothing listens yet.
 pub fn get(port: u16, path: &str) -> Result<Option<u16>> {
     let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) else { return Ok(None) };
     stream.set_read_timeout(Some(LIMIT))?;
@@ -29,10 +29,10 @@ fn status(answer: &str) -> Option<u16> {
     answer.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()
 }
 
-/// An answer that comes in events; dropping it hangs up.
+/// An event stream; dropping it disconnects.
 pub struct Events(BufReader<TcpStream>);
 
-/// Sends an object that asks for a stream of events.
+/// Sends a JSON object that requests an event stream.
 pub fn post(port: u16, path: &str, json: &str) -> Result<Events> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
     stream.set_read_timeout(Some(LIMIT))?;
@@ -45,8 +45,8 @@ pub fn post(port: u16, path: &str, json: &str) -> Result<Events> {
 }
 
 impl Events {
-    /// The next event; `None` at the end. Lines that bear none are passed over, so sizes of chunks need not be
-    /// understood: llama-server never breaks an event in two.
+    /// The next event; `None` at the end. Other lines are skipped, so chunk sizes need no parsing, as llama-server
+    /// never splits an event between chunks.
     pub fn next(&mut self) -> Result<Option<Value>> {
         loop {
             let mut line = String::new();

@@ -1,4 +1,4 @@
-//! What a person at a terminal waits for besides the engine.
+//! Delays that a user at a terminal notices, besides those of the engine.
 
 use std::{
     io::Read,
@@ -20,15 +20,15 @@ use crate::{
 
 const N_STATUS: usize = 50;
 const N_FIRST_TOKENS: usize = 10;
-/// The model may say little or nothing to one text or another; so many are tried for each answer.
+/// The model answers some texts with little or nothing, so up to this many are tried per answer.
 const N_ATTEMPTS: usize = 3;
 const N_WORDS: usize = 40;
-/// Fewer pieces would make the median of their delays a matter of luck.
+/// Fewer pieces would make the median of their delays random.
 const N_PIECES: u64 = 8;
-/// The log is written by the daemon before it hangs up; this is for a disk that is slow to show it.
+/// The daemon writes its log before it disconnects; this is for slow disks.
 const LOG_LIMIT: Duration = Duration::from_secs(5);
 
-/// `beastctl status` from exec to exit, its output read through a pipe.
+/// `beastctl status` from exec to exit, with its output read through a pipe.
 pub fn status(setup: &Setup) -> Result<Vec<Row>> {
     let beast = Beast::start(setup)?;
     let mut times = Vec::new();
@@ -40,7 +40,7 @@ pub fn status(setup: &Setup) -> Result<Vec<Row>> {
     Ok(vec![Row::new("beastctl status, exec to exit", "ms", times).required(Required::AtMost(5.0))])
 }
 
-/// What the client takes by itself, without a daemon: from exec to exit.
+/// The client without a daemon, from exec to exit.
 pub fn client(setup: &Setup) -> Result<Vec<Row>> {
     let home = home()?;
     let row = |arguments: &[&str]| -> Result<Row> {
@@ -58,8 +58,7 @@ pub fn client(setup: &Setup) -> Result<Vec<Row>> {
     Ok(vec![row(&["--version"])?, row(&["completions", "zsh"])?])
 }
 
-/// From the choice of a token in the engine until beastctl has its text, as beastctl says itself: both read the same
-/// clock.
+/// From sampling in the engine until beastctl has the text, as beastctl reports it: both use the same clock.
 pub fn lag(setup: &Setup) -> Result<Vec<Row>> {
     let beast = Beast::start(setup)?;
     let mut words = Words::new();
@@ -78,7 +77,7 @@ pub fn lag(setup: &Setup) -> Result<Vec<Row>> {
     bail!("the model answers with fewer than {N_PIECES} tokens, most of the time")
 }
 
-/// Median and longest of one answer; `None` when it is short.
+/// Median and longest delay of one answer; `None` if it is too short.
 fn lag_once(beast: &Beast, text: &str) -> Result<Option<(f64, f64)>> {
     let args = ["ask", text, "--json", "--max-tokens", "64", "--temp", "0", "--no-start"];
     let answer: Value = serde_json::from_str(&output(&mut beast.ctl(&args))?)?;
@@ -87,7 +86,7 @@ fn lag_once(beast: &Beast, text: &str) -> Result<Option<(f64, f64)>> {
     if n < N_PIECES { Ok(None) } else { Ok(Some((lag("lag_ms_median")?, lag("lag_ms_max")?))) }
 }
 
-/// From exec of beastctl to the first byte on its stdout, less what the engine took to read that prompt.
+/// From exec of beastctl to the first byte on its stdout, minus the engine's time for the prompt.
 pub fn first_token(setup: &Setup) -> Result<Vec<Row>> {
     let beast = Beast::start(setup)?;
     let mut words = Words::new();
@@ -102,8 +101,8 @@ pub fn first_token(setup: &Setup) -> Result<Vec<Row>> {
     bail!("the model answers with nothing, most of the time")
 }
 
-/// The engine goes on with further tokens, and so keeps its cores busy, while the first is on its way: as in real use.
-/// `None` when the answer is empty.
+/// While the first token is in transit, the engine generates further ones and keeps its cores busy, as in real use.
+/// `None` if the answer is empty.
 fn first_token_once(beast: &Beast, text: &str) -> Result<Option<f64>> {
     let n_before = prefill_times(&beast.log()?).len();
     let mut command: Command = beast.ctl(&["ask", text, "--max-tokens", "16", "--temp", "0", "--no-start", "--stats"]);
@@ -112,7 +111,7 @@ fn first_token_once(beast: &Beast, text: &str) -> Result<Option<f64>> {
     let mut stdout = child.stdout.take().context("beastctl has no stdout")?;
     let n_read = stdout.read(&mut [0])?;
     let took = began.elapsed();
-    // Closing it now would end beastctl in the middle.
+    // Closing the pipe now would end beastctl prematurely.
     std::io::copy(&mut stdout, &mut std::io::sink())?;
     let done = child.wait_with_output()?;
     ensure!(done.status.success(), "beastctl failed: {}", String::from_utf8_lossy(&done.stderr).trim());
@@ -121,8 +120,8 @@ fn first_token_once(beast: &Beast, text: &str) -> Result<Option<f64>> {
     Ok((n_read == 1).then(|| ms(took) - ms(prefill)))
 }
 
-/// The engine's time for each prompt, from the daemon's log: nothing else tells it to the microsecond for an answer
-/// that beastctl streams.
+/// The engine's prefill times, from the daemon's log: only there are they in microseconds for an answer that beastctl
+/// streams.
 fn prefill_times(log: &str) -> Vec<Duration> {
     let times = log.lines().filter_map(|line| line.split_once("prefill_us: ")?.1.split(',').next()?.parse().ok());
     times.map(Duration::from_micros).collect()

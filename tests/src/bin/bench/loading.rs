@@ -1,4 +1,4 @@
-//! From exec to the first answer, and to a model that is ready.
+//! From exec to the first answer, and until the model is ready.
 
 use std::{
     fs::File,
@@ -18,7 +18,7 @@ use crate::{
 
 const N_STARTS: usize = 3;
 
-/// Both sides start in turn, with the model's file in the page cache.
+/// Starts both sides in turn, with the model's file in the page cache.
 pub fn measure(setup: &Setup) -> Result<Vec<Row>> {
     let Starts { ours, peer } = starts(setup)?;
     Ok(vec![
@@ -29,7 +29,7 @@ pub fn measure(setup: &Setup) -> Result<Vec<Row>> {
     ])
 }
 
-/// Times of some starts, in milliseconds.
+/// Times of several starts, in milliseconds.
 #[derive(Default)]
 pub struct Times {
     pub answered: Vec<f64>,
@@ -43,14 +43,14 @@ impl Times {
     }
 }
 
-/// Of both sides.
+/// Starts of both sides.
 #[derive(Default)]
 pub struct Starts {
     pub ours: Times,
     pub peer: Times,
 }
 
-/// Starts both sides in turn, each after the end of the other.
+/// Starts both sides in turn, each after the other has ended.
 pub fn starts(setup: &Setup) -> Result<Starts> {
     copy(&mut File::open(&setup.model)?, &mut sink())?;
     let mut starts = Starts::default();

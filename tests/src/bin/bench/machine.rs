@@ -1,10 +1,10 @@
-//! What Linux tells in `/proc`: the machine, who uses it, and what a process takes.
+//! Information from Linux's `/proc`: the machine, its load, and the resources of a process.
 
 use std::{collections::HashMap, fs, path::Path, thread, time::Duration};
 
 use anyhow::{Context as _, Result};
 
-/// What the numbers were measured on.
+/// The machine that the numbers come from.
 pub struct Machine {
     pub cpu: String,
     pub n_cores: usize,
@@ -13,16 +13,17 @@ pub struct Machine {
 impl Machine {
     pub fn look() -> Result<Self> {
         let cpuinfo = fs::read_to_string("/proc/cpuinfo").context("cannot read /proc/cpuinfo")?;
-        // ARM machines give no such line.
+        // On ARM there is no such line.
         let cpu = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
         let cpu = cpu.map_or(std::env::consts::ARCH, |(_, name)| name.trim()).to_owned();
         Ok(Self { cpu, n_cores: thread::available_parallelism().map_or(1, usize::from) })
     }
 }
 
-/// Drops a file from the page cache, as far as nobody has it mapped.
+/// Drops a file from the page cache, except for pages that are mapped.
 pub fn forget(path: &Path) {
-    // What stays is measured as it is; macOS has no such call, and the bench does not run there.
+    // Errors are ignored: what stays cached is measured as it is. macOS lacks this call, and the bench does not run
+    // there.
     #[cfg(target_os = "linux")]
     if let Ok(file) = fs::File::open(path) {
         let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
@@ -31,16 +32,16 @@ pub fn forget(path: &Path) {
     let _ = path;
 }
 
-/// How busy the cores are with others.
+/// CPU use of other programs.
 pub struct Busy {
-    /// Of all cores, 0 to 1.
+    /// Share of all cores, 0 to 1.
     pub share: f64,
-    /// The busiest processes with their shares of one core.
+    /// The busiest processes and their shares of one core.
     top: Vec<(String, f64)>,
 }
 
 impl Busy {
-    /// The busiest processes in words.
+    /// The busiest processes, as text.
     pub fn who(&self) -> String {
         if self.top.is_empty() {
             return "no process that is seen from here".into();
@@ -50,7 +51,7 @@ impl Busy {
     }
 }
 
-/// Looks at the cores for a second.
+/// Watches the cores for a second.
 pub fn busy() -> Result<Busy> {
     let (before, processes_before) = (cpu_times()?, process_times());
     thread::sleep(Duration::from_secs(1));
@@ -84,8 +85,8 @@ fn cpu_times() -> Result<CpuTimes> {
     parse_cpu_times(&stat).context("cannot understand /proc/stat")
 }
 
-/// In ticks: user, nice, system, idle, waiting for disks, interrupts, and what the hypervisor gave to others. Time of
-/// guests, which follows, is part of user time already.
+/// In ticks: user, nice, system, idle, iowait, irq, softirq and steal. Guest time, which follows, is included in user
+/// time.
 fn parse_cpu_times(stat: &str) -> Option<CpuTimes> {
     let first = stat.lines().next()?.strip_prefix("cpu ")?;
     let ticks: Vec<u64> = first.split_whitespace().take(8).map(str::parse).collect::<Result<_, _>>().ok()?;
@@ -98,12 +99,12 @@ fn parse_cpu_times(stat: &str) -> Option<CpuTimes> {
 fn process_times() -> HashMap<u32, (String, u64)> {
     let Ok(folder) = fs::read_dir("/proc") else { return HashMap::new() };
     let pids = folder.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    // A process that is gone by now is left out.
+    // Processes that have ended meanwhile are left out.
     pids.filter_map(|pid: u32| Some((pid, parse_process(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?)))
         .collect()
 }
 
-/// The name stands in brackets and may hold any of its own.
+/// The name is in parentheses and may itself contain some.
 fn parse_process(stat: &str) -> Option<(String, u64)> {
     let (head, rest) = stat.rsplit_once(") ")?;
     let (_, name) = head.split_once('(')?;
@@ -119,12 +120,12 @@ pub fn memory(pid: u32, field: &str) -> Result<f64> {
     Ok(kib as f64 * 1024.0)
 }
 
-/// What a thread has done since its start.
+/// What a thread has used since its start.
 pub struct Thread {
     pub name: String,
-    /// Times that it went to sleep or was put to sleep: each is a time that it was awake.
+    /// Context switches; each one means that the thread was awake.
     pub n_switches: u64,
-    /// Time on a core.
+    /// CPU time.
     pub cpu: Duration,
 }
 
@@ -134,7 +135,7 @@ pub fn threads(pid: u32) -> Result<HashMap<u32, Thread>> {
     for entry in fs::read_dir(format!("/proc/{pid}/task"))? {
         let folder = entry?.path();
         let read = |file: &str| fs::read_to_string(folder.join(file));
-        // A thread may end between two looks.
+        // A thread may end at any time.
         let (Ok(status), Ok(times)) = (read("status"), read("schedstat")) else { continue };
         let name = status.lines().find_map(|line| line.strip_prefix("Name:")).unwrap_or_default().trim().into();
         let switches = ["voluntary_ctxt_switches", "nonvoluntary_ctxt_switches"].map(|field| number_of(&status, field));

@@ -1,9 +1,9 @@
-//! `make bench` and `make bench-peers`: beast beside llama.cpp's own programs, on the same machine, with the same model
-//! file.
+//! `make bench` and `make bench-peers`: beast beside llama.cpp's own programs, on the same machine, with the same
+//! model file.
 //!
-//! What is compared runs in turn in one go, and what counts is the ratio of the medians: the speed of a machine at an
-//! hour says nothing. Every measurement starts the real programs itself, in a home of their own, and ends them by their
-//! id; what misses its requirement stays in the table. Reads `/proc`, so it runs on Linux only.
+//! The programs to compare run in turn in a single run, and the ratio of their medians counts: absolute speeds of a
+//! machine vary by the hour. Every measurement starts the real programs itself, in a home of their own, and ends them
+//! by their process id. Rows that miss their requirement stay in the table. Reads `/proc`, so it runs on Linux only.
 
 mod args;
 mod ask;
@@ -35,14 +35,14 @@ use calibration::Calibration;
 use machine::{Busy, Machine};
 use report::{Report, Row, print, say};
 
-/// A larger share of the cores in the hands of others makes every number here a matter of luck.
+/// If other programs use a larger share of the cores, every number here is random.
 const BUSY_LIMIT: f64 = 0.1;
 
 /// What all measurements share.
 pub struct Setup {
     /// The GGUF file that both sides load.
     model: PathBuf,
-    /// That of a draft model.
+    /// The draft model's GGUF file.
     draft: Option<PathBuf>,
     /// Folder with llama.cpp's programs.
     peers: Option<PathBuf>,
@@ -50,14 +50,14 @@ pub struct Setup {
     programs: PathBuf,
     n_threads: usize,
     n_repeats: usize,
-    /// What the daemon calls its engine, once one has started.
+    /// The daemon's description of its engine, once one has started.
     engine: OnceLock<String>,
-    /// How the daemon is set up for this machine, where that was looked at.
+    /// The daemon's calibration, once it has been read.
     calibration: OnceLock<Calibration>,
 }
 
 impl Setup {
-    /// The same with the built-in model, which nobody has calibrated.
+    /// The same with the built-in model, which is not calibrated.
     fn of_cub(&self) -> Self {
         Self {
             model: beast_tests::project("models/cub/cub.gguf"),
@@ -79,7 +79,7 @@ struct Measurement {
 
 struct Group {
     name: &'static str,
-    /// What the table calls the two sides.
+    /// Names of the two sides in the table.
     columns: [&'static str; 2],
     measurements: &'static [Measurement],
 }
@@ -114,7 +114,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether everything that was asked for could be measured.
+/// Whether everything requested was measured.
 fn run() -> Result<bool> {
     let Some(args) = Args::parse(std::env::args_os().skip(1))? else {
         let names = |group: &Group| group.measurements.iter().map(|measurement| measurement.name).collect();
@@ -148,9 +148,9 @@ fn run() -> Result<bool> {
     Ok(report.is_complete())
 }
 
-/// Has beastd read the model as it does after a start of the machine: which pages a file lies in is decided by whoever
-/// reads it first, both programs then map the same ones, and who read it last before the bench would otherwise be
-/// measured along.
+/// Makes beastd read the model as after a boot. The first reader of a file decides which pages it occupies,
+/// and both programs then map the same ones. Without this, the last reader before the bench would influence the
+/// measurements.
 fn read_anew(setup: &Setup) {
     machine::forget(&setup.model);
     if let Err(error) = Beast::start(setup) {

@@ -1,4 +1,4 @@
-//! The other side: llama.cpp's own programs, as they are shipped.
+//! The other side: llama.cpp's own programs, with their defaults.
 
 use std::{
     fs::{self, File},
@@ -30,7 +30,7 @@ impl Setup {
     }
 }
 
-/// Tokens a second of llama-bench, for a prompt of `n_prompt` tokens or for `n_generated` tokens after `n_before`
+/// Tokens per second of llama-bench, for a prompt of `n_prompt` tokens or for `n_generated` tokens after `n_before`
 /// others.
 pub struct LlamaBench<'a> {
     setup: &'a Setup,
@@ -44,7 +44,7 @@ impl<'a> LlamaBench<'a> {
         Self::of(setup, &setup.model)
     }
 
-    /// With another model.
+    /// With a different model.
     pub fn of(setup: &'a Setup, model: &'a Path) -> Result<Self> {
         Ok(Self { setup, model, program: setup.peer("llama-bench")?, home: TempDir::new()? })
     }
@@ -76,19 +76,19 @@ pub struct LlamaServer {
     port: u16,
     home: TempDir,
     arguments: String,
-    /// From exec to the first answer of any kind.
+    /// From exec to the first response of any kind.
     pub answered: Duration,
-    /// From exec to a model that is ready.
+    /// From exec until the model is ready.
     pub ready: Duration,
 }
 
 impl LlamaServer {
-    /// As it is shipped, with slots and context as ours.
+    /// Starts it with its defaults, but with our number of slots and context.
     pub fn start(setup: &Setup) -> Result<Self> {
         Self::start_with(setup, &[])
     }
 
-    /// The same with more arguments.
+    /// Starts it with additional arguments.
     pub fn start_with(setup: &Setup, more: &[&str]) -> Result<Self> {
         let home = TempDir::new()?;
         let port = http::free_port()?;
@@ -116,34 +116,34 @@ impl LlamaServer {
         self.process.pid()
     }
 
-    /// What it has logged so far.
+    /// Its log so far.
     pub fn log(&self) -> Result<String> {
         Ok(String::from_utf8_lossy(&fs::read(self.home.path().join("stderr"))?).into_owned())
     }
 
-    /// How it was started, in words for a report.
+    /// Its command line, for a report.
     pub fn arguments(&self) -> &str {
         &self.arguments
     }
 
-    /// Asks and does not wait; dropping what this returns hangs up. The template is rendered by the server.
+    /// Sends a request without waiting; dropping the result disconnects. The server renders the chat template.
     pub fn begin(&self, question: &Generate) -> Result<Asked> {
         Sse::at(self.port).begin(question)
     }
 }
 
-/// A server that speaks OpenAI's dialect, llama-server or beastd, and tells `timings`.
+/// A server that speaks OpenAI's dialect and reports `timings`: llama-server or beastd.
 pub struct Sse {
     port: u16,
 }
 
 impl Sse {
-    /// The one that listens there.
+    /// The server on this port.
     pub fn at(port: u16) -> Self {
         Self { port }
     }
 
-    /// Asks and does not wait; dropping what this returns hangs up.
+    /// Sends a request without waiting; dropping the result disconnects.
     pub fn begin(&self, question: &Generate) -> Result<Asked> {
         let began = Instant::now();
         let turn =
@@ -172,18 +172,18 @@ impl Side for LlamaServer {
     }
 }
 
-/// A request that the server works on.
+/// A request in progress.
 pub struct Asked {
     events: http::Events,
     began: Instant,
-    /// The answer must have as many tokens, where that was asked for.
+    /// The number of tokens that the answer must have, if that was requested.
     n_exactly: Option<u32>,
 }
 
 impl Asked {
     fn answer(mut self) -> Result<Answer> {
         let (mut first_token, mut last) = (None, Value::Null);
-        // Times come with the last event.
+        // The timings come with the last event.
         while let Some(event) = self.events.next()? {
             if event["choices"][0]["delta"]["content"].as_str().is_some_and(|text| !text.is_empty()) {
                 first_token.get_or_insert_with(|| self.began.elapsed());
@@ -198,7 +198,7 @@ impl Asked {
     }
 }
 
-/// `None` when something is missing. What only some settings tell is nothing elsewhere.
+/// `None` if a required value is missing. Values that only some settings report default to 0.
 fn answer(timings: &Value, first_token: Duration) -> Option<Answer> {
     let n = |field: &str| timings[field].as_u64().and_then(|n| u32::try_from(n).ok());
     let time = |field: &str| Duration::try_from_secs_f64(timings[field].as_f64()? / 1000.0).ok();
@@ -227,13 +227,13 @@ fn follow_start(process: &mut Process, port: u16, began: Instant) -> Result<(Dur
     Ok((answered, ready))
 }
 
-/// Arguments for a report, files by their names alone: where they lie says nothing.
+/// Arguments for a report, with files by name only, since their folders say nothing.
 pub fn in_words(arguments: &[&str]) -> String {
     let word = |&word: &&str| if word.starts_with('/') { short(Path::new(word)) } else { word.into() };
     arguments.iter().map(word).collect::<Vec<String>>().join(" ")
 }
 
-/// Version of llama-server, which it prints to stderr.
+/// llama-server's version, which it prints to stderr.
 pub fn version(setup: &Setup) -> Result<String> {
     let output = Command::new(setup.peer("llama-server")?).arg("--version").output()?;
     let text = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);

@@ -1,4 +1,4 @@
-//! First token of a prompt whose beginning was read before.
+//! Time to the first token of a prompt whose prefix is cached.
 
 use anyhow::{Result, ensure};
 
@@ -14,8 +14,7 @@ use crate::{
 pub const N_SYSTEM: usize = 330;
 pub const N_TAIL: usize = 20;
 
-/// The instruction stays the same and the text changes, as for a prompt that is used again and again; beside it the
-/// text alone.
+/// The instruction stays and the text changes, as with a prompt that is used repeatedly; also the text on its own.
 pub fn measure(setup: &Setup) -> Result<Vec<Row>> {
     let beast = Beast::start(setup)?;
     let mut words = Words::new();

@@ -1,4 +1,4 @@
-//! Programs that are started and surely ended, and waiting for what they do.
+//! Child processes that are certain to be ended, and waiting for them.
 
 use std::{
     ffi::OsStr,
@@ -11,17 +11,16 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Time for a program to end by itself.
+/// Time for a process to end by itself.
 const END_LIMIT: Duration = Duration::from_secs(20);
 
-/// A program of ours that runs; dropping it ends it.
+/// A child process, ended on drop.
 pub struct Process {
     name: String,
     child: Child,
 }
 
 impl Process {
-    /// Starts it.
     pub fn start(command: &mut Command) -> Result<Self> {
         let name = name(command.get_program());
         let child = command.spawn().with_context(|| format!("cannot start {name}"))?;
@@ -32,12 +31,12 @@ impl Process {
         self.child.id()
     }
 
-    /// How it has ended, if it has.
+    /// Its exit status, if it has ended.
     pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
         Ok(self.child.try_wait()?)
     }
 
-    /// An error when it has ended.
+    /// An error if it has ended.
     pub fn check(&mut self) -> Result<()> {
         match self.ended()? {
             Some(status) => bail!("{} has ended too early ({status})", self.name),
@@ -48,7 +47,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Once it has been waited for, its id may belong to another.
+        // Once it has been waited for, its process id may be reused.
         let Ok(None) = self.child.try_wait() else { return };
         if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
             let _ = kill_process(pid, Signal::TERM);
@@ -61,7 +60,7 @@ impl Drop for Process {
     }
 }
 
-/// Runs a program to its end and returns what it printed.
+/// Runs a program to its end and returns its output.
 pub fn output(command: &mut Command) -> Result<String> {
     let name = name(command.get_program());
     let output = command.output().with_context(|| format!("cannot start {name}"))?;
@@ -72,12 +71,12 @@ pub fn output(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// What a program said last, which is most often the reason.
+/// The last line of a program's output, which usually is the reason for its failure.
 pub fn last_line(text: &str) -> &str {
     text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("without a word").trim()
 }
 
-/// Asks again and again until there is an answer, for a limited time.
+/// Polls until there is a result, within a time limit.
 pub fn wait_for<T>(
     what: &str,
     limit: Duration,
@@ -96,7 +95,7 @@ pub fn wait_for<T>(
     }
 }
 
-/// Gives a program a home of its own, and keeps away settings from this one's environment.
+/// Gives a program a home of its own, without settings from this process's environment.
 pub fn isolate(command: &mut Command, home: &Path) {
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();

@@ -1,4 +1,4 @@
-//! What was measured, as a table and as JSON. The only room that prints.
+//! The results as a table and as JSON. The only file here that prints.
 
 use std::{
     fmt, fs,
@@ -17,26 +17,26 @@ pub fn print(text: &str) -> Result<()> {
     Ok(stdout.flush()?)
 }
 
-/// Tells on stderr how far it is.
+/// Prints progress to stderr.
 pub fn say(text: &str) {
-    // Nowhere is left to say that stderr cannot be written.
+    // A failure to write stderr cannot be reported.
     let _ = writeln!(io::stderr().lock(), "bench: {text}");
 }
 
-/// What a median must be.
+/// The requirement for a median.
 #[derive(Debug, Clone, Copy)]
 pub enum Required {
-    /// Ours divided by the peer's, or more.
+    /// Our value divided by the peer's must be at least this.
     RatioAtLeast(f64),
-    /// Ours divided by the peer's, or less.
+    /// Our value divided by the peer's must be at most this.
     RatioAtMost(f64),
-    /// Ours, or more.
+    /// Our value must be at least this.
     AtLeast(f64),
-    /// Ours, or less.
+    /// Our value must be at most this.
     AtMost(f64),
 }
 
-/// One line of the table.
+/// A row of the table.
 #[derive(Debug)]
 pub struct Row {
     what: String,
@@ -49,18 +49,18 @@ pub struct Row {
 }
 
 impl Row {
-    /// `ours` are the repeats of one number.
+    /// A row; `ours` holds one value per repetition.
     pub fn new(what: impl Into<String>, unit: &'static str, ours: Vec<f64>) -> Self {
         let (note, asked) = (String::new(), String::new());
         Self { what: what.into(), unit, ours, peer: Vec::new(), required: None, note, asked }
     }
 
-    /// A line without numbers, for what was not measured.
+    /// A row without numbers, for a measurement that failed.
     pub fn without(what: impl Into<String>, why: &str) -> Self {
         Self::new(what, "", Vec::new()).note(format!("not measured: {why}"))
     }
 
-    /// The same of the peer.
+    /// Adds the peer's values.
     pub fn beside(self, peer: Vec<f64>) -> Self {
         Self { peer, ..self }
     }
@@ -69,27 +69,27 @@ impl Row {
         Self { required: Some(required), ..self }
     }
 
-    /// What else there is to know, in a few words.
+    /// Adds a short note.
     pub fn note(self, note: String) -> Self {
         Self { note, ..self }
     }
 
-    /// What each side was asked; it stands below the table.
+    /// Adds what each side was asked, which is printed below the table.
     pub fn asked(self, asked: &str) -> Self {
         Self { asked: asked.into(), ..self }
     }
 
     fn ratio(&self) -> Option<f64> {
         let (ours, peer) = median(&self.ours).zip(median(&self.peer))?;
-        // A quotient of sizes below nothing would say nothing.
+        // A ratio of negative values would be meaningless.
         (ours >= 0.0 && peer > 0.0).then(|| ours / peer)
     }
 
-    /// `None` when nothing is required.
+    /// `None` if there is no requirement.
     fn is_met(&self) -> Option<bool> {
         let ours = median(&self.ours);
         let peer = median(&self.peer);
-        // What is missing meets nothing. Products, because a difference may be below zero.
+        // A missing value meets no requirement. Uses products, because a difference may be negative.
         Some(match self.required? {
             Required::RatioAtLeast(ratio) => ours.zip(peer).is_some_and(|(ours, peer)| ours >= ratio * peer),
             Required::RatioAtMost(ratio) => ours.zip(peer).is_some_and(|(ours, peer)| ours <= ratio * peer),
@@ -116,7 +116,7 @@ impl Row {
         }
     }
 
-    /// `footnote` leads to what was asked.
+    /// `footnote` refers to what was asked.
     fn cells(&self, footnote: Option<usize>) -> [String; 6] {
         let value = |values: &[f64]| median(values).map(|median| number(median, self.unit)).unwrap_or_default();
         let ratio = self.ratio().map(|ratio| format!("{ratio:.3}")).unwrap_or_default();
@@ -143,7 +143,7 @@ impl Row {
     }
 }
 
-/// Everything measured, and what it was measured on.
+/// All results, and the machine they come from.
 pub struct Report {
     machine: Machine,
     model: String,
@@ -157,8 +157,8 @@ pub struct Report {
 }
 
 impl Report {
-    /// Nothing is measured yet. `busy` is the share of the cores that others used before, `columns` is what the two
-    /// sides are called.
+    /// An empty report. `busy` is the share of the cores that other programs used before, `columns` names the two
+    /// sides.
     pub fn new(machine: Machine, setup: &Setup, busy: f64, columns: [&'static str; 2]) -> Result<Self> {
         let mut versions = vec![beast::version(setup)?];
         if setup.peers.is_some() {
@@ -177,27 +177,27 @@ impl Report {
         })
     }
 
-    /// Adds what only a running beastd tells: its engine and how that is set up.
+    /// Adds facts that only a running beastd reports: its engine and calibration.
     pub fn add_versions(&mut self, setup: &Setup) {
         self.versions.extend(setup.engine.get().map(|engine| format!("engine of beastd: {engine}")));
         self.versions.extend(setup.calibration.get().map(|calibration| calibration.in_words.clone()));
     }
 
-    /// Takes the outcome of a measurement.
+    /// Adds the outcome of a measurement.
     pub fn add(&mut self, name: &str, outcome: Result<Vec<Row>>) {
         match outcome {
             Ok(rows) => self.rows.extend(rows),
             Err(error) => {
                 let why = format!("{error:#}");
                 say(&format!("  not measured: {why}"));
-                // What could not be measured stays in the table as what was lost does.
+                // Failed measurements stay in the table, like lost comparisons.
                 self.rows.push(Row::without(name, &why));
                 self.failures.push((name.into(), why));
             }
         }
     }
 
-    /// Whether nothing has failed.
+    /// Whether no measurement failed.
     pub fn is_complete(&self) -> bool {
         self.failures.is_empty()
     }
@@ -227,11 +227,11 @@ impl fmt::Display for Report {
     }
 }
 
-/// The rows, and below them what was asked, each text once.
+/// The rows, and below them each text that was asked, once.
 fn table([ours, peer]: [&str; 2], rows: &[Row]) -> String {
     let mut footnotes: Vec<&str> =
         rows.iter().map(|row| row.asked.as_str()).filter(|asked| !asked.is_empty()).collect();
-    // One measurement makes several rows, one after the other.
+    // The rows of a measurement are adjacent.
     footnotes.dedup();
     let footnote = |row: &Row| footnotes.iter().position(|asked| *asked == row.asked).map(|n| n + 1);
     let head = ["what", ours, peer, "ratio", "required", "verdict"].map(String::from);
@@ -243,7 +243,7 @@ fn table([ours, peer]: [&str; 2], rows: &[Row]) -> String {
     for line in &lines {
         let mut row = String::new();
         for (column, (cell, width)) in line.iter().zip(widths).enumerate() {
-            // Numbers to the right, words to the left.
+            // Numbers are right-aligned, text left-aligned.
             let is_number = (1..=3).contains(&column);
             row += &if is_number { format!("{cell:>width$}  ") } else { format!("{cell:<width$}  ") };
         }
@@ -256,7 +256,7 @@ fn table([ours, peer]: [&str; 2], rows: &[Row]) -> String {
     text
 }
 
-/// Three digits that mean something; what has no unit is a count.
+/// Three significant digits; a number without a unit is a count.
 fn number(n: f64, unit: &str) -> String {
     match n.abs() {
         _ if unit.is_empty() => format!("{n}"),

@@ -13,11 +13,11 @@ use crate::{
 
 const N_PROMPT: usize = 512;
 const N_GENERATED: u32 = 64;
-/// Words of the first text, which tells how many tokens words make.
+/// Words of a first text, which shows how many tokens words have.
 const N_PROBE: usize = 64;
 
-/// Both sides read as many tokens, then generate as many after them. While llama-bench runs, the daemon stays resident:
-/// it has nothing to do then, and keeps its memory, not the cores.
+/// Both sides read the same number of tokens, then generate as many after them. beastd stays resident while
+/// llama-bench runs: it is idle then, so it occupies memory but no cores.
 pub fn measure(setup: &Setup) -> Result<Vec<Row>> {
     let bench = LlamaBench::new(setup)?;
     let beast = Beast::start(setup)?;
@@ -48,7 +48,7 @@ pub fn measure(setup: &Setup) -> Result<Vec<Row>> {
     ])
 }
 
-/// How many words make a prompt of the wanted length, or of half the context where that is less.
+/// How many words make a prompt of the wanted length, or of half the context if that is less.
 fn words_of_prompt(beast: &Beast, words: &mut Words) -> Result<usize> {
     let mut n_tokens =
         |n_words| beast.ask(&exactly(None, &words.text(n_words), 1)).map(|answer| answer.n_prompt as usize);

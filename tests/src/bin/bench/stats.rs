@@ -1,6 +1,6 @@
-//! Numbers made of numbers.
+//! Statistics of the measurements.
 
-/// The middle one, or the mean of the two in the middle.
+/// The middle value, or the mean of the two in the middle.
 pub fn median(values: &[f64]) -> Option<f64> {
     let mut values = values.to_vec();
     values.sort_by(f64::total_cmp);
@@ -9,22 +9,22 @@ pub fn median(values: &[f64]) -> Option<f64> {
     Some(if values.len() % 2 == 1 { upper } else { f64::midpoint(values[middle - 1], upper) })
 }
 
-/// Median divided by median, as the values of a row: nothing where one of them is missing.
+/// Ratio of the medians, as the values of a row; empty if one of them is missing.
 pub fn ratio(of: &[f64], to: &[f64]) -> Vec<f64> {
     median(of).zip(median(to)).map(|(of, to)| of / to).into_iter().collect()
 }
 
-/// The longest divided by the median.
+/// The largest value divided by the median.
 pub fn stretch(values: &[f64]) -> Option<f64> {
     let longest = values.iter().copied().max_by(f64::total_cmp)?;
     Some(longest / median(values)?)
 }
 
-/// What guessing ahead can yield at most: the best gain over all numbers of guesses, and the number it belongs to.
+/// The theoretical limit of drafting: the best speedup over all numbers of drafts, and the number that achieves it.
 ///
-/// Each guess is right with chance `p`, so a step that checks `k` of them yields `1 + p + … + p^k` tokens on average;
-/// `costs` are the measured times of a step by its tokens, `k + 1` of them, and `drafter_ms` is what each guess costs
-/// besides. Guessing nothing gains 1.
+/// Each draft is right with probability `p`, so a step that verifies `k` of them yields `1 + p + … + p^k` tokens on
+/// average. `costs` holds the measured times of a step by its number of tokens, `k + 1` here, and `drafter_ms` is the
+/// additional cost of each draft. No drafts give a speedup of 1.
 pub fn ceiling(p: f64, costs: &[(u32, f64)], drafter_ms: f64) -> Option<(f64, u32)> {
     let (_, single) = costs.iter().copied().find(|(n_tokens, _)| *n_tokens == 1)?;
     let gain = |&(n_tokens, ms): &(u32, f64)| {

@@ -21,12 +21,13 @@ fn the_slowest_is_compared_with_the_middle() {
 
 #[test]
 fn the_ceiling_is_what_the_best_number_of_guesses_yields() {
-    // As on a GPU: a second token is nearly free. All guesses right: as many tokens as the step has.
+    // As on a GPU, where a second token is nearly free. If all drafts are right, a step yields as many tokens as it
+    // has.
     let costs = [(1, 10.0), (2, 11.0), (4, 12.0), (8, 20.0)];
     assert_eq!(ceiling(1.0, &costs, 0.0), Some((4.0, 7)));
-    // One in two: 1 + 1/2 + 1/4 + 1/8 tokens in 12 ms.
+    // With every second draft right: 1 + 1/2 + 1/4 + 1/8 tokens in 12 ms.
     assert_eq!(ceiling(0.5, &costs, 0.0), Some((1.875 * 10.0 / 12.0, 3)));
-    // A drafter that costs as much as the model it guesses for.
+    // A drafter that costs as much as the model itself.
     assert_eq!(ceiling(0.5, &costs, 10.0), Some((1.0, 0)));
     assert_eq!(ceiling(0.0, &costs, 0.0), Some((1.0, 0)));
 }

@@ -1,17 +1,16 @@
-//! What both sides are asked. The texts are about software: the model with little knowledge that the files for
-//! measuring speed are made of has seen nothing else. What it answers to these was tried; on other models they are
-//! tasks as good as any.
+//! The requests for both sides. All texts are about software, because the speed models are made from a small model that
+//! has seen little else. Its answers to these requests were checked; for other models they are tasks like any others.
 
 use beast_protocol::{Generate, Speculation};
 use beast_tests::samples;
 
 use crate::{ask::greedy, words::Words};
 
-/// Longer than all answers but those of a model that repeats itself.
+/// Longer than any answer, except from a model that repeats itself.
 const N_ANSWER: u32 = 64;
 
-/// Asks for a corrected text: nearly all of the answer stands in the prompt. Cub gives back a sentence of some 20 to 30
-/// tokens; looking them up in the prompt guesses 95 % of them, tried on 24 such texts.
+/// Asks for a corrected text, so that the answer copies most of the prompt. cub repeats a sentence of 20 to 30
+/// tokens; prompt lookup drafts 95 % of them, measured on 24 such texts.
 pub fn copying(words: &mut Words) -> Generate {
     greedy(samples::instructed("fix", &program(words)), N_ANSWER)
 }
@@ -21,20 +20,20 @@ pub fn summary(words: &mut Words) -> Generate {
     greedy(samples::instructed("summarize", &program(words)), N_ANSWER)
 }
 
-/// A summary of a text of so many words, which nobody reads to its end.
+/// Asks for a summary of a text of `n_words` words; the answer is cancelled early.
 pub fn long_summary(words: &mut Words, n_words: usize) -> Generate {
     let text = words.text(n_words);
     greedy(Generate { ignore_eos: true, ..samples::instructed("summarize", &text) }, N_ANSWER)
 }
 
-/// Asks what something is. The answer shares its name with the question and nothing else: looking up guesses nothing
-/// right, tried on all of [`TERMS`].
+/// Asks what something is. The answer shares only the name with the question: prompt lookup drafts nothing right,
+/// checked for all of [`TERMS`].
 pub fn question(term: &str) -> Generate {
     greedy(samples::instructed("ask", &format!("What is {term}?")), N_ANSWER)
 }
 
-/// The same in words that make the model less sure: what its draft model guesses is right in 3 of 4 cases with the one
-/// and 9 of 10 with the other. With those of [`question`] it is right every time, which no draft model is.
+/// The same question in words that make the model less certain: 3 of 4 drafts of its draft model are right with the
+/// first wording, 9 of 10 with the second. With that of [`question`] all are right, which is unrealistic.
 pub fn harder_question(nth: usize, term: &str) -> Generate {
     let text = match nth % 2 {
         0 => format!("What does the word {term} mean?"),
@@ -43,18 +42,18 @@ pub fn harder_question(nth: usize, term: &str) -> Generate {
     greedy(samples::instructed("ask", &text), N_ANSWER)
 }
 
-/// A commit message for a diff of four added lines.
+/// Asks for the commit message of a diff of four added lines.
 pub fn commit_message(words: &mut Words, n_tokens: u32) -> Generate {
     let function = format!("{}_{}", words.pick(&VERBS), words.pick(&NOUNS));
     greedy(Generate { ignore_eos: true, ..samples::commit_msg(&samples::diff(&function, 1)) }, n_tokens)
 }
 
-/// The same question with another way to guess ahead.
+/// The same request with another way of drafting.
 pub fn guessing(question: &Generate, speculation: Speculation) -> Generate {
     Generate { speculation, ..question.clone() }
 }
 
-/// The model knows them: each is an answer of 10 to 19 tokens, and none makes it repeat itself.
+/// Terms that the model knows: each yields an answer of 10 to 19 tokens without repetition.
 pub const TERMS: [&str; 20] = [
     "sdk",
     "generator",
@@ -78,8 +77,8 @@ pub const TERMS: [&str; 20] = [
     "repository",
 ];
 
-/// A program in a long sentence and a short one, in one of thousands of ways: what one answer teaches must not help
-/// with the next.
+/// Describes a program in a long and a short sentence, in one of thousands of ways, so that no answer helps with the
+/// next.
 fn program(words: &mut Words) -> String {
     let clauses = [words.pick(&BEGINNINGS), words.pick(&MIDDLES), words.pick(&ENDS)];
     let [beginning, middle, end] = clauses;

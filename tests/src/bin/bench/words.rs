@@ -1,4 +1,4 @@
-//! Texts that no cache can know: the same words, in an order that never comes again.
+//! Texts that no cache contains: the same words, in an order that never repeats.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -10,29 +10,30 @@ const WORDS: [&str; 64] = [
     "by", "name", "value", "key", "each", "line", "has", "two", "parts", "text",
 ];
 
-/// Makes the texts of one run.
+/// Generates the texts of one run.
 pub struct Words(u64);
 
 impl Words {
     pub fn new() -> Self {
-        // The standard library's hasher is keyed anew in each process; zero would never leave zero.
+        // The standard library's hasher has new keys in each process. The seed must not be 0, which xorshift never
+        // leaves.
         Self(RandomState::new().hash_one("words") | 1)
     }
 
-    /// A text of so many words, in sentences of ten.
+    /// A text of `n_words` words, in sentences of ten.
     pub fn text(&mut self, n_words: usize) -> String {
         let words: Vec<&str> = (0..n_words).map(|_| self.pick(&WORDS)).collect();
         let sentences: Vec<String> = words.chunks(10).map(|sentence| sentence.join(" ") + ".").collect();
         sentences.join(" ")
     }
 
-    /// One of a list, which is not empty. Marsaglia's xorshift: nothing here needs better.
+    /// A random item of a list, which must not be empty. Marsaglia's xorshift is good enough here.
     pub fn pick<T: Copy>(&mut self, list: &[T]) -> T {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         let n = u64::try_from(list.len()).expect("a list has fewer items than that");
-        // The high bits are the better ones; the remainder favours the first items by nothing that matters here.
+        // The high bits are better; the bias of the remainder is negligible.
         list[usize::try_from((self.0 >> 32) % n).expect("it is less than the length")]
     }
 }

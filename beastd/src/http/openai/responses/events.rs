@@ -1,5 +1,5 @@
-//! An answer as events of the Responses API; the last one has the whole response, which is also the response without
-//! streaming. Knows no bytes.
+//! An answer as events of the Responses API. The last event holds the whole response, which is also the body of a
+//! response that is not streamed. Knows no bytes.
 
 use beast_protocol::{Delta, Event, FinishReason, Logprob, TokenLogprob};
 use serde_json::{Value, json};
@@ -14,7 +14,6 @@ use crate::http::{
     openai::{finite, timings},
 };
 
-/// Events with their names.
 pub(super) type Events = Vec<(&'static str, Value)>;
 
 /// Builds the events of one answer.
@@ -24,7 +23,6 @@ pub(super) struct Narration {
     live: Live,
     n_events: u64,
     has_begun: bool,
-    /// Completed items.
     output: Vec<Value>,
     open: Option<Item>,
 }
@@ -54,7 +52,7 @@ impl Item {
         Self { id: format!("{prefix}_{}", random_id(32)), text: String::new(), logprobs: Vec::new(), kind }
     }
 
-    /// Its content part; a call has none.
+    /// The content part of the item; a call has none.
     fn part(&self) -> Option<Value> {
         match self.kind {
             Kind::Reasoning => Some(json!({ "type": "reasoning_text", "text": self.text })),
@@ -113,12 +111,11 @@ impl Narration {
         }
     }
 
-    /// The current response object.
     pub(super) fn response(&self) -> Value {
         self.response.json(&self.output)
     }
 
-    /// Adds an event of the engine.
+    /// Takes an event of the engine.
     pub(super) fn take(&mut self, event: Event, out: &mut Events) {
         self.live.take(&event);
         match event {
@@ -150,7 +147,7 @@ impl Narration {
         }
     }
 
-    /// The answer failed.
+    /// The answer has failed.
     pub(super) fn failed(&mut self, refusal: &Refusal, out: &mut Events) {
         if !self.has_begun {
             let error = json!({ "code": refusal.code, "message": refusal.message, "param": refusal.param });
@@ -169,7 +166,7 @@ impl Narration {
         out.push((name, value));
     }
 
-    /// The same for the open item.
+    /// Sends an event about the open item.
     fn say_of_item(&mut self, name: &'static str, mut value: Value, out: &mut Events) {
         let Some(item) = &self.open else { return };
         value["item_id"] = item.id.clone().into();
@@ -221,7 +218,7 @@ impl Narration {
         }
     }
 
-    /// Opens this item unless it is open. Each call is an item of its own.
+    /// Opens an item of this kind unless one is open. Each call is an item of its own.
     fn open(&mut self, kind: Kind, out: &mut Events) {
         let is_open = self.open.as_ref().is_some_and(|item| item.kind == kind);
         if is_open && !matches!(kind, Kind::Call { .. }) {
@@ -260,7 +257,7 @@ impl Narration {
 
     fn end(&mut self, reason: FinishReason, timings: Option<Value>, out: &mut Events) {
         if self.open.is_none() && self.output.is_empty() {
-            // Clients take the first item as the answer.
+            // An answer without text still gets a message: clients take the first item as the answer.
             self.open(Kind::Message, out);
         }
         let (progress, status, name) = match reason {

@@ -28,7 +28,7 @@ fn done(reason: FinishReason) -> Event {
     Event::Done { reason, usage, timings: Timings::default(), stop_text: None, dead_end: None }
 }
 
-/// The events on a line each, with ids replaced by their order and the response left out.
+/// The events, one per line, with ids numbered by first use and without the response object.
 fn tell(events: Events) -> String {
     let mut ids = HashMap::new();
     let mut text = String::new();

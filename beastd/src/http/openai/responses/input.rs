@@ -42,7 +42,7 @@ impl Conversation {
             }),
             Some("reasoning") => {
                 let thoughts = reasoning(fields)?;
-                // Reasoning precedes the message that it belongs to.
+                // Reasoning items precede the message that they belong to.
                 if self.0.last().is_some_and(|last| last.role == Role::Assistant) {
                     self.0.push(Message::new(Role::Assistant, ""));
                 }
@@ -62,11 +62,11 @@ impl Conversation {
 
     fn push(&mut self, message: Message) {
         match self.0.last_mut() {
-            // Many templates take one system message, at the beginning.
+            // Many templates accept only one system message, at the beginning.
             Some(last) if last.role == Role::System && message.role == Role::System => {
                 last.content = format!("{}\n\n{}", last.content, message.content);
             }
-            // Its thoughts have already opened the message.
+            // A reasoning item has already created this message.
             Some(last)
                 if message.role == Role::Assistant
                     && last.role == Role::Assistant
@@ -79,7 +79,7 @@ impl Conversation {
         }
     }
 
-    /// The assistant's open message.
+    /// The assistant message that following items are added to.
     fn assistants(&mut self) -> &mut Message {
         if self.0.last().is_none_or(|last| last.role != Role::Assistant) {
             self.0.push(Message::new(Role::Assistant, ""));
@@ -136,7 +136,7 @@ fn call(fields: &Fields<'_>) -> Result<ToolCall, Refusal> {
     })
 }
 
-/// The thoughts themselves if present, else their summary. Encrypted ones cannot be read.
+/// The text of a reasoning item: the reasoning itself if present, else its summary. Encrypted ones cannot be read.
 fn reasoning(fields: &Fields<'_>) -> Result<String, Refusal> {
     for name in ["content", "summary"] {
         let parts = fields.list(name)?.map_or(&[][..], Vec::as_slice);

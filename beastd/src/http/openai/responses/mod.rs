@@ -1,4 +1,4 @@
-//! `/v1/responses`: stateless. A request must contain everything it refers to.
+//! `/v1/responses`, stateless: a request must contain everything that it refers to.
 
 mod events;
 mod input;
@@ -20,7 +20,6 @@ use crate::http::models;
 use crate::http::refusal::{Dialect, Refusal};
 use crate::http::stream::{self, Script, named};
 
-/// Answers a request.
 pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
     let fields = Fields::new(&asked.body);
     models::check_name(&asked.client.shared, fields.text("model")?)?;
@@ -44,7 +43,6 @@ async fn collect(mut answers: Answers, mut narration: Narration) -> Reply {
     json_reply(StatusCode::OK, &narration.response())
 }
 
-/// Streams the events.
 struct Told {
     narration: Narration,
     out: Vec<(&'static str, serde_json::Value)>,
@@ -69,6 +67,6 @@ impl Script for Told {
         self.write(out);
     }
 
-    // The last event marks the end.
+    // `response.completed` already marks the end.
     fn end(&mut self, _: &mut Vec<u8>) {}
 }

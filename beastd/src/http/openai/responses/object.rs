@@ -1,4 +1,4 @@
-//! The response object: parameters of the request, and the state of the answer.
+//! The response object: the request's parameters, and the state of its answer.
 
 use beast_protocol::{Generate, ToolChoice, Usage};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use crate::http::refusal::Refusal;
 pub(super) struct Echo(Value);
 
 impl Echo {
-    /// Reads them, after the request itself.
+    /// Reads them from a request that has already been validated.
     pub(super) fn read(fields: &Fields<'_>, request: &Generate) -> Result<Self, Refusal> {
         let or_null = |name: &str| fields.value(name).cloned().unwrap_or_default();
         let metadata = fields.object("metadata")?.cloned().unwrap_or_default();
@@ -64,19 +64,18 @@ fn tools(request: &Generate) -> Value {
             "name": function.name,
             "description": function.description,
             "parameters": serde_json::from_str::<Value>(&function.parameters).unwrap_or_default(),
-            // Arguments always follow their schema, whether or not that was asked for.
+            // Arguments always follow their schema, whether or not the request asked for it.
             "strict": true,
         })
     };
     request.tools.functions.iter().map(tool).collect()
 }
 
-/// State of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Progress {
     Running,
     Completed,
-    /// Truncated by its token limit.
+    /// Truncated by the token limit.
     Incomplete,
     Failed,
 }
@@ -108,7 +107,6 @@ impl Response {
         }
     }
 
-    /// The complete object.
     pub(super) fn json(&self, output: &[Value]) -> Value {
         let (status, incomplete) = match self.progress {
             Progress::Running => ("in_progress", Value::Null),

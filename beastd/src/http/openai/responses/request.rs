@@ -13,11 +13,11 @@ const MAX_TOP_LOGPROBS: i64 = 20;
 /// Most entries of `include`.
 const MAX_INCLUDES: usize = 64;
 
-/// Options besides the generation itself.
+/// Options that affect the response, not the generation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Wishes {
     pub(super) has_logprobs: bool,
-    /// llama-server's additions to the events.
+    /// Whether to add llama-server's `timings` to the events.
     pub(super) has_timings: bool,
     pub(super) has_progress: bool,
 }
@@ -30,7 +30,6 @@ pub(super) fn wishes(fields: &Fields<'_>) -> Result<Wishes, Refusal> {
     })
 }
 
-/// Reads a request.
 pub(crate) fn generate(fields: &Fields<'_>) -> Result<Generate, Refusal> {
     refuse_state(fields)?;
     Ok(Generate {
@@ -46,7 +45,7 @@ pub(crate) fn generate(fields: &Fields<'_>) -> Result<Generate, Refusal> {
     })
 }
 
-/// Nothing is stored between requests.
+/// Refuses requests that refer to an earlier response, because nothing is stored.
 fn refuse_state(fields: &Fields<'_>) -> Result<(), Refusal> {
     if fields.has("prompt") {
         let text =
@@ -70,12 +69,12 @@ fn refuse_state(fields: &Fields<'_>) -> Result<(), Refusal> {
     }
 }
 
-/// Functions only: hosted tools run on OpenAI's machines, and clients offer them unasked.
+/// Reads the functions and skips hosted tools, which run on OpenAI's servers and which clients offer by default.
 fn tools(fields: &Fields<'_>) -> Result<Tools, Refusal> {
     let list = fields.list("tools")?.map_or(&[][..], Vec::as_slice);
     let is_function = |tool: &&Value| match tool.get("type").and_then(Value::as_str) {
         Some(kind) => kind == "function",
-        // Reported as invalid later.
+        // `flat_functions` reports it as invalid.
         None => true,
     };
     let functions: Vec<Value> = list.iter().filter(is_function).cloned().collect();
@@ -116,7 +115,7 @@ fn thinking(fields: &Fields<'_>) -> Result<Option<bool>, Refusal> {
     }
 }
 
-/// `text.format` is `response_format` of the chat route with the schema one level up.
+/// Reads `text.format`, which is the chat route's `response_format` with the schema one level up.
 fn constraint(fields: &Fields<'_>) -> Result<Option<Constraint>, Refusal> {
     let Some(text) = fields.object("text")? else { return Ok(None) };
     let Some(format) = Fields::within(text, "text.").object("format")? else { return Ok(None) };
@@ -135,7 +134,7 @@ fn constraint(fields: &Fields<'_>) -> Result<Option<Constraint>, Refusal> {
 fn logprobs(fields: &Fields<'_>) -> Result<Option<u32>, Refusal> {
     let include = fields.texts("include", MAX_INCLUDES)?;
     let n_top = fields.integer("top_logprobs", 0..=MAX_TOP_LOGPROBS)?.and_then(|n| u32::try_from(n).ok());
-    // Other entries ask for what does not exist here: results of hosted tools, encrypted thoughts.
+    // Other entries ask for data that does not exist here: results of hosted tools, encrypted reasoning.
     let is_wanted = include.iter().any(|name| name == "message.output_text.logprobs");
     Ok(is_wanted.then(|| n_top.unwrap_or(0)))
 }

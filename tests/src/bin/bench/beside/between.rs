@@ -1,4 +1,4 @@
-//! A short request that arrives while long ones are read.
+//! A short request that arrives during the prefill of long ones.
 
 use std::{thread, time::Duration};
 
@@ -18,23 +18,23 @@ use crate::{
     words::Words,
 };
 
-/// Makes about 3,000 tokens.
+/// Yields about 3,000 tokens.
 const N_WORDS_LONG: usize = 2450;
 const N_LONG: usize = 2;
-/// Makes some 300 tokens, by which the speed of reading is measured.
+/// Yields about 300 tokens, for measuring the prefill speed.
 const N_WORDS_PROBE: usize = 240;
 const N_GENERATED: u32 = 8;
-/// So many chunks are read before the short request comes: it arrives in the middle of one, and beside a single long
-/// one, which is read in larger chunks, early in one, late in one and early in another.
+/// Number of chunks that are computed before the short request arrives. Among several long requests it arrives in the
+/// middle of a chunk. Beside a single one, whose chunks are larger, it arrives early in one, late in one, and early
+/// in another.
 const CHUNKS_BEFORE: [f64; 3] = [0.5, 1.5, 2.5];
-/// When it comes to the peer.
+/// The same for llama-server.
 const CHUNKS_BEFORE_PEER: f64 = 1.5;
-/// What about one chunk and its own prompt means.
+/// Factor by which the first token may exceed the time of one chunk and the request's own prompt.
 const ABOUT: f64 = 1.25;
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// The long ones are given up once the short one is answered: what comes after that is not of interest here, and takes
-/// minutes.
+/// Cancels the long requests once the short one is answered: the rest does not matter here, and takes minutes.
 pub fn measure(setup: &Setup) -> Result<Vec<Row>> {
     let mut words = Words::new();
     let beast = Beast::start(setup)?;
@@ -67,11 +67,11 @@ pub fn measure(setup: &Setup) -> Result<Vec<Row>> {
     Ok(rows.into_iter().map(|row| row.asked(&asked)).collect())
 }
 
-/// First tokens of the short request.
+/// Times to the first token of the short request.
 #[derive(Default)]
 struct Times {
     ms: Vec<f64>,
-    /// Of what is allowed.
+    /// The times as shares of the allowed ones.
     shares: Vec<f64>,
     n_prompt: u32,
 }
@@ -108,7 +108,7 @@ fn in_words(n_chunk: f64, speed: f64) -> String {
 }
 
 fn between_of_peer(server: &LlamaServer, long: &Generate, short: &Generate, before: Duration) -> Result<Answer> {
-    // Held until the short one is answered.
+    // Held until the short request is answered.
     let _long = (0..N_LONG).map(|_| server.begin(long)).collect::<Result<Vec<_>>>()?;
     thread::sleep(before);
     server.ask(short)

@@ -20,15 +20,15 @@ use crate::{
     words::Words,
 };
 
-/// Makes about 100 tokens.
+/// Yields about 100 tokens.
 const N_WORDS: usize = 75;
 const N_GENERATED: u32 = 64;
-/// Twice as many as there are slots. Their answers are shorter, since all are waited for twice as long.
+/// Twice as many clients as slots. Their answers are shorter, because each run takes twice as long.
 const N_MANY: usize = 2 * N_SLOTS;
 const N_GENERATED_OF_MANY: u32 = 32;
 
-/// As many clients as slots: what all of them get together. Then more of them: whether somebody waits far longer than
-/// others.
+/// As many clients as slots, for the total throughput. Then more clients than slots, to see whether some wait far
+/// longer than others.
 pub fn measure(setup: &Setup) -> Result<Vec<Row>> {
     let (beast, server) = (Beast::start(setup)?, LlamaServer::start(setup)?);
     let mut words = Words::new();
@@ -67,15 +67,15 @@ pub(super) fn questions(words: &mut Words, n: usize, n_tokens: u32) -> Vec<Gener
     (0..n).map(|_| exactly(None, &words.text(N_WORDS), n_tokens)).collect()
 }
 
-/// What the clients of one side got, of each repeat one number.
+/// Results of one side's clients, one value per repetition.
 #[derive(Default)]
 pub(super) struct Crowd {
-    /// Tokens a second of all together.
+    /// Total tokens per second.
     pub(super) speeds: Vec<f64>,
-    /// First tokens in milliseconds.
+    /// Medians of the times to the first token, in milliseconds.
     pub(super) medians: Vec<f64>,
     slowest: Vec<f64>,
-    /// The slowest as a multiple of the median.
+    /// The slowest first token as a multiple of the median.
     stretches: Vec<f64>,
     pub(super) n_prompt: u32,
 }
@@ -94,7 +94,7 @@ impl Crowd {
     }
 }
 
-/// Asks everything at the same moment and waits for all answers.
+/// Sends all requests at the same moment and waits for all answers.
 fn at_once(side: &dyn Side, questions: &[Generate]) -> Result<(Vec<Answer>, Duration)> {
     let start = Barrier::new(questions.len() + 1);
     thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! Beside another program that keeps one core busy, and a second after it has ended.
+//! Decoding under CPU contention: another program keeps one core busy. Also a second after it has ended.
 
 use std::{thread, time::Duration};
 
@@ -16,14 +16,14 @@ use crate::{
     words::Words,
 };
 
-/// Few, because llama-server may read ten times slower then.
+/// Few words, because llama-server's prefill may be ten times slower then.
 const N_WORDS: usize = 6;
 const N_GENERATED: u32 = 48;
-/// What llama-server is asked for beside the other program, where a token may take it two seconds.
+/// Tokens for llama-server under contention, where each may take two seconds.
 const N_GENERATED_OF_PEER: u32 = 8;
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Tokens a second of one side.
+/// Tokens per second of one side.
 #[derive(Default)]
 struct Speeds {
     alone: Vec<f64>,

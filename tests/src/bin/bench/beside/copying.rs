@@ -1,4 +1,4 @@
-//! Answers that copy from the prompt, which can be looked up instead of computed one by one.
+//! Answers that copy from the prompt, which prompt lookup can draft.
 
 use anyhow::{Context as _, Result};
 use beast_protocol::{Generate, Speculation};
@@ -15,12 +15,12 @@ use crate::{
     words::Words,
 };
 
-/// For each way in each repeat.
+/// Number of texts per way and repetition.
 const N_TEXTS: usize = 3;
 
-/// How llama-server may look up, tried before on the shapes of LFM2-2.6B: what is shipped (n-grams of 12 or more, 48
-/// tokens ahead) was half as fast as guessing nothing, 3 and 4 the fastest on two cores; longer guesses are for
-/// machines where they cost little.
+/// llama-server's ways to do prompt lookup, chosen by tests on the shapes of LFM2-2.6B. Its defaults (n-grams of 12
+/// or more, 48 draft tokens) were half as fast as no drafting; 3 and 4 were the fastest on two cores. Longer drafts
+/// are for machines where they cost little.
 const WAYS: [&str; 6] = [
     "",
     "--spec-type ngram-simple",
@@ -30,7 +30,7 @@ const WAYS: [&str; 6] = [
     "--spec-type ngram-simple --spec-ngram-simple-size-n 3 --spec-ngram-simple-size-m 5 --no-repack",
 ];
 
-/// One llama-server after the other, since many at once would not fit into memory everywhere.
+/// Starts one llama-server at a time, since several would not fit into memory everywhere.
 pub fn measure(setup: &Setup) -> Result<Vec<Row>> {
     let beast = Beast::start(setup)?;
     let mut words = Words::new();

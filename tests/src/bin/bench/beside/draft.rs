@@ -1,4 +1,4 @@
-//! A small model that guesses ahead for the large one.
+//! Speculative decoding with a draft model.
 
 use anyhow::{Context as _, Result};
 use beast_protocol::{Generate, Speculation};
@@ -17,10 +17,10 @@ use crate::{
 
 const N_QUESTIONS: usize = 4;
 const N_SUMMARIES: usize = 2;
-/// Most tokens that llama-server guesses at once. With a single one, the share of right guesses is the chance that one
+/// llama-server's limits for draft tokens. With a limit of one, the acceptance rate is the probability that a draft
 /// is right.
 const PEER_LENGTHS: [&str; 3] = ["1", "3", "8"];
-/// Tokens by which the drafter's speed is measured.
+/// Tokens for measuring the draft model's speed.
 const N_DRAFTER: u32 = 32;
 
 pub fn measure(setup: &Setup) -> Result<Vec<Row>> {
@@ -58,24 +58,24 @@ pub fn measure(setup: &Setup) -> Result<Vec<Row>> {
     rows([drafted, off, peer_off], peers.into(), theory, &asked)
 }
 
-/// Together they are foreseen about as well as cub's card says of all that it is asked: 84 %.
+/// Requests whose acceptance is about what cub's card states for all its tasks: 84 %.
 fn questions(n: usize, words: &mut Words) -> Vec<Generate> {
     let question = |nth| tasks::harder_question(nth, TERMS[(n * N_QUESTIONS + nth) % TERMS.len()]);
     (0..N_QUESTIONS).map(question).chain((0..N_SUMMARIES).map(|_| tasks::summary(words))).collect()
 }
 
-/// What guessing could yield at most.
+/// The theoretical limits of drafting.
 struct Theory {
-    /// The chance that a guess is right.
+    /// Probability that a draft token is right.
     p: f64,
-    /// The best gain, and the number of guesses it needs: with guesses for nothing, and with what they cost.
+    /// The best speedup, and the number of drafts for it: if drafts were free, and at their measured cost.
     free: (f64, u32),
     paid: (f64, u32),
     drafter_ms: f64,
 }
 
 impl Theory {
-    /// The peer's first way guesses one token at a time; where that told nothing, our own guesses have to do.
+    /// llama-server's first way drafts one token at a time; if that gave no result, our own acceptance rate is used.
     fn of(setup: &Setup, drafted: &Way, peers: &[Way]) -> Result<Self> {
         let single = peers.first().and_then(|way| way.guesses.share());
         let p = single.or(drafted.guesses.share()).context("nothing was guessed")?;

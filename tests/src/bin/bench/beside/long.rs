@@ -24,16 +24,15 @@ const N_BYTES: usize = 1_000_000;
 const N_ANSWER: u32 = 60;
 const MERGE: &str = "Merge these summaries of one text into one. Reply with only the summary. Use plain text.";
 
-/// From asking to the end of the answer. The peer gets beast's own parts, as a script would send them with as many
-/// clients as there are slots; what beast does besides, finding the parts and merging their answers, is on its side
-/// alone.
+/// Measures from the request to the end of the answer. llama-server gets beast's own parts, as a script with as many
+/// clients as slots would send them. Only beast's time includes finding the parts and merging their answers.
 pub fn measure(setup: &Setup) -> Result<Vec<Row>> {
     let setup = setup.of_cub();
     let (beast, server) = (Beast::start(&setup)?, LlamaServer::start(&setup)?);
     let book = samples::book(N_BYTES + 1000 * (setup.n_repeats + 1));
     let (mut ours, mut peer, mut n_parts) = (Vec::new(), Vec::new(), 0);
     for nth in repeats(&setup) {
-        // Another text each time: both sides keep what they have read.
+        // A different text each time, because both sides cache prefixes.
         let text = &book[1000 * nth..][..N_BYTES];
         let question = question(text);
         let (events, took) = beast.begin(&question)?.events()?;
@@ -72,7 +71,7 @@ fn call(text: &str, part: &Part) -> Generate {
     greedy(Generate { speculation: Speculation::Auto, ..samples::instructed("summarize", content) }, N_ANSWER)
 }
 
-/// All calls, as many at once as there are slots.
+/// Sends all requests, as many at a time as there are slots.
 fn in_turn(side: &dyn Side, calls: VecDeque<Generate>) -> Result<Duration> {
     let calls = Mutex::new(calls);
     let next = || calls.lock().ok().and_then(|mut calls| calls.pop_front());

@@ -1,4 +1,4 @@
-//! What a resident model takes: memory, and time to load.
+//! Memory and loading time of a resident model.
 
 use std::fs;
 
@@ -17,16 +17,16 @@ use crate::{
 };
 
 const N_REQUESTS: usize = 3;
-/// Makes some 300 tokens.
+/// Yields about 300 tokens.
 const N_WORDS: usize = 240;
 const N_GENERATED: u32 = 16;
-/// Of the file, which is all that the weights need.
+/// Most memory as a multiple of the file's size, which is all that the weights need.
 const SHARE_OF_FILE: f64 = 1.25;
-/// Makes llama-server tell the size of its KV cache, which is otherwise as it is shipped.
+/// Makes llama-server log the size of its KV cache; everything else keeps its default.
 const TELLING: [&str; 2] = ["-lv", "4"];
 const MIB: f64 = 1_048_576.0;
 
-/// One side after the other: memory that the other holds would not change the numbers, but might not be there.
+/// Runs one side at a time. The other one's memory would not change the numbers, but might be missing.
 pub fn measure(setup: &Setup) -> Result<Vec<Row>> {
     let mut words = Words::new();
     let questions: Vec<_> = (0..N_REQUESTS).map(|_| exactly(None, &words.text(N_WORDS), N_GENERATED)).collect();
@@ -66,7 +66,7 @@ pub fn measure(setup: &Setup) -> Result<Vec<Row>> {
     Ok(rows.map(|row| row.asked(&asked)).into())
 }
 
-/// From the lines of the log that tell the sizes of all KV caches for the cells that were asked for.
+/// KiB per KV cell, from the log lines that report the sizes of all KV caches.
 fn kib_of_cell(log: &str) -> Option<f64> {
     let sizes = log.lines().filter_map(|line| line.split_once("llama_kv_cache: size =")?.1.split_once("MiB"));
     let sizes: Vec<f64> = sizes.map(|(mib, _)| mib.trim().parse()).collect::<Result<_, _>>().ok()?;

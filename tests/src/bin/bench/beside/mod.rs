@@ -1,9 +1,9 @@
 //! The group `peers`: the same prompts on the same file through beastd and llama-server, in turn.
 //!
-//! Each measurement starts both sides itself and names their arguments below the table. Nothing is chosen in our
-//! favour: where llama-server can be set up in several ways that matter, the best of them counts. Speeds are what each
-//! side says of itself; times to the first token are taken here, on both sides from asking to the first event that
-//! bears a token.
+//! Each measurement starts both sides itself and lists their arguments below the table. Nothing is chosen in our
+//! favour: where llama-server can be configured in several relevant ways, the best one counts. Speeds are what each
+//! side reports of itself; times to the first token are measured here, on both sides from the request to the first
+//! event with a token.
 
 mod between;
 mod clients;
@@ -46,9 +46,9 @@ pub const MEASUREMENTS: &[Measurement] = &[
     Measurement { name: "between", run: between::measure },
 ];
 
-/// One way to answer: its speeds, and what came of its guesses.
+/// A way to answer, its speeds, and the acceptance of its drafts.
 struct Way {
-    /// In words for the report.
+    /// A description for the report.
     how: String,
     speeds: Vec<f64>,
     guesses: Guesses,
@@ -59,7 +59,7 @@ impl Way {
         Self { how: how.into(), speeds: Vec::new(), guesses: Guesses::default() }
     }
 
-    /// One of llama-server, with these arguments besides the usual ones.
+    /// A way of llama-server, with these additional arguments.
     fn with(more: &[&str]) -> Self {
         Self::new(if more.is_empty() { "as it is".into() } else { format!("with {}", in_words(more)) })
     }
@@ -76,26 +76,26 @@ impl fmt::Display for Way {
     }
 }
 
-/// The ways one after the other, in words; also told while it goes on.
+/// Describes the ways in turn; also reported while they are measured.
 fn list<'a>(ways: impl IntoIterator<Item = &'a Way>) -> String {
     let ways: Vec<String> = ways.into_iter().map(Way::to_string).collect();
     ways.iter().for_each(|way| say(&format!("  {way}")));
     ways.join("; ")
 }
 
-/// The quickest.
+/// The fastest way.
 fn quickest(ways: Vec<Way>) -> Result<Way> {
     let candidates = ways.into_iter().map(|way| (median(&way.speeds), way));
     let quickest = candidates.max_by(|(a, _), (b, _)| a.unwrap_or_default().total_cmp(&b.unwrap_or_default()));
     Ok(quickest.context("there is no way to answer")?.1)
 }
 
-/// What both sides were asked, and how they were started.
+/// What both sides were asked, and their command lines.
 fn asked(what: &str, beast: &Beast, server: &LlamaServer) -> String {
     format!("{what} beast: beastd {}. Peer: {}.", beast.arguments(), server.arguments())
 }
 
-/// What guesses ahead in the daemon, as it says itself.
+/// The daemon's drafters, as it reports them.
 fn guessers(beast: &Beast) -> Result<String> {
     let SpeculationStatus { drafters, draft_model, reason, .. } = beast.status()?.speculation;
     let who =
@@ -109,7 +109,7 @@ fn repeats(setup: &Setup) -> impl Iterator<Item = usize> {
     (1..=n_repeats).inspect(move |n| say(&format!("  repeat {n} of {n_repeats}")))
 }
 
-/// Each question in the ways given, one after the other.
+/// Each request in every way, in turn.
 fn in_ways(questions: &[Generate], way: impl Fn(&Generate) -> Generate) -> Vec<Generate> {
     questions.iter().map(way).collect()
 }

@@ -1,4 +1,4 @@
-//! A long prompt that nobody has seen before.
+//! A long prompt that neither side has cached.
 
 use anyhow::Result;
 
@@ -13,11 +13,11 @@ use crate::{
     words::Words,
 };
 
-/// Makes about 1,000 tokens.
+/// Yields about 1,000 tokens.
 const N_WORDS: usize = 830;
 const N_GENERATED: u32 = 48;
 
-/// What one side did.
+/// Results of one side.
 #[derive(Default)]
 struct Side1000 {
     first_token: Vec<f64>,
@@ -35,7 +35,7 @@ impl Side1000 {
     }
 }
 
-/// llama-server runs as it is shipped, and with weights that are left as they are in the file.
+/// Runs llama-server with its defaults, and also without repacking weights.
 pub fn measure(setup: &Setup) -> Result<Vec<Row>> {
     let beast = Beast::start(setup)?;
     let shipped_server = LlamaServer::start(setup)?;

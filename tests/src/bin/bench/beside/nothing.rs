@@ -1,4 +1,4 @@
-//! Answers of which nothing stands in the prompt: guessing ahead must not cost what it cannot gain.
+//! Answers that copy nothing from the prompt: here prompt lookup gains nothing, and must not cost anything.
 
 use anyhow::Result;
 use beast_protocol::Speculation;
@@ -15,10 +15,10 @@ use crate::{
 };
 
 const N_QUESTIONS: usize = 8;
-/// What llama-server does best with where something can be looked up.
+/// llama-server's best settings where lookup does help.
 const LOOKUP: &str = "--spec-type ngram-simple --spec-ngram-simple-size-n 3 --spec-ngram-simple-size-m 4";
 
-/// Each question in both ways, now this one first and now that one, since the difference to be seen is small.
+/// Each request in both ways, in alternating order, because the difference is small.
 pub fn measure(setup: &Setup) -> Result<Vec<Row>> {
     let beast = Beast::start(setup)?;
     let plain_server = LlamaServer::start(setup)?;

@@ -1,4 +1,4 @@
-//! An instruction that was read before, with another text behind it.
+//! A cached instruction, followed by a new text.
 
 use std::time::Duration;
 
@@ -17,11 +17,11 @@ use crate::{
     words::Words,
 };
 
-/// The daemon writes what it keeps when there is nothing else to do. Should it write nothing, the rows say so.
+/// Time for the daemon to save the prefix, which it does when idle. If it saves nothing, the rows say so.
 const STORE_LIMIT: Duration = Duration::from_secs(3);
 const MOST: Required = Required::AtMost(1.15);
 
-/// First tokens of one side, in milliseconds.
+/// Times to the first token of one side, in milliseconds.
 #[derive(Default)]
 struct Times {
     alone: Vec<f64>,
@@ -30,7 +30,7 @@ struct Times {
 }
 
 impl Times {
-    /// The first of three texts stands behind an instruction that is new, the second behind the same, the third alone.
+    /// Sends three texts: the first after a new instruction, the second after the same one, the third on its own.
     fn add(&mut self, side: &dyn Side, system: &str, texts: &[String; 3]) -> Result<()> {
         let [first, second, third] = texts;
         side.ask(&exactly(Some(system), first, 1))?;
@@ -42,8 +42,7 @@ impl Times {
     }
 }
 
-/// The instruction stays and the text changes, as for a prompt that is used again and again; then the daemon starts
-/// anew.
+/// The instruction stays and the text changes, as with a prompt that is used repeatedly; then the daemon restarts.
 pub fn measure(setup: &Setup) -> Result<Vec<Row>> {
     let server = LlamaServer::start(setup)?;
     let mut beast = Beast::start(setup)?;

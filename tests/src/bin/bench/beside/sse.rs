@@ -1,4 +1,4 @@
-//! The same clients over SSE on both sides, and over our own socket: what HTTP costs, and who is quicker.
+//! The same clients over SSE on both sides, and over our own socket: the cost of HTTP, and which side is faster.
 
 use std::{thread, time::Duration};
 
@@ -19,16 +19,16 @@ use crate::{
 const WIDTHS: [usize; 3] = [1, 4, 16];
 const N_GENERATED: u32 = 48;
 
-/// Rest before each side: beastd counts the threads that the side before it has kept busy as other programs.
+/// Pause before each side: threads that the previous one kept busy would count as CPU contention for beastd.
 const REST: Duration = Duration::from_millis(1500);
 
-/// Ratios allow for what two runs of the same program differ by.
+/// Ratio from which two sides count as equal, because runs of the same program differ by as much.
 const EQUAL: f64 = 0.97;
 
 /// One, four and sixteen clients on four slots.
 pub fn measure(setup: &Setup) -> Result<Vec<Row>> {
     let port = http::free_port()?;
-    // Over HTTP nobody can ask for plain decoding, and llama-server guesses nothing by itself.
+    // HTTP clients cannot turn drafting off, and llama-server does not draft by default.
     let beast = Beast::start_with(setup, &[&format!("http.listen=127.0.0.1:{port}"), "speculation=off"])?;
     let (server, sse) = (LlamaServer::start(setup)?, Sse::at(port));
     let mut words = Words::new();
@@ -40,7 +40,7 @@ pub fn measure(setup: &Setup) -> Result<Vec<Row>> {
                 [(&mut over_sse, &sse), (&mut peer, &server), (&mut over_socket, &beast)];
             for (crowd, side) in sides {
                 thread::sleep(REST);
-                // Each side sees texts that it has not seen.
+                // New texts for each side, so that none is cached.
                 crowd.add(side, &questions(&mut words, width, N_GENERATED))?;
             }
         }
