@@ -4,6 +4,8 @@
 //! A front end turns its input into a [`Generate`], implements [`Peer`], and writes the events that come back. Knows
 //! no sockets and no tokens.
 
+mod embedding;
+
 use std::io;
 use std::sync::Arc;
 
@@ -26,6 +28,7 @@ use crate::residency::{self, Change};
 use crate::shared::{Phase, Shared};
 use crate::shown::{Shown, Thought};
 use crate::worker::{Ticket, shutting_down};
+pub use embedding::embed;
 
 /// Most events per call when the client has fallen behind.
 const MAX_EVENTS: usize = 64;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::decide::Decided;
+use crate::embed::Embedded;
 use crate::error::WireError;
 use crate::request::Span;
 
@@ -78,6 +79,8 @@ pub enum Event {
     Status(Box<Status>),
     /// The answers to [`crate::Request::Decide`].
     Decided(Decided),
+    /// The answer to [`crate::Request::Embed`].
+    Embedded(Embedded),
 }
 
 /// A part of a piece of the answer.

@@ -8,6 +8,7 @@
 
 mod codec;
 mod decide;
+mod embed;
 mod error;
 mod event;
 mod handshake;
@@ -17,6 +18,7 @@ pub use codec::{CodecError, FrameBuffer, append_frame, decode, encode, read_fram
 pub use decide::{
     AnswerOption, Decide, Decided, KeepTemperatures, MAX_OPTIONS, Question, QuestionKind, expected_level, likeliest,
 };
+pub use embed::{Embed, Embedded, MAX_TEXTS};
 pub use error::{ErrorCode, Sizes, WireError};
 pub use event::{
     Delta, Event, FinishReason, Gpu, LoadStage, Logprob, Model, Notice, NoticeKind, Part, Round, SpeculationStatus,
@@ -36,7 +38,8 @@ pub use request::{
 /// - 3: resuming answers; loading, unloading and switching models.
 /// - 4: tools, thoughts, raw prompts, log-probabilities, more sampling parameters, priorities.
 /// - 5: loop detection; extents of answers; limits for thoughts; decisions; GPUs.
-pub const VERSION: u32 = 5;
+/// - 6: embeddings.
+pub const VERSION: u32 = 6;
 
 /// Longest frame that is sent or accepted, in bytes, without its length prefix: 32 MiB, checked before any allocation.
 pub const MAX_FRAME_LEN: usize = 32 * 1024 * 1024;

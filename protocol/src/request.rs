@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::decide::{Decide, KeepTemperatures};
+use crate::embed::Embed;
 
 /// A message from client to daemon.
 #[expect(
@@ -32,6 +33,8 @@ pub enum Request {
     Decide(Decide),
     /// Save temperatures for the loaded model's decisions. Answered with a `Status` event.
     KeepTemperatures(KeepTemperatures),
+    /// Embed texts: `Loading` events, then `Embedded` or `Failed`.
+    Embed(Embed),
 }
 
 /// A generation request.

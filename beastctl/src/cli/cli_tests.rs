@@ -22,6 +22,8 @@ fn the_help_is_short() {
           summarize    Summarize files or stdin
           ask          Answer a question, about stdin if it is piped
           decide       Answer yes or no by exit code, choose or rate
+          embed        Print embeddings: a vector for each line, paragraph or file
+          similar      Rank lines, paragraphs or files by their similarity to a query
           commit-msg   Write a commit message for a diff on stdin, or for the staged changes
           run          Run any prompt: a built-in one, or your own prompts/NAME.md beside the configuration
           prompts      List, show, write and edit prompts

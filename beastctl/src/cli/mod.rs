@@ -6,6 +6,7 @@ mod care;
 pub mod completers;
 mod conversation;
 mod decide;
+mod embed;
 mod history;
 mod hook;
 mod list;
@@ -27,6 +28,7 @@ pub use bench::{BenchOptions, BenchTable, STDOUT};
 pub use care::{DoctorOptions, LogsOptions};
 pub use conversation::ConversationOptions;
 pub use decide::{DecideOptions, Scale};
+pub use embed::{By, EmbedOptions, SimilarOptions};
 pub use history::HistoryVerb;
 pub use hook::HookVerb;
 pub use list::{HistoryOptions, ModelsOptions, PromptsOptions};
@@ -119,6 +121,26 @@ Examples:
   beastctl decide --unsure 0.2 'is it urgent?' < mail.txt; echo $?
   beastctl decide --calibrate labelled.jsonl 'is it spam?'")]
     Decide(DecideOptions),
+    /// Print embeddings: a vector for each line, paragraph or file.
+    #[command(after_help = "\
+Each output line is a JSON object with file, line, text and embedding, a vector of length 1.
+Any chat model has embeddings, but a model made for them is better.
+
+Examples:
+  beastctl embed notes.txt > notes.jsonl
+  beastctl embed --by paragraph *.md | jq -c '[.file, .line, .embedding[:3]]'
+  beastctl embed --binary words.txt > words.f32")]
+    Embed(EmbedOptions),
+    /// Rank lines, paragraphs or files by their similarity to a query.
+    #[command(after_help = "\
+Each output line is SCORE, FILE:LINE and the text, separated by tabs, the most similar first. Exits with 1 if there is
+none. Vectors of files are saved in the cache, so that the next search only computes what has changed.
+
+Examples:
+  beastctl similar 'how to undo a commit' notes.md
+  git log --oneline -500 | beastctl similar -n 3 'fix a race'
+  beastctl similar --by file 'money' letters/*.txt")]
+    Similar(SimilarOptions),
     /// Write a commit message for a diff on stdin, or for the staged changes.
     #[command(after_help = "Examples:\n  beastctl commit-msg\n  git diff HEAD~1 | beastctl commit-msg")]
     CommitMsg {

@@ -20,7 +20,7 @@ use crate::{
     cli::{Cli, Verb, prompt_verb},
     completions,
     context::Context,
-    decide, doctor,
+    decide, doctor, embed,
     exit::Result,
     hook, logs, man,
     output::Console,
@@ -37,6 +37,8 @@ pub fn run(cli: Cli, console: Console, started: Instant) -> Result<()> {
         Verb::Summarize { files, options } => generate::run(&context, Task::of_prompt("summarize", files), &options),
         Verb::Ask { question, options } => generate::run(&context, Task::Ask { question }, &options),
         Verb::Decide(options) => decide::run(&context, &options),
+        Verb::Embed(options) => embed::run(&context, &options),
+        Verb::Similar(options) => embed::similar::run(&context, &options),
         Verb::CommitMsg { options } => generate::run(&context, Task::CommitMsg, &options),
         Verb::Run { prompt, files, options } => generate::run(&context, Task::of_prompt(&prompt, files), &options),
         // Not reached: `prompt_verb::parse` has already turned it into the help text.

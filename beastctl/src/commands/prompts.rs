@@ -46,7 +46,7 @@ fn list(context: &Context, is_json: bool) -> Result<()> {
     let folder = prompts::folder().ok();
     let entries = prompts::list(folder.as_deref())?;
     if is_json {
-        return Ok(context.console.print(&json_line(&entries.iter().map(object).collect()))?);
+        return Ok(context.console.print(&json_line(&entries.iter().map(object).collect::<Vec<_>>()))?);
     }
     Ok(context.console.print_lines(&table(&entries))?)
 }

@@ -441,6 +441,25 @@ fn of_decisions() {
 }
 
 #[test]
+fn of_embeddings() {
+    let samples = samples!(EmbedError {
+        BinaryToTerminal: [EmbedError::BinaryToTerminal],
+        NoQuery: [EmbedError::NoQuery],
+        OtherModel: [EmbedError::OtherModel],
+        Mismatch: [EmbedError::Mismatch],
+    });
+    check(
+        samples,
+        expect![[r#"
+        2   --binary is not for a terminal; try: redirect it, like > vectors.f32
+        2   the query is empty; try: beastctl similar 'QUERY' FILE
+        1   the model changed during the command; try: repeat the command
+        1   invalid response from beastd: the vectors do not match the texts; try: beastctl stop, then repeat the command
+    "#]],
+    );
+}
+
+#[test]
 fn of_measuring() {
     let samples = samples!(BenchError {
         MachineBusy: [BenchError::MachineBusy("cargo uses 2.0 of 2 cores".into())],

@@ -78,8 +78,13 @@ impl Console {
 
     /// Prints text with our own colours. Untrusted parts must have gone through [`one_line`].
     pub fn print_painted(&self, text: &str) -> Result<(), OutputError> {
+        self.print_bytes(text.as_bytes())
+    }
+
+    /// Prints bytes that are not text, which a terminal must not get.
+    pub fn print_bytes(&self, bytes: &[u8]) -> Result<(), OutputError> {
         let mut stdout = io::stdout().lock();
-        stdout.write_all(text.as_bytes())?;
+        stdout.write_all(bytes)?;
         stdout.flush()?;
         Ok(())
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use beast_launchd::shown::is_escaped_in_json;
 use beast_protocol::{Delta, Event, FinishReason, Notice, Timings, Usage};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
@@ -89,7 +90,12 @@ pub fn event_object(event: &Event) -> Option<Value> {
         Event::Progress { n_done, n_total } => json!({"type": "progress", "n_done": n_done, "n_total": n_total}),
         Event::Round(round) => of_type("round", json!(round)),
         Event::Part(part) => of_type("part", json!(part)),
-        Event::Piece { .. } | Event::Done { .. } | Event::Failed(_) | Event::Status(_) | Event::Decided(_) => {
+        Event::Piece { .. }
+        | Event::Done { .. }
+        | Event::Failed(_)
+        | Event::Status(_)
+        | Event::Decided(_)
+        | Event::Embedded(_) => {
             return None;
         }
     };
@@ -120,9 +126,9 @@ fn of_type(kind: &str, mut object: Value) -> Value {
 }
 
 /// An object on one line. JSON leaves some control and direction characters unescaped, which a terminal would obey.
-pub fn json_line(object: &Value) -> String {
+pub fn json_line(object: &impl Serialize) -> String {
     let mut line = String::new();
-    for c in object.to_string().chars() {
+    for c in serde_json::to_string(object).expect("strings and numbers are JSON").chars() {
         if is_escaped_in_json(c) {
             line += &format!("\\u{:04x}", u32::from(c));
         } else {

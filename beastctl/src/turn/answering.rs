@@ -220,7 +220,7 @@ impl<'a> Answering<'a> {
             }
             Event::Failed(error) => return Err(ClientError::Daemon(error).into()),
             // Never requested here.
-            Event::Status(_) | Event::Decided(_) => {}
+            Event::Status(_) | Event::Decided(_) | Event::Embedded(_) => {}
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ mod conversations;
 mod decide;
 mod doctor;
 mod editing;
+mod embed;
 mod ends;
 mod failures;
 mod forms;

@@ -47,6 +47,7 @@ pub(super) struct Description<'a> {
     pub(super) limits: Limits,
     pub(super) n_ctx: usize,
     pub(super) is_builtin: bool,
+    pub(super) fingerprint: Option<[u8; 32]>,
     /// The GPU with the model in its memory.
     pub(super) gpu: Option<Device>,
     /// Why a GPU computes less than it might.
@@ -84,8 +85,20 @@ impl Description<'_> {
             metadata: self.metadata(),
         });
         let told = AtomicBool::new(false);
-        let limits = self.limits;
-        Ready { admission, model, limits, tuning, speculation, state_bytes, facts, temperatures, notices, told }
+        let (limits, fingerprint) = (self.limits, self.fingerprint);
+        Ready {
+            admission,
+            model,
+            limits,
+            tuning,
+            speculation,
+            state_bytes,
+            facts,
+            temperatures,
+            fingerprint,
+            notices,
+            told,
+        }
     }
 
     fn metadata(&self) -> Vec<(String, String)> {

@@ -74,6 +74,8 @@ pub struct Ready {
     pub facts: Arc<ModelFacts>,
     /// Temperatures of its decisions; `None` if its file has no fingerprint.
     pub temperatures: Option<Temperatures>,
+    /// Identifies the file; `None` if it cannot be read.
+    pub fingerprint: Option<[u8; 32]>,
     /// Notices for users.
     pub notices: Vec<Notice>,
     told: AtomicBool,
@@ -319,7 +321,9 @@ fn try_to_load(
     let (speculation, speculation_status) = speculate(config, &engine, &vocab, draft, &tuning);
     let temperatures = tuning.fingerprint.map(|fingerprint| Temperatures::find(&located.path, &fingerprint));
     let (device, problems, is_builtin) = (gpu.device.take(), &gpu.problems, located.is_builtin);
-    let description = Description { config, loaded: &loaded, limits, n_ctx, is_builtin, gpu: device, problems };
+    let fingerprint = tuning.fingerprint;
+    let description =
+        Description { config, loaded: &loaded, limits, n_ctx, is_builtin, fingerprint, gpu: device, problems };
     let ready = description.ready(temperatures, &vocab, tuning.status(limits), speculation_status, state_bytes);
     progress.set(LoadState::Ready(Arc::new(ready)));
     let _ = asker.take().map(|asker| asker.send(Ok(())));

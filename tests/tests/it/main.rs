@@ -14,6 +14,7 @@ mod crash;
 mod damage;
 mod decide;
 mod disk;
+mod embed;
 mod faults;
 mod files;
 mod grammars;

@@ -1,0 +1,112 @@
+//! Asks the daemon for vectors, a bounded number of texts at a time. Knows no files.
+
+use std::path::Path;
+
+use beast_protocol::{Embed, Embedded, Event, Request};
+
+use super::{error::EmbedError, units::Unit};
+use crate::{
+    client::ClientError,
+    context::Context,
+    exchange::Exchange,
+    exit::Result,
+    output::{Console, units::count},
+    wait::Wait,
+};
+
+/// Texts and bytes of a request: enough for the daemon to compute texts of similar length together, and little enough
+/// to show progress.
+const MAX_TEXTS: usize = 256;
+const MAX_BYTES: usize = 1 << 20;
+
+pub(super) struct Vectors<'a> {
+    exchange: Exchange<'a>,
+    wait: &'a Wait,
+    console: Console,
+    drop_tail: bool,
+    /// The model and the length of its vectors, once known.
+    model: Option<Model>,
+    n_truncated: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Model {
+    pub fingerprint: Option<[u8; 32]>,
+    pub n_dims: usize,
+}
+
+impl<'a> Vectors<'a> {
+    pub(super) fn new(context: &Context, path: &'a Path, may_start: bool, drop_tail: bool, wait: &'a Wait) -> Self {
+        let exchange = Exchange::new(context, path, may_start);
+        Self { exchange, wait, console: context.console, drop_tail, model: None, n_truncated: 0 }
+    }
+
+    /// Embeds the texts in order; `take` gets each request's texts with their vectors.
+    pub(super) fn embed(
+        &mut self,
+        units: &[Unit<'_>],
+        mut take: impl FnMut(&[Unit<'_>], &[Vec<f32>]) -> Result<()>,
+    ) -> Result<()> {
+        let n = units.len();
+        let mut rest = units;
+        while !rest.is_empty() {
+            let (batch, after) = rest.split_at(batch_len(rest));
+            if n > MAX_TEXTS {
+                self.exchange.say(format!("embedding: {} of {n}", n - rest.len()));
+            }
+            let vectors = self.ask(batch.iter().map(|unit| unit.text.to_owned()).collect())?;
+            take(batch, &vectors)?;
+            rest = after;
+        }
+        Ok(())
+    }
+
+    /// Embeds a few texts.
+    pub(super) fn ask(&mut self, texts: Vec<String>) -> Result<Vec<Vec<f32>>> {
+        let n = texts.len();
+        let request = Request::Embed(Embed { texts, drop_tail: self.drop_tail });
+        let Event::Embedded(Embedded { fingerprint, vectors, n_truncated, notices, .. }) =
+            self.exchange.ask(&request, self.wait)?
+        else {
+            return Err(ClientError::Lost.into());
+        };
+        if !notices.is_empty() {
+            self.exchange.erase();
+        }
+        notices.iter().for_each(|notice| self.console.notice(notice));
+        self.n_truncated += u64::from(n_truncated);
+        let n_dims = vectors.first().map_or(0, Vec::len);
+        if vectors.len() != n || n_dims == 0 || vectors.iter().any(|vector| vector.len() != n_dims) {
+            return Err(EmbedError::Mismatch.into());
+        }
+        let model = Model { fingerprint, n_dims };
+        if self.model.get_or_insert_with(|| model.clone()) != &model {
+            return Err(EmbedError::OtherModel.into());
+        }
+        Ok(vectors)
+    }
+
+    /// The model of the vectors so far.
+    pub(super) fn model(&self) -> Option<&Model> {
+        self.model.as_ref()
+    }
+
+    /// Removes the progress line, and warns about truncated texts.
+    pub(super) fn end(&mut self) {
+        self.exchange.erase();
+        if self.n_truncated > 0 {
+            let (n, was) = (count(self.n_truncated, "text"), if self.n_truncated == 1 { "was" } else { "were" });
+            self.console.warning(&format!("{n} {was} longer than the context, and only the beginning counts"));
+        }
+    }
+}
+
+/// How many of these texts fit into one request: at least one.
+fn batch_len(units: &[Unit<'_>]) -> usize {
+    let mut n_bytes = 0;
+    let fits = |unit: &&Unit<'_>| {
+        n_bytes += unit.text.len();
+        n_bytes <= MAX_BYTES
+    };
+    units.iter().take(MAX_TEXTS).take_while(fits).count().max(1)
+}
