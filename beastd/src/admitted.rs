@@ -15,10 +15,10 @@ pub struct Admitted {
     pub sampling: SamplingParams,
     /// Report the log-probability of each token, and of this many likeliest alternatives.
     pub n_logprobs: Option<usize>,
-    /// Report the log-probabilities of these tokens instead. With any, the prompt is only scored: nobody reads the
-    /// chosen token, and the prompt is not cached as the beginning of a conversation.
+    /// Report the log-probabilities of these tokens instead. With any, the prompt is only scored: the chosen
+    /// token is not used, and the prompt is not cached as the beginning of a conversation.
     pub wanted: Vec<Token>,
-    /// Most tokens to generate.
+    /// The maximum number of tokens to generate.
     pub n_max_tokens: usize,
     /// Stop strings; none is empty.
     pub stop: Vec<String>,

@@ -11,7 +11,7 @@ const MAX_PATTERNS: usize = 6;
 const MAX_NAMES: usize = 32;
 /// Bytes of one pattern. With optional parts, memory grows with the square of their number.
 const MAX_PATTERN_LEN: usize = 4096;
-/// Sets to check, each of the schemas that apply to one value.
+/// Most sets of schemas to check; the schemas of a set apply to one value.
 const MAX_PLACES: usize = 50_000;
 
 /// Checks that a schema is affordable.
@@ -76,7 +76,7 @@ impl<'a> Walk<'a> {
         self.root.pointer(place.strip_prefix('#')?)
     }
 
-    /// Patterns in choices: for each, those of the branch with the most.
+    /// The number of patterns in choices, counting for each the branch with the most.
     fn n_of_choices(&self, all: &[&'a Value]) -> usize {
         let most = |branches: &'a Vec<Value>| branches.iter().map(|branch| own(&self.expanded(&[branch]))).max();
         choices(all).filter_map(most).sum()

@@ -12,7 +12,7 @@ use std::path::Path;
 pub(super) fn read_in_large_pages(path: &Path, mut progress: impl FnMut(f32) -> bool) {
     use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
 
-    /// Between two progress reports.
+    /// Bytes between two progress reports.
     const STEP: usize = 64 << 20;
     let Ok(file) = beast_launchd::file::open(path) else { return };
     let Ok(n_bytes) = file.metadata().map(|metadata| usize::try_from(metadata.len()).unwrap_or(0)) else { return };

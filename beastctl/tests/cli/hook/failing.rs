@@ -54,7 +54,7 @@ fn a_daemon_that_never_answers_is_left_at_the_limit() {
     }
 }
 
-/// A hopeless wait is not begun: the first report of the speed is enough.
+/// The hook gives up as soon as the first report of the speed shows that the limit is hopeless.
 #[test]
 fn a_diff_that_takes_far_too_long_is_given_up_at_once() {
     for in_parts in [false, true] {

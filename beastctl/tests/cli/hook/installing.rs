@@ -145,7 +145,7 @@ fn git_says_where_hooks_are() {
     let script = fs::read_to_string(repo.top.join(".githooks/prepare-commit-msg")).unwrap();
     assert!(!script.contains(&repo.beast.dir.path().display().to_string()), "{script}");
     assert!(repo.hook(&["status"]).stdout.contains("\nprogram  beastctl in PATH (the hooks folder is committed)\n"));
-    // Users without beastctl get no message on every commit.
+    // Users without beastctl do not get a message on every commit.
     repo.stage("deep/a", "a\n");
     assert_eq!(repo.try_git(&["commit", "-q"]).report(), "exit 0\nout: \"\"\nerr: ");
     // As with `make install PREFIX=$HOME/.local`, under the short PATH of a graphical program.

@@ -157,7 +157,7 @@ fn lefthook_calls_it_by_its_recipe_and_loses_the_hook_that_was_there() {
     works(&repo);
 }
 
-/// It checks the message before git removes our comment, and rejects by the first line.
+/// commitizen checks the message before git removes our comment, and judges by the first line.
 #[test]
 fn commitizen_accepts_a_suggestion_in_its_form_and_no_other() {
     let Some(cz) = manager("cz") else { return };

@@ -372,7 +372,7 @@ fn minor_version(repo: &Repo) -> u32 {
     repo.git(&["--version"]).split('.').nth(1).unwrap().parse().unwrap()
 }
 
-/// A user who does not open the file in an editor might commit every line of it.
+/// If another program opens the file in place of an editor, every line of it may be committed.
 #[test]
 fn without_comments_of_gits_there_are_none_of_ours() {
     let repo = Repo::new();

@@ -11,7 +11,7 @@
 //!    helper would have to be paused for exactly that long, between two instructions.)
 //! 2. *A thread that has taken a piece may read the task.* A take reads the value that `publish` stored, or one that
 //!    other takes made of it: takes are read-modify-writes and continue the release sequence of `publish`. What the
-//!    owner wrote before it happens before the take.
+//!    owner wrote before `publish` happens before the take.
 //! 3. *The task does not change until the helper rests.* The owner writes it again only after its last `take_front`,
 //!    which found the ticket empty, and after a `free_job` that found no helper looking at the job. That `take_front`
 //!    acquired the last of all takes of the generation, and with it each one before. So the `look` of every helper that
