@@ -298,7 +298,7 @@ fn a_service_that_failed_says_where_the_reason_is() {
     assert_eq!(machine.run(&["status"]).code, Some(0));
 }
 
-/// systemd owns the socket: a daemon beside it would lose its clients at the next start of the service.
+/// systemd owns the socket: a daemon beside it would become unreachable at the next start of the service.
 #[test]
 fn no_second_daemon_beside_a_service_that_is_stopped() {
     let machine = Machine::installed();

@@ -146,7 +146,7 @@ fn ctrl_c_is_told_to_programs_too() {
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(130), ""));
 }
 
-/// A truncated answer is still an answer; with `--strict` its object also has the exit code's meaning.
+/// A truncated answer is still an answer: with `--strict` it ends with `done`, which reports what the exit code does.
 #[test]
 fn a_cut_answer_under_strict_ends_with_done() {
     let beast = Beast::new();

@@ -63,9 +63,9 @@ fn home() -> Beast {
     beast
 }
 
-/// A shell in a terminal of its own, ready for the first line; `None` if it is not installed.
+/// A shell in a terminal of its own, ready for the first line; `None` if it or setsid is not installed.
 fn shell(beast: &Beast, words: &[&str], setup: &str) -> Option<(Child, Terminal)> {
-    // A shell that cannot own its terminal prints a warning.
+    // A shell that does not own its terminal prints a warning.
     let installed = Command::new("setsid").args([words[0], "-c", "true"]).output();
     if !installed.is_ok_and(|output| output.status.success()) {
         return None;
