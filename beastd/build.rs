@@ -1,5 +1,5 @@
-//! Sends calls of llama.cpp's past functions of ours, compares the structure of llama.cpp's that we mirror with its
-//! header, exports ggml's symbols to GPU plug-ins, and tells the code which llama.cpp it is built with.
+//! Redirects some of llama.cpp's calls to our functions, compares our mirror of a llama.cpp structure with its header,
+//! exports ggml's symbols to GPU plug-ins, and passes the version of llama.cpp to the code.
 
 #[path = "build/mirror.rs"]
 mod mirror;
@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Where the source of llama-cpp-sys-2 is, for whoever builds in a way in which it is not found.
+/// The variable with the folder of llama-cpp-sys-2's source, for builds that cannot find it.
 const SOURCE: &str = "BEAST_LLAMA_CPP_SYS_2_SOURCE";
 const HEADER: &str = "llama.cpp/ggml/src/ggml-cpu/ggml-cpu-impl.h";
 const MIRROR: &str = "src/engine/kernels/compute_params.rs";
@@ -30,17 +30,17 @@ fn main() {
     let is = |name: &str, value: &str| var(name).is_ok_and(|set| set == value);
     if is("CARGO_CFG_TARGET_OS", "linux") {
         plugins::export();
-        // The making of a context comes past src/engine/context.rs.
+        // src/engine/context.rs intercepts the creation of contexts.
         println!("cargo::rustc-link-arg=-Wl,--wrap=llama_new_context_with_model");
         if is("CARGO_CFG_TARGET_ARCH", "x86_64") {
-            // Matrix products come past src/engine/kernels.
+            // src/engine/kernels intercepts matrix products.
             println!("cargo::rustc-link-arg=-Wl,--wrap=ggml_compute_forward_mul_mat_tiled");
             check_mirror(version("llama-cpp-sys-2").as_deref());
         }
     }
 }
 
-/// Cargo.lock: of the workspace or, where this crate was packaged alone, its own.
+/// Reads the Cargo.lock of the workspace or, if this crate was packaged alone, its own.
 fn lock() -> Option<String> {
     let here = PathBuf::from(var("CARGO_MANIFEST_DIR").ok()?);
     let lock = [here.join("../Cargo.lock"), here.join("Cargo.lock")].into_iter().find(|path| path.is_file())?;
@@ -54,13 +54,14 @@ fn locked(lock: &str, package: &str) -> Option<String> {
     rest.split('"').next().map(str::to_owned)
 }
 
-/// Without Cargo.lock no two builds trust what the other has left on disk.
+/// Stands for the version if there is no Cargo.lock. Unique to this build, so that no other build trusts its saved
+/// files.
 fn unknown() -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     format!("of unknown version, built at {}", now.as_secs())
 }
 
-/// Ends the build where our idea of llama.cpp's structure is not llama.cpp's.
+/// Fails the build if our mirror of llama.cpp's structure differs from it.
 fn check_mirror(version: Option<&str>) {
     println!("cargo::rerun-if-env-changed={SOURCE}");
     println!("cargo::rerun-if-changed={MIRROR}");
@@ -81,7 +82,7 @@ fn check_mirror(version: Option<&str>) {
     println!("cargo::rerun-if-changed={}", header.display());
 }
 
-/// Where the source of llama-cpp-sys-2 is: as it is said, as cargo says, or where cargo usually has it.
+/// The folder of llama-cpp-sys-2's source: from the variable, else from cargo, else from cargo's usual place.
 fn source(version: Option<&str>) -> Option<PathBuf> {
     if let Ok(source) = var(SOURCE) {
         return Some(source.into());
@@ -100,7 +101,8 @@ fn from_cargo() -> Option<PathBuf> {
     Path::new(manifest).parent().map(Path::to_owned)
 }
 
-/// `cargo metadata` wants to see every package of the workspace, also those that this build does not need.
+/// Looks in cargo's usual place, because `cargo metadata` fails if any package of the workspace is missing, even one
+/// that this build does not need.
 fn from_registry(version: &str) -> Option<PathBuf> {
     let home =
         var("CARGO_HOME").map(PathBuf::from).or_else(|_| var("HOME").map(|home| Path::new(&home).join(".cargo")));

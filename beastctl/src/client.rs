@@ -72,7 +72,7 @@ pub enum ClientError {
         above(*.0 as u64, MAX_FRAME_LEN as u64), binary(MAX_FRAME_LEN as u64)
     )]
     TooLong(usize),
-    /// It ends with what to do.
+    /// The message ends with what to do.
     #[error(transparent)]
     Daemon(#[from] WireError),
 }
@@ -198,8 +198,8 @@ impl Client {
         Ok(client)
     }
 
-    /// The same, but waits for a daemon that is shutting down: it closes pending connections. A moment later it is
-    /// gone, or its successor is there.
+    /// Like [`Client::open`], but retries while a daemon shuts down: it closes pending connections, and a moment later
+    /// it is gone or replaced.
     pub fn reach(path: &Path, wait: &Wait) -> Result<Self, ClientError> {
         let until = Instant::now() + END_LIMIT;
         loop {
@@ -258,7 +258,8 @@ impl Client {
             match self.next_event(wait, until)? {
                 Some(Event::Status(status)) => return Ok(*status),
                 Some(Event::Failed(error)) => return Err(error.into()),
-                // Nothing else answers this request; a later version that says more is not misunderstood.
+                // No other event answers this request. Ignoring the rest stays compatible with a version that sends
+                // more.
                 Some(_) => {}
                 None => return Err(ClientError::Silent(self.path.clone())),
             }

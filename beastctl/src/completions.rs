@@ -19,9 +19,9 @@ use crate::{
     prompts::{self, Prompt},
 };
 
-/// The scripts set it to the name of their shell.
+/// The scripts set this variable to the name of their shell.
 pub const VARIABLE: &str = "BEAST_COMPLETE";
-/// The option that gives a variable its value.
+/// The option that sets a prompt's variable.
 const PARAM: &str = "param";
 
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +41,7 @@ impl Failing for CompletionError {
 
 pub(super) fn run(context: &Context, shell: Option<Shell>) -> Result<()> {
     let shell = shell.map_or_else(own_shell, Ok)?;
-    // By its name and not by its path: the path changes with the next version.
+    // The scripts call beastctl by name, because its path changes with the next version.
     let script = match shell {
         Shell::Bash => bash::SCRIPT,
         Shell::Zsh => zsh::SCRIPT,
@@ -56,8 +56,8 @@ fn own_shell() -> Result<Shell, CompletionError> {
     name.and_then(|name| Shell::from_str(name, false).ok()).ok_or(CompletionError::NoShell(path))
 }
 
-/// Answers one of our scripts: `beastctl -- beastctl WORD...`, the rest in its environment. Nothing is said but the
-/// words: the terminal shows a line that is being typed.
+/// Answers one of our scripts, which calls `beastctl -- beastctl WORD...` with the rest in environment variables.
+/// Prints candidates only: a message would end up in the line being typed.
 pub fn complete(shell: &str, arguments: &[OsString], console: Console) -> u8 {
     let Ok(shell) = Shell::from_str(shell, false) else { return exit::USAGE };
     let words: Vec<_> = arguments.iter().skip_while(|word| *word != "--").skip(1).cloned().collect();
@@ -76,8 +76,8 @@ pub fn complete(shell: &str, arguments: &[OsString], console: Console) -> u8 {
     if is_told { exit::DONE } else { exit::FAILED }
 }
 
-/// The commands, and every prompt as one of them. Where a prompt is named its variables are known, so it is a command
-/// there too. One that is broken is not offered: it could not be run.
+/// The commands, with every prompt as one. After `run` and `chat`, prompts are subcommands, because a prompt's name
+/// determines its variables. A broken prompt is not offered, since it cannot run.
 fn command() -> Command {
     let folder = prompts::folder().ok();
     let names = prompts::names(folder.as_deref());
@@ -85,7 +85,7 @@ fn command() -> Command {
     let as_command = |prompt: &Prompt| {
         let files = Arg::new("files").num_args(0..).value_parser(value_parser!(std::path::PathBuf));
         let verb = Command::new(&prompt.name).arg(files.value_hint(ValueHint::AnyPath));
-        // The options bring their own description along.
+        // After `augment_args`, which sets a description too.
         let about = prompt.description.clone().unwrap_or_default();
         with_variables(Options::augment_args(verb).about(about), prompt)
     };
@@ -109,14 +109,14 @@ fn command() -> Command {
     command
 }
 
-/// The names of a command and of all beneath it, without what they take.
+/// The names of a command and all its subcommands, without their arguments.
 fn names_of(command: &Command) -> Option<Command> {
     let names = Command::new(command.get_name().to_owned()).about(command.get_about().cloned().unwrap_or_default());
     (!command.is_hide_set()).then(|| names.subcommands(command.get_subcommands().filter_map(names_of)))
 }
 
 fn with_variables(verb: Command, prompt: &Prompt) -> Command {
-    // Those that generate nothing have no such option, whatever a prompt is called.
+    // Commands that generate nothing have no such option, even if a prompt has the same name.
     if !verb.get_arguments().any(|argument| argument.get_id() == PARAM) {
         return verb;
     }

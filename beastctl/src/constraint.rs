@@ -66,7 +66,7 @@ impl Failing for ConstraintError {
 
 /// Reads a JSON schema: a file, the JSON itself, or its short form.
 pub fn schema(path: &Path, stdin_is_free: bool) -> Result<Constraint, ConstraintError> {
-    // A file of this name is meant, whatever it looks like.
+    // An existing file of this name takes precedence, even if the name looks like a short schema.
     if let Some(text) = path.to_str().filter(|text| short::is_short(text) && !path.exists()) {
         return match short::schema(text) {
             Ok(schema) => Ok(Constraint::Schema(schema.to_string())),
@@ -87,11 +87,11 @@ pub fn schema(path: &Path, stdin_is_free: bool) -> Result<Constraint, Constraint
     Ok(Constraint::Schema(text))
 }
 
-/// Why a text is not a JSON schema, with line and column, as far as a client can tell. The text stays as written, since
-/// the order of its keys is the order of the answer.
+/// Checks that a text is a JSON schema, as far as possible without a model. The text is sent as written, since the
+/// order of its keys is the order of the answer.
 ///
 /// # Errors
-/// The position and the problem.
+/// Line and column, and the problem.
 pub fn check_schema(text: &str) -> Result<(), ((usize, usize), String)> {
     match serde_json::from_str(text) {
         Ok(Value::Object(_) | Value::Bool(true)) => Ok(()),
@@ -152,7 +152,7 @@ fn read(
     Ok((name, text))
 }
 
-/// No file has such a name.
+/// Whether a value is the text itself: no file name looks like that.
 fn is_inline(option: &str, text: &str) -> bool {
     match option {
         "--grammar" => text.contains("::="),

@@ -1,11 +1,11 @@
 //! Escape sequences: colours and other terminal commands inside text. Knows only text.
 
-/// What every such sequence begins with.
+/// The first character of every escape sequence.
 pub(crate) const ESCAPE: char = '\u{1b}';
-/// Ends the sequences that hold a text, such as a link.
+/// Ends a sequence that contains text, such as a link.
 const BELL: char = '\u{7}';
 
-/// The text as a terminal would show it, without colours. What a sequence lacks at its end is nothing.
+/// The text as a terminal would show it, without colours. An incomplete sequence at the end is removed too.
 pub(crate) fn removed(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text.chars().peekable();
@@ -20,7 +20,7 @@ pub(crate) fn removed(text: &str) -> String {
                 while rest.next_if(|c| matches!(c, '\u{20}'..='\u{3f}')).is_some() {}
                 rest.next_if(|c| matches!(c, '\u{40}'..='\u{7e}'));
             }
-            // A text, then a bell or another escape with its backslash. It never goes over a line.
+            // Text, then a bell, or another escape with its backslash. Never continues on the next line.
             Some(']' | 'P' | 'X' | '^' | '_') => {
                 while rest.next_if(|c| !matches!(*c, BELL | ESCAPE | '\n')).is_some() {}
                 rest.next_if_eq(&BELL);

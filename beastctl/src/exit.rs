@@ -15,7 +15,7 @@ use beast_protocol::ErrorCode;
 
 pub use file::{FileError, READ, entries, remove_file};
 
-// What each means stands in `CODES`.
+// `CODES` has their meanings.
 pub const DONE: u8 = 0;
 pub const FAILED: u8 = 1;
 pub const USAGE: u8 = 2;
@@ -69,8 +69,8 @@ pub trait Failing: Error + Send + Sync + 'static {
         self.passed_on().map_or(FAILED, |error| error.exit_code())
     }
 
-    /// What to do next, a command or an imperative, where it depends on the cause, which stands before it. All others
-    /// have it in their message.
+    /// What to do next, a command or an imperative. Only for errors where it depends on the cause, which is printed
+    /// before it. All others have it in their message.
     fn hint(&self) -> Option<String> {
         self.passed_on()?.hint()
     }

@@ -139,7 +139,7 @@ fn is_stdin(path: &Path) -> bool {
 struct Source<'a> {
     name: String,
     reader: Box<dyn Read + 'a>,
-    /// 0 where it is not known.
+    /// 0 if unknown.
     len: u64,
 }
 
@@ -190,7 +190,7 @@ fn failed(name: &str, source: io::Error) -> InputError {
 }
 
 impl Input {
-    /// Appends what a source holds; `limit` is that of the whole text.
+    /// Appends the content of a source; `limit` applies to the whole text.
     fn add(&mut self, name: &str, mut reader: impl Read, has_heading: bool, limit: usize) -> Result<(), InputError> {
         if has_heading {
             let gap = if self.text.is_empty() { "" } else { "\n" };

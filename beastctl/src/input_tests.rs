@@ -45,7 +45,7 @@ fn the_limit_itself_is_allowed_and_counts_headings() {
     assert!(read_all(&[("a", b"1"), ("b", b"1234")], 25).is_err());
 }
 
-/// Counts what is asked of it and never ends.
+/// A reader without an end, which counts the bytes requested from it.
 struct Endless(usize);
 
 impl Read for Endless {

@@ -1,4 +1,4 @@
-//! What this machine is: processor, cores, memory. Knows `/proc` and macOS's `sysctl`, never who asks.
+//! Describes this machine: processor, cores, memory. Knows `/proc` and macOS's `sysctl`, never what the values are for.
 
 use std::{fs, path::Path, thread};
 
@@ -14,11 +14,11 @@ const IS_MAC: bool = cfg!(target_os = "macos");
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Machine {
-    /// The processor's name, as far as the system tells it.
+    /// The processor's name, or its architecture if the system reports no name.
     pub(crate) cpu: String,
     /// Cores that this process may use.
     pub(crate) n_cores: usize,
-    /// `None` where the system does not tell.
+    /// `None` if the system does not report it.
     #[serde(rename = "memory_bytes")]
     pub(crate) n_bytes: Option<u64>,
 }
@@ -28,7 +28,7 @@ impl Machine {
         let cpu = if IS_MAC { sysctl("machdep.cpu.brand_string") } else { cpu_of(&read("/proc/cpuinfo")) };
         let n_cores = thread::available_parallelism().map_or(1, usize::from);
         let n_bytes = Memory::look().map(|memory| memory.total);
-        // ARM machines with Linux tell no name.
+        // Linux reports no name on ARM.
         Self { cpu: cpu.unwrap_or_else(|| std::env::consts::ARCH.into()), n_cores, n_bytes }
     }
 
@@ -42,7 +42,7 @@ impl Machine {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Memory {
     pub(crate) total: u64,
-    /// What programs could still take; not told on macOS, which is never asked for it by people either.
+    /// Memory that programs can still allocate; `None` on macOS, where it is not a common figure.
     pub(crate) available: Option<u64>,
 }
 

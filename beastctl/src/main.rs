@@ -43,7 +43,7 @@ fn refuse(error: &Failure) -> u8 {
         let text = if console.stdout_has_colour { text.ansi().to_string() } else { text.to_string() };
         return match console.print_painted(&text) {
             Ok(()) => exit::DONE,
-            // Even the help of `decide` must not fail with its no.
+            // Even `decide --help` must not exit with the code for no.
             Err(error) => match fail(console, &error.into()) {
                 exit::NO if command_of(env::args_os().skip(1)) == "beastctl decide" => exit::SOFTWARE,
                 code => code,

@@ -1,5 +1,6 @@
-//! `beastctl man`: the manual, made from the parser, so that it says of commands and options what the program does.
-//! What the parser does not know stands in the lists below, variables without an option and files, and in `exit`.
+//! `beastctl man`: manual pages, generated from the parser so that they always match the program's commands and
+//! options. What the parser does not know comes from the lists below (variables without an option, files) and from
+//! `exit`.
 
 mod synopsis;
 
@@ -27,10 +28,10 @@ use crate::{
     wait::Wait,
 };
 
-/// The page of beastd, which is written by hand: ours are of the same day.
+/// beastd's page, which is written by hand. The generated pages have its date.
 const BEASTD: &str = include_str!("../../packaging/man/beastd.1");
 
-/// Beside those that belong to an option, which are taken from the parser.
+/// Variables without an option; the parser knows the others.
 const ENVIRONMENT: [(&str, &str); 10] = [
     ("NO_COLOR", "Disables colours unless empty."),
     ("CLICOLOR_FORCE", "Forces colours unless empty or 0; NO_COLOR wins."),
@@ -90,17 +91,17 @@ pub(super) fn run(context: &Context, options: &ManOptions) -> Result<()> {
     }
 }
 
-/// Shows a page as the system shows its own; `false` where nothing here can do that.
+/// Shows a page in the system's viewer for manual pages; `false` if there is none.
 fn is_shown(page: &str) -> Result<bool> {
-    // man-db reads a page from stdin with `-l -`; elsewhere man does not, but is mostly made of mandoc.
+    // man-db reads a page from stdin with `-l -`. Other man programs cannot, but most of them are mandoc, which can.
     let man: &[(&str, &[&str])] = if cfg!(target_os = "linux") { &[("man", &["-l", "-"])] } else { &[] };
-    // Ctrl-C belongs to the pager: whoever ends before it leaves the terminal to two readers.
+    // Ctrl-C is for the pager: if this process ended first, pager and shell would both read from the terminal.
     let _wait = Wait::start_with_children(None).context("cannot watch for Ctrl-C")?;
     Ok(man.iter().chain([&("mandoc", &["-a"][..])]).any(|(program, arguments)| shows(program, arguments, page)))
 }
 
 fn shows(program: &str, arguments: &[&str], page: &str) -> bool {
-    // What it complains about helps nobody who gets the page after all.
+    // Its warnings do not help a user who gets to see the page.
     let shown = Running::start(Command::new(program).args(arguments).stderr(Stdio::null()), page.into());
     let status = shown.and_then(|mut running| running.status(None, &Wait::default(), || {}));
     status.is_ok_and(|status| status.success())
@@ -130,7 +131,7 @@ fn all(command: &clap::Command) -> Vec<&clap::Command> {
     std::iter::once(command).chain(beneath).collect()
 }
 
-/// The day on which what the pages say was last looked through: `.TH beastd 1 DATE ...`.
+/// The day on which the pages were last reviewed, from `.TH beastd 1 DATE ...`.
 fn date() -> &'static str {
     BEASTD.split(' ').nth(3).unwrap_or_default()
 }
@@ -155,27 +156,27 @@ fn page(command: &clap::Command) -> Result<String> {
         man.render_subcommands_section(&mut page)?;
     }
     own_sections(command, &examples).to_writer(&mut page)?;
-    // Two breaks with a blank line between them are more than mandoc likes to see.
+    // mandoc warns about two breaks with a blank line between them.
     Ok(once(&String::from_utf8_lossy(&page)).replace("\n.br\n\n.br\n", "\n.sp\n"))
 }
 
-/// Every section of the parser's brings roff's definition of an apostrophe; the page needs it once.
+/// Removes repeated definitions of roff's apostrophe: each section from the parser has one, the page needs one.
 fn once(page: &str) -> String {
     let mut known = HashSet::new();
     let is_definition = |line: &str| line.starts_with(".ie ") || line.starts_with(".el ");
     page.split_inclusive('\n').filter(|line| !is_definition(line) || known.insert(*line)).collect()
 }
 
-/// What the help says after the options: text, and examples.
+/// The help after the options: notes and examples.
 fn after_help(command: &clap::Command) -> (String, String) {
     let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
     let (notes, rest) = text.split_once("Examples:\n").unwrap_or((text.as_str(), ""));
-    // Examples are indented; what follows them is not, and has a section of its own here.
+    // Examples are indented. What follows them is not; this page has a section of its own for it.
     let examples = rest.lines().take_while(|line| line.starts_with(' ')).map(str::trim_start);
     (notes.trim().to_owned(), examples.collect::<Vec<_>>().join("\n"))
 }
 
-/// What the parser's own page has not.
+/// Sections that the parser does not generate.
 fn own_sections(command: &clap::Command, examples: &str) -> Roff {
     let mut roff = Roff::default();
     let is_root = command.get_name() == "beastctl";
@@ -183,7 +184,7 @@ fn own_sections(command: &clap::Command, examples: &str) -> Roff {
         prompts_as_commands(&mut roff);
     }
     if !examples.is_empty() {
-        // As it is typed: lines are kept.
+        // `nf` keeps line breaks.
         roff.control("SH", ["EXAMPLES"]).control("nf", []);
         lines(examples, &mut roff);
         roff.control("fi", []);
@@ -218,7 +219,7 @@ fn variable(option: &clap::Arg) -> Option<(String, String)> {
     Some((name.into_owned(), format!("Same as --{option}, which overrides it.")))
 }
 
-/// With a capital letter and a full stop; a page marks options in its own way.
+/// Adds a capital letter and a full stop, and drops backticks, since a page marks options in its own way.
 fn sentence(words: &str) -> String {
     let words = words.replace('`', "");
     format!("{}{}.", words[..1].to_uppercase(), &words[1..])

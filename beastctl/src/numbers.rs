@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// A time above nothing.
+/// A duration above 0.
 pub fn duration(text: &str) -> Result<Duration, String> {
     time(text).filter(|time| !time.is_zero()).ok_or_else(|| "must be a duration above 0, like 10s or 2m".into())
 }
@@ -37,7 +37,7 @@ pub fn top_k(text: &str) -> Result<u32, String> {
     whole(text, 0, "; 0 allows all tokens")
 }
 
-/// Other programs take -1 for a seed that nobody knows.
+/// Other programs take -1 for a random seed, so the error says how to get one here.
 pub fn seed(text: &str) -> Result<u32, String> {
     whole(text, 0, "; without --seed each answer is random")
 }

@@ -49,7 +49,7 @@ pub struct Said {
 }
 
 impl Said {
-    /// Its output, or its own words for why there is none.
+    /// Its output, or its own explanation if it failed.
     ///
     /// # Errors
     /// Its stderr, else its exit status.
@@ -69,7 +69,7 @@ pub fn ask<S: AsRef<OsStr>>(program: &Path, arguments: &[S], wait: &Wait) -> Res
     hear_out(Command::new(program).args(arguments), wait)
 }
 
-/// The same for a command with special settings.
+/// Like [`ask`], for a command with special settings.
 pub fn hear_out(command: &mut Command, wait: &Wait) -> Result<Result<Said, String>, WaitError> {
     match run(command, LIMIT, wait) {
         Ok(said) => Ok(Ok(said)),
@@ -85,7 +85,8 @@ pub fn run(command: &mut Command, limit: Duration, wait: &Wait) -> Result<Said, 
     Ok(Said { status, stdout: heard(stdout.as_ref()), stderr: running.stderr() })
 }
 
-/// A program may be found under a name that lasts longer than its place, which Homebrew changes with each version.
+/// The path of a program in `PATH`, if that is the same program: it outlives the real path, which Homebrew changes with
+/// each version.
 pub fn lasting(program: PathBuf) -> PathBuf {
     let (Ok(real), Some(name)) = (program.canonicalize(), program.file_name().map(OsStr::to_owned)) else {
         return program;
@@ -109,7 +110,8 @@ impl Running {
         let stdin = if input.is_empty() { Stdio::null() } else { Stdio::piped() };
         let mut child = command.stdin(stdin).spawn().map_err(RunError::Start)?;
         if let Some(mut stdin) = child.stdin.take() {
-            // On a thread, because the program may write while it still reads. Without a reader there is nothing to do.
+            // On a thread, because the program may write before it has read everything. A failed write means it has
+            // stopped reading.
             thread::spawn(move || drop(stdin.write_all(&input)));
         }
         let stderr = child.stderr.take().map(hear);
@@ -172,7 +174,7 @@ pub fn stream(mut stdout: ChildStdout, wait: &Wait, mut take: impl FnMut(&[u8]) 
 impl Drop for Running {
     fn drop(&mut self) {
         if !self.is_left_alone {
-            // Neither blocks after its end.
+            // Neither blocks after it has exited.
             let _ = self.child.kill();
             let _ = self.child.wait();
         }

@@ -61,7 +61,7 @@ fn a_stream_ends_when_enough_has_come() {
     assert_eq!((all.as_slice(), running.stderr().as_str()), (&b"onetwo"[..], "three\n"));
 }
 
-/// What a program has left behind keeps its stderr open, and has its words to itself.
+/// An orphan of the program keeps its stderr open: nothing waits for that, and the program's own message is kept.
 #[test]
 fn nobody_who_keeps_stderr_keeps_us() {
     let wait = Wait::default().limited(Some(Duration::from_secs(20)));

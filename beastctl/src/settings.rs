@@ -21,16 +21,16 @@ use crate::{
 };
 
 const PRINT: &str = "--print-config=json";
-/// How the words of a beastd begin that does not understand its command line; those about its settings begin with its
+/// How beastd's message begins if it does not understand its command line. Messages about its settings begin with its
 /// name.
 const NOT_UNDERSTOOD: &str = "error: ";
 
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// It refuses its configuration, or cannot be run: its own words.
+    /// beastd rejects its configuration or cannot run; this is its message.
     #[error("{0}")]
     Refused(String),
-    /// It is of another version, which speaks of settings in another way.
+    /// beastd has a different version, which prints its settings in a different format.
     #[error(
         "{}, version {version}, cannot show its settings to beastctl {}; try: install both from one package",
         .program.display(),
@@ -62,7 +62,7 @@ impl Setting {
 }
 
 impl Settings {
-    /// Those in force; the inner error is why beastd does not say them.
+    /// The settings in force; the inner error is why beastd does not print them.
     pub(super) fn ask(program: &Path, wait: &Wait) -> Result<Result<Self, SettingsError>, WaitError> {
         Self::told(program, ask(program, &[PRINT], wait)?, wait)
     }

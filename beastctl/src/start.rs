@@ -29,7 +29,7 @@ const INSTALL: &str = "put beastd beside beastctl, or into a folder in PATH";
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// One exists, or none may be started.
+    /// A daemon exists, but connecting to it failed.
     #[error(transparent)]
     Client(#[from] ClientError),
     #[error(transparent)]
@@ -98,7 +98,7 @@ pub fn connect(path: &Path, may_start: bool, wait: &Wait, mut say: impl FnMut(&s
     loop {
         n_starts += 1;
         let outcome = start(&program, path, wait, || say("starting beastd"))?;
-        // Even on failure: two clients may have started one each, and the other one got the socket.
+        // Even on failure: two clients may have started a daemon each, and the other client's got the socket.
         let until = Instant::now() + if outcome.is_ok() { CONNECT_LIMIT } else { Duration::ZERO };
         let error = loop {
             match Client::reach(path, wait) {
@@ -119,7 +119,7 @@ pub fn connect(path: &Path, may_start: bool, wait: &Wait, mut say: impl FnMut(&s
     }
 }
 
-/// What a daemon left that did not go into the background.
+/// Why a daemon did not go into the background.
 struct NotStarted {
     words: String,
     is_served: bool,
@@ -135,7 +135,7 @@ pub fn program() -> Result<PathBuf, StartError> {
     find_beastd().ok_or(StartError::NoProgram)
 }
 
-/// Beside this program, where it is installed or built, else in `PATH`.
+/// Finds beastd beside this program, where it is installed or built, else in `PATH`.
 pub fn find_beastd() -> Option<PathBuf> {
     let exe = env::current_exe().ok();
     // For a link in a folder of links, such as Homebrew's, look both there and beside its target.
@@ -165,7 +165,7 @@ fn start(program: &Path, socket: &Path, wait: &Wait, say: impl FnMut()) -> Resul
     command.args(arguments).stdout(Stdio::null()).stderr(Stdio::piped());
     // Ctrl-C is for the client: other clients may be waiting for the same daemon.
     command.process_group(0);
-    // Not until the end of its stderr, which the background daemon may have inherited.
+    // Does not wait for the end of stderr, which the background daemon may have inherited.
     let ended = Running::start(&mut command, Vec::new()).map(Running::left_alone).and_then(|mut running| {
         let status = running.status(Some(START_LIMIT), wait, say)?;
         let words = if status.success() { String::new() } else { running.stderr() };

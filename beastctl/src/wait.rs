@@ -86,7 +86,7 @@ impl Wait {
 
     /// Forgets the Ctrl-C that stopped an answer: the next one stops the next answer and does not end the process.
     pub fn forget_interrupts(&mut self) {
-        // First the signals, then the mark: a Ctrl-C in between is lost, but never taken for the second of two.
+        // First the signals, then the flag: a Ctrl-C in between is lost, but never taken for the second of two.
         if let Some(mut interrupts) = self.interrupts.as_ref() {
             while matches!(interrupts.read(&mut [0; 64]), Ok(n) if n > 0) {}
         }
@@ -95,8 +95,8 @@ impl Wait {
         }
     }
 
-    /// The same for a run with child processes, which it has to end first: a second Ctrl-C has no effect, and SIGTERM
-    /// counts as the first. Not SIGHUP, which nohup(1) wants ignored.
+    /// Like [`Wait::start`], for a run that must end its child processes first: a second Ctrl-C has no effect, and
+    /// SIGTERM counts as the first. SIGHUP is not watched, because nohup(1) needs it ignored.
     pub fn start_with_children(limit: Option<Duration>) -> io::Result<Self> {
         Self::on(&[SIGINT, SIGTERM], limit)
     }
@@ -116,14 +116,14 @@ impl Wait {
         self
     }
 
-    /// The same with the time limit of another wait, which may be partly over.
+    /// With the time limit of another wait, part of which may be used up.
     #[must_use]
     pub fn limited_as(mut self, other: &Wait) -> Self {
         self.deadline = other.deadline;
         self
     }
 
-    /// Goes on after stdout is closed: the run has a result without it.
+    /// Continues after stdout is closed, for a run whose result is not its output.
     #[must_use]
     pub fn without_reader(mut self) -> Self {
         self.reader = None;

@@ -1,11 +1,10 @@
-//! Compares a structure of ours with the one in a C header that it mirrors. Knows no files. Used by `build.rs`, and by
-//! a test.
+//! Compares one of our structures with the C structure that it mirrors. Knows no files. Used by `build.rs` and a test.
 
 /// A field's name and its type in Rust.
 type Field = (String, String);
 
 /// # Errors
-/// What differs, in words.
+/// A description of the difference.
 pub fn compare(header: &str, c_name: &str, source: &str, rust_name: &str) -> Result<(), String> {
     let theirs = c_fields(header, c_name)?;
     let ours = rust_fields(source, rust_name)?;
@@ -37,7 +36,7 @@ fn c_fields(header: &str, name: &str) -> Result<Vec<Field>, String> {
     Ok(fields)
 }
 
-/// Pointers are only passed on, whatever they point to.
+/// All pointers have the same type here, since they are only passed on.
 fn rust_type(kind: &str) -> Result<&'static str, String> {
     match kind {
         "int" => Ok("i32"),
@@ -59,7 +58,7 @@ fn rust_fields(source: &str, name: &str) -> Result<Vec<Field>, String> {
     fields.map(|text| field(text).ok_or_else(|| format!("`{text}` is not a field"))).collect()
 }
 
-/// What stands between braces, without comments.
+/// The text between braces, without comments.
 fn body(text: &str, begin: &str) -> Result<String, String> {
     let (_, rest) = text.split_once(begin).ok_or_else(|| format!("`{begin}` is not there"))?;
     let (body, _) = rest.split_once('}').ok_or_else(|| format!("`{begin}` does not end"))?;

@@ -12,20 +12,19 @@ pub struct Admitted {
     pub prompt: Vec<Token>,
     /// Lengths of prompt prefixes that other requests are likely to share.
     pub shared: Vec<usize>,
-    /// How tokens are chosen.
     pub sampling: SamplingParams,
     /// Report the log-probability of each token, and of this many likeliest alternatives.
     pub n_logprobs: Option<usize>,
-    /// Report the log-probabilities of these tokens instead. With any, the prompt is only scored: nobody reads the
-    /// chosen token, and the prompt is not cached as the beginning of a conversation.
+    /// Report the log-probabilities of these tokens instead. With any, the prompt is only scored: the chosen
+    /// token is not used, and the prompt is not cached as the beginning of a conversation.
     pub wanted: Vec<Token>,
-    /// Most tokens to generate.
+    /// The maximum number of tokens to generate.
     pub n_max_tokens: usize,
     /// Stop strings; none is empty.
     pub stop: Vec<String>,
     /// Whether to ignore end-of-turn tokens.
     pub ignore_eos: bool,
-    /// What may draft for it.
+    /// Which drafters may be used.
     pub wish: Wish,
     /// The grammar or schema of the answer.
     pub constraint: Option<Constraint>,
@@ -39,12 +38,10 @@ pub struct Admitted {
     pub shown: Vec<(Token, String)>,
 }
 
-/// A prompt of which only the log-probabilities of some next tokens are wanted. Nothing is generated.
+/// A prompt of which only the log-probabilities of some next tokens are wanted. Nothing is generated. See [`Admitted`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScoredPrompt {
-    /// See [`Admitted`].
     pub prompt: Vec<Token>,
-    /// See [`Admitted`].
     pub shared: Vec<usize>,
     /// At least one.
     pub wanted: Vec<Token>,

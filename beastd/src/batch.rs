@@ -68,7 +68,6 @@ impl SamplingParams {
 /// The tokens of one sequence that a step computes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// Whose they are.
     pub seq: SeqId,
     /// The slot that holds them.
     pub slot: SlotId,
@@ -95,11 +94,7 @@ pub enum KvEdit {
     /// Clear the slot; its sequence has left.
     Clear(SlotId),
     /// Copy all of `from` into `to`, which is empty.
-    Copy {
-        /// The slot to copy.
-        from: SlotId,
-        to: SlotId,
-    },
+    Copy { from: SlotId, to: SlotId },
 }
 
 /// One step's work.
@@ -130,7 +125,6 @@ pub struct Logprobs {
 /// The tokens sampled for a row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sampled {
-    /// Whose they are.
     pub seq: SeqId,
     /// The accepted drafts, then one sampled token: at least one, at most `n_draft + 1`.
     pub tokens: Vec<Token>,

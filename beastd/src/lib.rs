@@ -1,8 +1,8 @@
 //! beastd keeps a language model in memory and serves it on a Unix socket.
 //!
-//! A request from socket to token: [`server`] accepts the connection → [`session`] reads frames → [`answering`] has the
-//! life of the request → [`admission`] turns it into tokens → [`worker`] takes it from its inbox → [`scheduler`] puts
-//! it into the next batch → [`engine`] runs the batch → [`stream`] turns tokens into text → the session sends it.
+//! A request from socket to token: [`server`] accepts the connection → [`session`] reads frames → [`answering`] manages
+//! the request's life → [`admission`] turns it into tokens → [`worker`] takes it from its inbox → [`scheduler`] puts it
+//! into the next batch → [`engine`] runs the batch → [`stream`] turns tokens into text → the session sends it.
 //! ARCHITECTURE.md has the full map.
 
 pub mod admission;
@@ -209,7 +209,7 @@ fn reload(shared: &Shared, at_start: &Loaded, overrides: &Overrides, logging: &L
     shared.config_problem.send_replace(None);
     fresh.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let next = shared.config().with_live_settings_of(&fresh.config);
-    // A request may have changed the model.
+    // A request may have switched to this model already.
     let is_in_force = |key: &str| key == "model" && next.model == fresh.config.model;
     let pending: Vec<_> = at_start.that_need_a_restart(&fresh).filter(|key| !is_in_force(key)).collect();
     if !pending.is_empty() {

@@ -90,7 +90,7 @@ fn main() -> ExitCode {
         }
         error.exit()
     });
-    // The daemon that lets a model be tried words what comes of it.
+    // In a trial, the parent daemon adds the advice.
     let is_trial = args.try_model.is_some();
     match run(args, started_us) {
         Ok(()) => ExitCode::SUCCESS,
@@ -104,7 +104,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Programs tell a daemon that is not needed from one that failed.
+/// Lets programs distinguish a daemon that is not needed from one that failed.
 fn exit_code(error: &anyhow::Error) -> u8 {
     match error.downcast_ref() {
         Some(SocketError::AlreadyRunning { .. }) => ALREADY_RUNNING,

@@ -4,18 +4,13 @@ use beast_protocol::{ErrorCode, Sampling, WireError};
 
 use crate::batch::{Penalties, SamplingParams, Token};
 
-/// The model's defaults.
+/// The model's defaults; see [`SamplingParams`] and [`Penalties`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SamplingDefaults {
-    /// See [`SamplingParams`].
     pub temp: f32,
-    /// See [`SamplingParams`].
     pub top_k: u32,
-    /// See [`SamplingParams`].
     pub top_p: f32,
-    /// See [`SamplingParams`].
     pub min_p: f32,
-    /// See [`Penalties`].
     pub repeat_penalty: f32,
 }
 

@@ -1,7 +1,7 @@
-//! Tries an unknown model in a short-lived child process that does what the daemon will do, and may crash over it.
+//! Tries an unknown model in a short-lived child process that does with it what the daemon would do, and may crash.
 //!
-//! May know: processes, files, fingerprints; the child's half also the engine and templates. Never knows: who asks for
-//! the model.
+//! May know: processes, files, fingerprints; the child's half also the engine and templates. Never knows: what the
+//! model is loaded for.
 
 use std::fs::{self, DirBuilder};
 use std::io::{self, Read, Write};
@@ -34,8 +34,8 @@ const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 /// Bytes kept of the child's output, from its end.
 const MAX_WORDS: usize = 16 << 10;
 
-/// A trial that runs one step ahead: the model has loaded there and may be loaded here, while its vocabulary, template
-/// and weights are still being checked. Dropping it kills the child.
+/// A trial that is one step ahead: the model has loaded in the child and may be loaded here, while its vocabulary,
+/// template and weights are still being checked. Dropping it kills the child.
 #[derive(Debug)]
 pub struct Trial {
     child: Child,
@@ -168,7 +168,7 @@ pub(crate) fn start(option: &str, path: &Path) -> io::Result<Child> {
     command.arg(option).arg(path).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
 }
 
-/// The last line of ours, else the last line.
+/// The last line with our prefix, else the last line.
 fn said(words: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(words).ok()?;
     let ours = text.lines().rev().find_map(|line| line.strip_prefix(SAID));
@@ -208,7 +208,7 @@ impl Record {
     }
 }
 
-/// The child's half: does to the model what a daemon does, as far as it can crash a process.
+/// The child's half: does everything with the model by which a daemon could crash.
 ///
 /// # Errors
 /// Why the model cannot be used.
@@ -220,7 +220,7 @@ pub fn child(path: &Path) -> Result<(), String> {
     })
 }
 
-/// Begins each child process that tries something.
+/// Prepares the child process of any trial.
 pub(crate) fn begin_child() {
     // A core file of an expected crash would only fill the disk.
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
@@ -242,7 +242,7 @@ fn end_with_parent() {
     let _ = kill_process(rustix::process::getpid(), Signal::KILL);
 }
 
-/// An invalid template costs the daemon its template, not its life: only a crash matters here.
+/// Without a valid template the daemon still runs, so only a crash matters here.
 fn template(model: &LoadedModel, vocab: &dyn Vocab) {
     if let Some(source) = model.chat_template() {
         drop(ChatTemplate::new(&source, vocab.bos_text(), vocab.eos_text(), &vocab.special_texts()));

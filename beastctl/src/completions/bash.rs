@@ -12,18 +12,18 @@ use clap::Command;
 use super::found::Found;
 use crate::cli::completers::Paths;
 
-/// Which of the words is being typed, from 0.
+/// Index of the word being typed, from 0.
 const INDEX: &str = "BEAST_COMPLETE_INDEX";
-/// The part of it that a candidate takes the place of.
+/// The part of that word that a candidate replaces.
 const REPLACED: &str = "BEAST_COMPLETE_WORD";
-/// The quote that is open before that part.
+/// The quote opened before that part.
 const QUOTE: &str = "BEAST_COMPLETE_QUOTE";
-/// Between candidates: a name may hold a blank.
+/// Separates candidates, which may contain spaces.
 const SEPARATOR: char = '\u{b}';
 
-/// Space after a word is switched off for all and on again where `compopt` can do that, so that a folder or a variable
-/// stays open also in the bash of macOS, which cannot. There, `default` completes any file where there is no word of
-/// ours.
+/// The space after a word is off by default and switched on with `compopt` where that exists, so that a folder or
+/// variable can be continued even in the bash of macOS, which lacks `compopt`. There, `default` completes any file if
+/// we have no candidate.
 pub(super) const SCRIPT: &str = r#"_beastctl() {
     local IFS=$'\013' words=("${COMP_WORDS[@]}") quote=${COMP_LINE:0:${COMP_POINT:-0}}
     quote=${quote%"$2"}
@@ -52,7 +52,7 @@ complete -o nospace -o bashdefault -o default -o nosort -F _beastctl beastctl 2>
     complete -o nospace -o bashdefault -o default -F _beastctl beastctl
 "#;
 
-/// The kind of paths, and the candidates for the word that is being typed.
+/// The reply to the script: the kind of paths, and the candidates for the word being typed.
 pub(super) fn told(command: Command, words: &[OsString]) -> io::Result<String> {
     let index = env::var(INDEX).ok().and_then(|index| index.parse().ok()).unwrap_or(words.len() - 1);
     let (words, index) = joined(words, index);
@@ -64,7 +64,7 @@ pub(super) fn told(command: Command, words: &[OsString]) -> io::Result<String> {
     let candidate = |value: &str| {
         let value = value.strip_prefix(&*kept.to_string_lossy()).unwrap_or(value);
         match (found.paths, quote) {
-            // Beside names of files, bash quotes them all.
+            // With file names among the candidates, bash quotes all of them.
             (Some(Paths::Gguf), _) => value.to_owned(),
             (_, None) => quoted(value),
             (_, Some(quote)) => quoted_within(value, quote),
@@ -75,14 +75,13 @@ pub(super) fn told(command: Command, words: &[OsString]) -> io::Result<String> {
     Ok(all.join(&SEPARATOR.to_string()))
 }
 
-/// The words as they stand in the line, and the index of the same word among them: bash makes three of
-/// `--color=always`.
+/// Rejoins the words that bash has split (it makes three of `--color=always`); returns the new index of the same word.
 fn joined(words: &[OsString], index: usize) -> (Vec<OsString>, usize) {
     let divides = |word: &OsStr| !word.is_empty() && word.as_bytes().iter().all(|byte| b"=:".contains(byte));
     let (mut all, mut new_index) = (Vec::<OsString>::new(), 0);
     for (n, word) in words.iter().enumerate() {
         let continues = divides(word) || n > 0 && divides(&words[n - 1]);
-        // The first word is the program, and `=` alone after it belongs to nothing.
+        // The first word is the program, and an `=` after it is not part of it.
         match all.last_mut().filter(|_| continues && n > 1) {
             Some(last) => last.push(word),
             None => all.push(word.clone()),
@@ -95,7 +94,7 @@ fn joined(words: &[OsString], index: usize) -> (Vec<OsString>, usize) {
     (all, new_index)
 }
 
-/// bash hands words on as they were typed, with their quotes.
+/// Removes quotes and escapes from a word: bash passes words as typed.
 pub(super) fn unquoted(word: &OsStr) -> OsString {
     let mut plain = Vec::with_capacity(word.len());
     let (mut is_escaped, mut quote) = (false, None);
@@ -121,7 +120,8 @@ pub(super) fn unquoted(word: &OsStr) -> OsString {
     OsString::from_vec(plain)
 }
 
-/// bash puts a word into the line as it is: a space in a name would end it. The other shells quote themselves.
+/// Escapes a candidate, which bash inserts verbatim: a space would end the word. Other shells quote candidates
+/// themselves.
 fn quoted(word: &str) -> String {
     escaped(word, |c| c.is_ascii() && !c.is_ascii_alphanumeric() && !"-_./:=,+@%^~".contains(c))
 }

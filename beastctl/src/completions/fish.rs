@@ -22,7 +22,7 @@ complete --command beastctl --keep-order --no-files --arguments '(__beastctl_wor
 complete --command beastctl --condition 'string match --quiet -- files (__beastctl_found)[1]' --force-files
 "#;
 
-/// A line for the paths, and one for each candidate.
+/// The reply to the script: a line for the paths, then one for each candidate.
 pub(super) fn told(found: &Found) -> String {
     let mut text = found.kind().to_owned();
     for word in &found.words {

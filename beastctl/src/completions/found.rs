@@ -13,9 +13,9 @@ use crate::cli::completers::{Paths, paths};
 
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Found {
-    /// The paths that may stand there as well.
+    /// The kind of paths that may also stand here.
     pub(super) paths: Option<Paths>,
-    /// What precedes a path in its word, like `--schema=`.
+    /// Text before the path in the same word, like `--schema=`.
     pub(super) prefix: String,
     pub(super) words: Vec<Word>,
 }
@@ -27,14 +27,14 @@ pub(super) struct Word {
 }
 
 impl Found {
-    /// For the last of these words, the first of which is the program.
+    /// Completes the last of these words; the first is the program.
     pub(super) fn new(command: Command, words: Vec<OsString>) -> io::Result<Self> {
         let mut command = without_paths(command);
         let is_empty = words.last().is_none_or(|word| word.is_empty());
         let index = words.len().saturating_sub(1);
         let mut candidates = engine::complete(&mut command, words, index, None)?;
         let is_option = |candidate: &CompletionCandidate| candidate.get_value().as_encoded_bytes().starts_with(b"-");
-        // Whoever has typed nothing yet looks for names; all options among them would bury those.
+        // With nothing typed yet, only names are shown: all the options would bury them.
         if is_empty && !candidates.iter().all(is_option) {
             candidates.retain(|candidate| !is_option(candidate));
         }
@@ -43,7 +43,7 @@ impl Found {
             let value = candidate.get_value().to_string_lossy().into_owned();
             match Paths::of(&candidate) {
                 Some(kind) => (found.paths, found.prefix) = (Some(kind), value),
-                // Shells divide candidates at line breaks and tabs.
+                // Shells split candidates at line breaks and tabs.
                 None if value.contains(char::is_control) => {}
                 None => found.words.push(Word { help: help(&candidate), value }),
             }
@@ -62,7 +62,7 @@ fn help(candidate: &CompletionCandidate) -> String {
     line.chars().filter(|c| !c.is_control()).collect()
 }
 
-/// The command, in which everything that takes a path only says so.
+/// Makes every argument that takes a path complete to a marker with the kind of paths.
 fn without_paths(command: Command) -> Command {
     command.mut_args(without_path).mut_subcommands(without_paths)
 }

@@ -31,6 +31,6 @@ fn options_are_offered_to_whoever_begins_one() {
     assert!(!found(&["beastctl", "summarize", ""]).words.iter().any(is_option));
     let options = found(&["beastctl", "summarize", "--tr"]).words;
     assert_eq!(options.iter().map(|word| word.value.as_str()).collect::<Vec<_>>(), ["--truncate"]);
-    // Where there is nothing else.
+    // Options are offered if there is nothing else.
     assert!(found(&["beastctl", "status", ""]).words.iter().all(is_option));
 }

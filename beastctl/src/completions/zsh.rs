@@ -2,7 +2,7 @@
 
 use super::found::Found;
 
-/// A file of the `fpath` runs in the place of the function that is wanted, so the script calls that.
+/// zsh runs a file from `fpath` in place of the function that it should define, so the script calls that function.
 pub(super) const SCRIPT: &str = r#"#compdef beastctl
 _beastctl() {
     local word=$PREFIX kind prefix result=1
@@ -32,7 +32,7 @@ else
 fi
 "#;
 
-/// A line for the paths, and one for each candidate.
+/// The reply to the script: a line for the paths, then one for each candidate.
 pub(super) fn told(found: &Found) -> String {
     let mut text = format!("{} {}", found.kind(), found.prefix);
     for word in &found.words {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::text::{did_you_mean, nearest};
 
-/// The types that have a name; a field without one is a string.
+/// Names of types; a field without one is a string.
 const TYPES: [(&str, &str); 10] = [
     ("string", "string"),
     ("str", "string"),
@@ -20,13 +20,13 @@ const TYPES: [(&str, &str); 10] = [
 ];
 const MAX_DEPTH: usize = 16;
 
-/// Whether a text is meant to be one: no file is called like that.
+/// Whether a value looks like a short schema and not like a file name.
 pub(super) fn is_short(text: &str) -> bool {
     let text = text.trim();
     !text.starts_with('{') && !text.contains('/') && (text.contains([',', '[', '{', '|']) || text.contains(' '))
 }
 
-/// The JSON schema that is meant.
+/// Converts a short schema to a JSON schema.
 ///
 /// # Errors
 /// The column, in bytes from 1, and what is wrong there.
@@ -43,7 +43,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Fields up to a brace, or to the end.
+    /// Parses fields up to `end`, or to the end of the text.
     fn fields(&mut self, end: Option<char>) -> Result<Value, (usize, String)> {
         let (mut properties, mut required) = (Map::new(), Vec::new());
         loop {
@@ -72,7 +72,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A type; a string where none is named.
+    /// Parses a type; without one, a field is a string.
     fn kind(&mut self) -> Result<Value, (usize, String)> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
@@ -98,7 +98,7 @@ impl Reader<'_> {
         Ok(schema)
     }
 
-    /// A type by its name, or the words that a field can be.
+    /// Parses the name of a type, or the possible values of a field.
     fn named(&mut self) -> Result<Value, (usize, String)> {
         let start = self.at;
         let mut words = vec![self.name()?];

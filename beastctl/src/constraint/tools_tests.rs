@@ -10,7 +10,6 @@ fn parse(text: &str, choice: Option<&str>) -> Result<Tools, String> {
     tools(&path, choice).map_err(|error| line(error).replace(dir.path().to_str().unwrap(), "DIR"))
 }
 
-/// As it is told.
 fn line(error: ConstraintError) -> String {
     Failure::from(error).line().unwrap()
 }

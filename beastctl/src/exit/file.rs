@@ -1,4 +1,4 @@
-//! A file or folder that cannot be read or changed: one error for all rooms, and what is no error to any of them.
+//! Errors from reading or changing files and folders, one type for all rooms, and functions that accept a missing file.
 
 use std::{
     fs,
@@ -8,7 +8,7 @@ use std::{
 
 use super::{Failing, advice};
 
-/// The action that changes nothing, and so needs other advice.
+/// The only action that changes nothing, so its advice is different.
 pub const READ: &str = "read";
 
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +35,7 @@ impl Failing for FileError {
     }
 }
 
-/// What is in a folder; nothing where there is none.
+/// The entries of a folder; none if it does not exist.
 pub fn entries(folder: &Path) -> Result<impl Iterator<Item = fs::DirEntry>, FileError> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == ErrorKind::NotFound => None,

@@ -1,4 +1,4 @@
-//! The rooms that fetch and choose models.
+//! Errors of the rooms that download and select models.
 
 use super::*;
 use crate::models::ModelError;

@@ -1,4 +1,4 @@
-//! The rooms that deal with files, programs and what was typed.
+//! Errors of the rooms that handle files, programs and arguments.
 
 use super::*;
 

@@ -1,6 +1,6 @@
-//! Every error as a person sees it: `EXIT CODE  TEXT`, one list for each room.
+//! Every error as the user sees it: `EXIT CODE  TEXT`, one list for each room.
 //!
-//! A variant without a sample does not compile; a text without a next step fails.
+//! A variant without a sample does not compile; an error without a next step fails.
 
 use std::{
     path::{Path, PathBuf},
@@ -36,18 +36,18 @@ use crate::{
     wait::WaitError,
 };
 
-/// The texts that need no step of their own behind `; try: `, and why.
+/// Errors that need no `; try: ` of their own, and why.
 const WITHOUT_STEP: [(&str, &str); 1] =
     [("ClientError::Daemon", "what the daemon says ends with its own step; here it is the daemon's to word it")];
 
-/// One line of a list.
+/// An error, and the name of its variant.
 struct Sample {
     name: String,
     error: Failure,
 }
 
-/// Samples of every variant of an error, each under its variant. Two checks by the compiler: no variant is missing, and
-/// none is listed that is not there. One when it runs: each sample is what it is listed as.
+/// Samples of every variant of an error type. The compiler checks that no variant is missing and that each listed one
+/// exists. At run time, each sample must match the variant under which it is listed.
 macro_rules! samples {
     ($error:ident { $($variant:ident: [$($sample:expr),+ $(,)?]),+ $(,)? }) => {{
         let _ = |error: &$error| match error { $($error::$variant { .. } => ()),+ };
@@ -82,7 +82,7 @@ fn check(samples: Vec<Sample>, expected: Expect) {
         }
         lines += &format!("{code:<3} {}\n", line.unwrap_or_else(|| "(silent)".into()));
     }
-    // How long the path of a socket may be depends on the system.
+    // The longest possible socket path depends on the system.
     let limit = format!("at most {} are", beast_launchd::MAX_SOCKET_PATH);
     let lines = lines.replace(env!("CARGO_PKG_VERSION"), "VERSION").replace(&limit, "at most MAX are");
     expected.assert_eq(&lines);
@@ -105,7 +105,7 @@ fn file() -> PathBuf {
     "/some/file".into()
 }
 
-/// What the system says: the real thing, with its number, which is the same on Linux and on macOS for these.
+/// A real system error; these have the same numbers on Linux and macOS.
 fn os(error: Errno) -> io::Error {
     error.into()
 }
@@ -292,7 +292,7 @@ fn of_places() {
     );
 }
 
-/// What no room has a name for still has a next step.
+/// System errors without a variant of their own still have a next step.
 #[test]
 fn of_the_system() {
     let sample =

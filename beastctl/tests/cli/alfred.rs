@@ -1,4 +1,4 @@
-//! `alfred`: the JSON that its windows are made of, and the jobs behind them.
+//! `alfred`: the JSON for its windows, and the jobs behind them.
 
 use std::{
     fs::{self, File},
@@ -25,7 +25,7 @@ fn command(beast: &Beast, arguments: &[&str]) -> Command {
     command
 }
 
-/// What Alfred's documentation says of a Text View.
+/// Checks what Alfred's documentation requires of a Text View.
 pub(crate) fn check_view(view: &Value) {
     assert!(view["response"].is_string() && view["footer"].is_string(), "{view}");
     if let Some(rerun) = view.get("rerun") {
@@ -40,7 +40,7 @@ pub(crate) fn check_view(view: &Value) {
     assert!(view["variables"].as_object().unwrap().values().all(Value::is_string), "{view}");
 }
 
-/// What it says of a Script Filter.
+/// Checks what Alfred's documentation requires of a Script Filter.
 pub(crate) fn check_items(object: &Value) {
     for item in object["items"].as_array().unwrap() {
         assert!(item["title"].as_str().is_some_and(|title| !title.is_empty()), "{item}");
@@ -59,7 +59,7 @@ fn look(beast: &Beast, job: &str, is_it: impl Fn(&Value) -> bool) -> Value {
     look_again(|| alfred(beast, &["view", job], ""), is_it)
 }
 
-/// Looks again, as Alfred does, until it sees what it waits for.
+/// Reloads the view, as Alfred does, until `is_it` accepts it.
 pub(crate) fn look_again(show: impl Fn() -> Value, is_it: impl Fn(&Value) -> bool) -> Value {
     let until = Instant::now() + PATIENCE;
     loop {
@@ -184,7 +184,7 @@ fn without_a_folder_there_is_still_a_text() {
     assert!(view["response"].as_str().unwrap().starts_with("HOME is not set"), "{view}");
 }
 
-/// A daemon that answers until the client is gone.
+/// A daemon whose answer lasts until the client disconnects.
 fn endless(beast: &Beast) -> std::thread::JoinHandle<bool> {
     beast.daemon(|peer: &mut Peer| {
         peer.generate();
@@ -237,7 +237,7 @@ fn jobs_that_nobody_looks_at_end_and_old_ones_go() {
         let time = SystemTime::now() - Duration::from_secs(age);
         File::options().write(true).open(folder(&beast, &first).join("seen")).unwrap().set_modified(time).unwrap();
     };
-    // Somebody looks still, unless this machine took longer than a window may stay closed.
+    // The window counts as open, unless this machine took longer than a window may stay closed.
     let looked = Instant::now();
     seen(0);
     alfred(&beast, &["start", "missing"], "text");

@@ -1,4 +1,4 @@
-//! What comes out when all goes well.
+//! Output of successful runs.
 
 use std::{io::Read, sync::mpsc};
 
@@ -33,7 +33,7 @@ fn the_answer_is_all_there_is_with_one_newline() {
     assert_eq!((request.max_tokens, request.stop), (Some(64), vec!["END".to_owned()]));
 }
 
-/// Streaming is not a matter of speed but of order: the piece is out before the daemon says the next.
+/// Streaming is about order, not speed: each piece is printed before the daemon sends the next.
 #[test]
 fn each_piece_is_out_before_the_next_is_chosen() {
     let beast = Beast::new();

@@ -20,13 +20,13 @@ use crate::{
     verbs::status,
 };
 
-/// What the nth daemon of a run answers to a generation: an error, or what [`Peer::done`] says.
+/// What one daemon of a run replies to a generation: an error, or (`None`) a normal answer.
 type Answer = fn() -> Option<WireError>;
 
 const WELL: Answer = || None;
 const BADLY: Answer = || Some(WireError::new(ErrorCode::Engine, "the engine broke"));
 
-/// Daemons that wait for a script to put their sockets where the client looks for them.
+/// Fake daemons on sockets that a script moves to where the client expects them.
 struct Daemons {
     beast: Beast,
     threads: Vec<JoinHandle<()>>,
@@ -44,7 +44,7 @@ impl Daemons {
         });
         let threads = threads.collect();
         fs::create_dir(beast.path("tmp")).unwrap();
-        // Each takes the next socket, and lives until somebody opens its pipe.
+        // Each call of this beastd takes the next socket, and exits once its pipe has been opened and closed.
         beast.beastd(
             "case $1 in --print-config=json) echo '{\"n_threads\": {\"value\": 1, \"layer\": \"env\", \"of_speed\": true}}'; exit;; esac\n\
              echo \"$@\" >> arguments\n\
@@ -58,7 +58,7 @@ impl Daemons {
         Ran::of(feed_with_tmp(&mut command, self), self.beast.dir.path())
     }
 
-    /// All daemons have been told to end, and nothing of the run is left.
+    /// Checks that all daemons were told to shut down and that the run has left no files.
     fn check_the_end(self) -> Vec<Generate> {
         for thread in self.threads {
             thread.join().unwrap();
@@ -68,7 +68,7 @@ impl Daemons {
     }
 }
 
-/// Until it is told to end, or an answer has failed: then it is killed. One request comes on each connection.
+/// Serves one request per connection until shutdown, or until a failed answer, after which the client kills the daemon.
 fn serve(listener: &UnixListener, end: PathBuf, answer: Answer, requests: &Mutex<Vec<Generate>>) {
     loop {
         let mut peer = Peer::accept(listener, &Welcome::current("0.0.1", 1));
@@ -83,7 +83,7 @@ fn serve(listener: &UnixListener, end: PathBuf, answer: Answer, requests: &Mutex
             }
             Request::Shutdown => {
                 drop(peer);
-                // The fake ends with the last writer of its pipe.
+                // The fake beastd exits when the last writer of its pipe closes it.
                 drop(File::options().write(true).open(end).unwrap());
                 return;
             }
@@ -132,7 +132,7 @@ fn what_the_daemon_says_becomes_a_table() {
     assert!(requests[0].ignore_eos && requests[0].sampling.temp == Some(0.0));
 }
 
-/// One table that fails does not take the others with it, but the run is no success.
+/// A table that fails does not affect the others, but the run fails.
 #[test]
 fn what_cannot_be_measured_stays_with_its_reason() {
     let daemons = Daemons::new(&[WELL, BADLY, WELL, WELL]);
@@ -196,7 +196,7 @@ fn a_beastd_that_does_not_start_says_why() {
     .assert_eq(&ran.report());
 }
 
-/// Ten minutes of measuring for a file that cannot be written would be lost.
+/// An output file that cannot be written is found before ten minutes of measuring, not after.
 #[test]
 fn a_place_for_results_is_looked_at_first() {
     let daemons = Daemons::new(&[]);

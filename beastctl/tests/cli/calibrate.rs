@@ -1,4 +1,4 @@
-//! `bench --calibrate` with a beastd that only talks.
+//! `bench --calibrate` with a beastd that only prints.
 
 use std::{fs, fs::File, io::Read, process::Stdio, time::Instant};
 
@@ -14,12 +14,12 @@ not for us
 {"written":"/models/cub.gguf.calibration.json"}
 "#;
 
-/// What `--calibrate` does; `--print-config` is asked first.
+/// A beastd that answers `--print-config` and runs `script` for `--calibrate`.
 fn beastd(beast: &Beast, script: &str) {
     beast.beastd(&format!("case $1 in --print-config=json) echo {{}}; exit;; esac\necho \"$@\" > arguments\n{script}"));
 }
 
-/// How busy the machine is, is not what is tested.
+/// Whether the machine is busy is not part of these tests.
 fn without_warning(text: &str) -> String {
     let is_warning = |line: &&str| line.contains("are unreliable") || line.contains("on this system");
     text.lines().filter(|line| !is_warning(line)).map(|line| format!("{line}\n")).collect()
@@ -96,14 +96,14 @@ fn a_beastd_that_cannot_says_why() {
         beastctl: beastd could not calibrate: cannot parse its results; try: check that beastd --version matches beastctl's
     "#]]
     .assert_eq(&check(r#"echo '{"calibration":{"version":9}}'"#));
-    // What was written before it failed may be half of something.
+    // Results printed before a failure may be incomplete.
     expect![[r#"
         beastctl: beastd could not calibrate: it exited with exit status: 3; try: beastd --calibrate, to see its full output
     "#]]
     .assert_eq(&check("cat lines\nexit 3"));
 }
 
-/// The fake says that it is there, and then waits for something that never comes.
+/// The fake reports that it runs, then blocks forever.
 fn begun(beast: &Beast) -> (std::process::Child, File) {
     let alive = beast.fifo("alive");
     beast.fifo("never");
@@ -116,7 +116,7 @@ fn begun(beast: &Beast) -> (std::process::Child, File) {
     (child, alive)
 }
 
-/// Nobody holds the other end any more.
+/// Whether the other end of the pipe is closed.
 fn is_gone(mut alive: File) -> bool {
     alive.read_to_end(&mut Vec::new()).unwrap() == 0
 }
@@ -133,7 +133,7 @@ fn whatever_ends_it_takes_beastd_along() {
     }
 }
 
-/// Nothing of ours runs after this signal, and no model may stay in memory for that.
+/// beastctl cannot act on this signal, and still no model may stay in memory.
 #[test]
 fn even_a_kill_takes_beastd_along() {
     let beast = Beast::alone();
@@ -141,7 +141,7 @@ fn even_a_kill_takes_beastd_along() {
     kill_process(Pid::from_child(&child), Signal::KILL).unwrap();
     child.wait().unwrap();
     assert!(is_gone(alive));
-    // The one who kills it removes its folder after that, and nobody hears of it.
+    // The guard kills beastd first and removes the folder after that, without reporting it.
     let until = Instant::now() + PATIENCE;
     while fs::read_dir(beast.path("tmp")).unwrap().count() > 0 {
         assert!(Instant::now() < until, "the folder of the run is still there");

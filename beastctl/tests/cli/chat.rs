@@ -1,4 +1,4 @@
-//! A chat at a terminal, which is a pseudo-terminal here.
+//! A chat on a pseudo-terminal.
 
 use std::{
     os::unix::net::UnixListener,
@@ -21,7 +21,7 @@ const CTRL_C: &str = "\x03";
 const CTRL_D: &str = "\x04";
 const UP: &str = "\x1b[A";
 
-/// A person at a terminal, and the program on the other side.
+/// A user at a terminal, and the program.
 struct Person {
     terminal: Terminal,
     child: Child,
@@ -32,12 +32,12 @@ impl Person {
         Self::at("xterm", command)
     }
 
-    /// At a terminal of this kind.
+    /// A user at a terminal of type `term`.
     fn at(term: &str, mut command: Command) -> Self {
         let terminal = Terminal::new(100);
         command.stdin(terminal.stdio()).stdout(terminal.stdio()).stderr(terminal.stdio());
         command.env("TERM", term).env("NO_COLOR", "1");
-        // The command goes with this call; with its ends the terminal would never hang up.
+        // The command is dropped here: while it holds copies of the terminal's end, the terminal never hangs up.
         let child = spawn(&mut command);
         Self { terminal, child }
     }
@@ -46,12 +46,12 @@ impl Person {
         self.terminal.type_in(bytes);
     }
 
-    /// Waits until this is shown, after what was waited for before.
+    /// Waits for this output after the output waited for before.
     fn wait_for(&self, text: &str) {
         self.terminal.wait_for(text);
     }
 
-    /// Waits for the mark of a line that can be typed.
+    /// Waits for the input prompt.
     fn prompt(&self) {
         self.wait_for("> ");
     }
@@ -85,7 +85,7 @@ fn lines_are_edited_recalled_and_kept() {
     person.ask("");
     person.ask("hellp\x7fo");
     person.wait_for("\r\none\r\n");
-    // Newlines in what is pasted do not send it.
+    // Newlines in pasted text do not submit it.
     person.ask("\x1b[200~a\rb\x1b[201~c");
     person.wait_for("two\r\n");
     person.ask(UP);
@@ -136,7 +136,7 @@ fn what_is_typed_during_an_answer_is_asked_after_it() {
     terminal.ask("alpha");
     terminal.wait_for("some");
     terminal.type_in("beta\rgam");
-    // The system shows it, and keeps it.
+    // The terminal echoes and buffers it.
     terminal.wait_for("gam");
     go_on.send(()).unwrap();
     for _ in 0..2 {
@@ -216,7 +216,7 @@ fn nothing_typed_is_kept_under_no_log() {
     assert!(!beast.path(".local/share/beast").exists());
 }
 
-/// Again and again, in one process: each Ctrl-C is about one answer.
+/// Several times in one process: each Ctrl-C applies to one answer.
 #[test]
 fn ctrl_c_stops_an_answer_and_not_the_chat() {
     let beast = Beast::new();
@@ -254,7 +254,7 @@ fn ctrl_c_stops_an_answer_and_not_the_chat() {
     kill_process(Pid::from_child(&person.child), Signal::INT).unwrap();
     person.ask("e");
     person.wait_for("whole again\r\n");
-    // At the prompt it is a key: the first clears the line, the second in a row ends the chat.
+    // At the prompt Ctrl-C is a key: the first clears the line, the second in a row ends the chat.
     person.prompt();
     person.type_in("not sent");
     person.type_in(CTRL_C);

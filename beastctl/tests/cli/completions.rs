@@ -1,4 +1,4 @@
-//! The scripts in the shells that they are for. A shell that is not installed is skipped, and the test says so.
+//! The scripts in their shells. Tests of a shell that is not installed are skipped, with a message.
 
 use std::{
     env,
@@ -9,7 +9,7 @@ use std::{
 
 use crate::harness::{Beast, PATIENCE, Ran, feed};
 
-/// What a shell prints that runs this, with beastctl in its PATH; `None` where the shell is not installed.
+/// The output of a shell that runs this script, with beastctl in PATH; `None` if the shell is not installed.
 fn told(beast: &Beast, shell: &[&str], script: &str) -> Option<String> {
     let installed = Command::new(shell[0]).arg("-c").arg("true").stdin(Stdio::null()).output();
     if installed.is_err() {
@@ -26,7 +26,7 @@ fn told(beast: &Beast, shell: &[&str], script: &str) -> Option<String> {
     let process = rustix::process::Pid::from_child(&child);
     let dir = beast.dir.path().to_owned();
     thread::spawn(move || tell.send(Ran::of(child, &dir)));
-    // A shell may wait for something that never comes.
+    // The shell could hang.
     let Ok(ran) = hear.recv_timeout(PATIENCE) else {
         let _ = rustix::process::kill_process(process, rustix::process::Signal::KILL);
         panic!("{shell:?} does not end");
@@ -51,7 +51,7 @@ fn home() -> Beast {
 /// The candidates for the last word.
 fn bash(beast: &Beast, words: &[&str]) -> Option<Vec<String>> {
     let quoted: Vec<_> = words.iter().map(|word| format!("'{word}'")).collect();
-    // As bash does it: a sign that divides words is none of the word that is typed.
+    // As in bash: a separator is not part of the word being typed.
     let last = if words.last() == Some(&"=") { "''" } else { quoted.last()? };
     let script = format!(
         "eval \"$(beastctl completions bash)\"\n\
@@ -136,7 +136,7 @@ fn fish_completes_with_descriptions() {
     assert_eq!(complete("beastctl bench --model bui").unwrap(), "builtin\tthe built-in one\n");
 }
 
-/// A terminal of its own, in which somebody types and presses Tab.
+/// zsh in a terminal of its own, with text typed and Tab pressed.
 #[test]
 fn zsh_completes_what_is_typed() {
     let beast = home();
@@ -161,7 +161,7 @@ fn zsh_completes_what_is_typed() {
     assert!(found.contains("beastctl run explain"), "{found:?}");
     assert!(tab("beastctl hai", "haiku").unwrap().contains("beastctl haiku"));
     assert!(tab("beastctl run two", "words").unwrap().contains("two\\ words"));
-    // As a package installs it: the script itself is what the first Tab calls.
+    // As installed by a package: the first Tab runs the script itself.
     let installed = "mkdir -p site; beastctl completions zsh >site/_beastctl; fpath=($PWD/site $fpath); compinit -u -D";
     assert!(tab_with(installed, "beastctl run expl", "explain").unwrap().contains("beastctl run explain"));
 }
@@ -192,7 +192,7 @@ fn the_shell_is_taken_from_the_environment() {
     .assert_eq(&(run(None).report() + &run(Some("/bin/tcsh")).report()));
 }
 
-/// What a script of ours could never ask is answered with a code and without a word.
+/// A call that our scripts never make exits with a code and no output.
 #[test]
 fn a_stray_variable_does_no_harm() {
     let beast = Beast::alone();

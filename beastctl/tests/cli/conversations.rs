@@ -1,4 +1,4 @@
-//! What is kept of questions and answers, and what is sent of it later.
+//! What is saved of questions and answers, and what is sent again later.
 
 use std::{
     fs::{self, File, Permissions},
@@ -14,7 +14,7 @@ use expect_test::expect;
 
 use crate::harness::{Beast, Peer, Ran, feed, spawn};
 
-/// A daemon that gives one of these answers to each connection, and says what it was asked.
+/// A daemon that gives one of these answers per connection, and returns the requests.
 pub(crate) fn daemon(beast: &Beast, answers: &'static [&'static str]) -> JoinHandle<Vec<Generate>> {
     let listener = UnixListener::bind(beast.socket()).unwrap();
     thread::spawn(move || {
@@ -26,7 +26,7 @@ pub(crate) fn daemon(beast: &Beast, answers: &'static [&'static str]) -> JoinHan
                     let message = "the input is 5000 tokens and the context holds 4096";
                     peer.send(&Event::Failed(WireError::new(ErrorCode::TooLong, message)));
                 }
-                // Tests with this one have an impatient client, which does not ask again.
+                // `Beast::new` has an impatient client, which does not retry.
                 "LOST" => drop(peer),
                 answer => peer.answer(&[answer]),
             }
@@ -36,7 +36,7 @@ pub(crate) fn daemon(beast: &Beast, answers: &'static [&'static str]) -> JoinHan
     })
 }
 
-/// Who said what, without the system turn.
+/// The texts of all turns but the system turn.
 pub(crate) fn turns(request: &Generate) -> Vec<&str> {
     let turns = request.messages.iter().filter(|message| message.role != Role::System);
     turns.map(|message| message.content.as_str()).collect()
@@ -76,7 +76,7 @@ fn continue_sends_the_whole_conversation_byte_for_byte() {
     );
     assert_eq!(text, "some text");
     let (start, end) = (question.len() as u64 - 9, question.len() as u64);
-    // The beginning is the same each time, which is what the daemon keeps.
+    // Each request begins like the one before, so the daemon's prefix cache applies.
     assert_eq!(requests[0].messages[..], requests[1].messages[..2]);
     assert_eq!(requests[1].messages[..], requests[2].messages[..4]);
     assert_eq!(requests[2].messages[0].content, "Be \"odd\".", "the system turn stays");
@@ -234,7 +234,7 @@ fn a_session_that_cannot_be_written_is_an_error_before_anything_is_asked() {
     .assert_eq(&beast.run(&["ask", "a", "--session", "s"], b"").report());
 }
 
-/// A limit on the size of files is met like a full disk: in the middle of a write.
+/// A limit on file size fails like a full disk, in the middle of a write.
 #[test]
 fn half_an_exchange_is_never_left() {
     for (arguments, code) in [("ask a", 0), ("ask a --session s", 1)] {
@@ -421,7 +421,7 @@ fn a_folder_that_cannot_be_read_is_told() {
     let beast = Beast::new();
     fs::create_dir_all(beast.conversations()).unwrap();
     fs::set_permissions(beast.conversations(), Permissions::from_mode(0o000)).unwrap();
-    // The superuser reads it all the same.
+    // Root can read it anyway.
     if File::open(beast.conversations()).is_err() {
         assert_eq!(beast.run(&["history"], b"").code, Some(1));
     }

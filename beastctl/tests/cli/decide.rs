@@ -1,4 +1,4 @@
-//! `decide`: what it asks and prints, and that exit code 1 means no and nothing else.
+//! `decide`: its requests and output, and that exit code 1 means no and nothing else.
 
 use std::{fs::OpenOptions, process::Child, sync::mpsc, thread::JoinHandle};
 
@@ -32,7 +32,7 @@ fn daemon(beast: &Beast, event: Event) -> JoinHandle<Decide> {
     })
 }
 
-/// What a run says and asks when the daemon answers with these probabilities.
+/// The output and the request of a run to which the daemon replies with these probabilities.
 fn run(arguments: &[&str], input: &[u8], probabilities: Vec<Vec<f32>>) -> (String, Decide) {
     let beast = Beast::new();
     let daemon = daemon(&beast, decided(probabilities));
@@ -187,7 +187,7 @@ fn a_full_disk_is_no_answer() {
     assert_eq!(into_full(&beast, &["ask", "--help"]).code, Some(1), "elsewhere 1 is a failure");
 }
 
-/// A run whose daemon has the request and answers when the test says so.
+/// A run whose request has reached the daemon, which replies when the test says so.
 fn asking(beast: &Beast, event: Event) -> (Child, mpsc::Sender<()>, JoinHandle<()>) {
     let (tell, told) = mpsc::channel();
     let (go_on, may_go_on) = mpsc::channel();
@@ -257,7 +257,7 @@ fn a_response_that_does_not_match_the_questions_is_no_answer() {
 #[test]
 fn a_calibration_asks_without_a_temperature_and_keeps_what_fits() {
     let beast = Beast::new();
-    // Right 3 times of 4, and 99 % sure each time.
+    // Correct 3 times out of 4, with 99 % confidence each time.
     let lines: String = (0..40).map(|n| format!("{{\"text\": \"text {n}\", \"label\": {}}}\n", n % 4 != 0)).collect();
     beast.write("labelled.jsonl", lines);
     let daemon = beast.daemon(|peer| {

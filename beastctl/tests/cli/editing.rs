@@ -10,7 +10,7 @@ use crate::{
 };
 
 const FOLDER: &str = "config/beast/prompts";
-/// Runs a command on a terminal, with editors that are shell scripts; how it ended, and what it said.
+/// Runs a command on a terminal, with shell scripts as editors; returns exit code and output.
 fn on_a_terminal(beast: &Beast, arguments: &[&str], editors: &[(&str, &str)]) -> String {
     let terminal = Terminal::new(200);
     let mut command = beast.command(arguments);
@@ -28,7 +28,7 @@ fn edit(beast: &Beast, name: &str, editor: &str) -> String {
     on_a_terminal(beast, &["prompts", "edit", name], &[("EDITOR", editor)])
 }
 
-/// Whoever pipes into it or out of it is no person: an editor would draw into the pipe and wait for keys.
+/// With a pipe on either side no user is present: an editor would draw into the pipe and wait for keys.
 #[test]
 fn edit_needs_a_terminal() {
     let beast = Beast::alone();
@@ -86,12 +86,12 @@ fn an_editor_that_changes_nothing_leaves_the_built_in_prompt() {
         exit 2
         beastctl: no prompt `horoscope`; try: use one of ask, commit-msg, explain, fix, keywords, review, shell, summarize, title, tldr, translate, or beastctl prompts new horoscope
     "#]].assert_eq(&failed.concat());
-    // VISUAL is asked first, and a setting of blanks is none.
+    // VISUAL takes precedence, and a blank setting counts as unset.
     let editors = [("VISUAL", "true"), ("EDITOR", "false")];
     assert_eq!(on_a_terminal(&beast, &["prompts", "edit", "tldr"], &editors), unchanged);
 }
 
-/// A person gets the editor at once; what is typed into a pipe goes on as before.
+/// On a terminal the editor opens at once; with a pipe, `new` works without one.
 #[test]
 fn new_opens_the_editor_for_a_person() {
     let new = |arguments: &[&str], editor: &str| {

@@ -1,4 +1,4 @@
-//! The ways in which a run ends before its answer does.
+//! Runs that end before their answer does.
 
 use std::{
     fs::File,
@@ -110,7 +110,7 @@ fn the_time_limit_counts_in_the_queue_and_in_the_answer() {
     }
 }
 
-/// The daemon that comes after a killed one is told what has come, and says the rest.
+/// The daemon that replaces a killed one gets the text received so far, and continues it.
 #[test]
 fn an_answer_goes_on_with_the_next_daemon() {
     for option in ["--stats", "--no-stream"] {
@@ -123,7 +123,7 @@ fn an_answer_goes_on_with_the_next_daemon() {
             first.started();
             first.say(&[" half", " a"]);
             drop(first);
-            // Two that say nothing are no reason to give up.
+            // Two daemons that generate nothing are no reason to give up.
             drop(Peer::accept(&listener, &welcome));
             let mut last = Peer::accept(&listener, &welcome);
             let resume = last.generate().resume;
@@ -136,7 +136,7 @@ fn an_answer_goes_on_with_the_next_daemon() {
     }
 }
 
-/// So many daemons may end over the same next word.
+/// How many daemons may end over the same next token.
 const N_ENDS: u32 = 30;
 
 #[test]
@@ -161,8 +161,8 @@ fn after_thirty_that_die_over_the_same_word_it_gives_up() {
     assert!(daemon.join().unwrap().accept().is_err(), "nobody called once more");
 }
 
-/// Loading and a place in the queue are signs of life, and no work on the answer: however many end there, the next is
-/// asked.
+/// Loading and queueing are signs of life but no progress: however many daemons end in these states, the client
+/// retries.
 #[test]
 fn daemons_that_end_before_they_begin_are_no_reason_to_give_up() {
     let beast = Beast::alone();
@@ -182,13 +182,13 @@ fn daemons_that_end_before_they_begin_are_no_reason_to_give_up() {
     daemon.join().unwrap();
 }
 
-/// Each daemon begins the parts anew: what was there before is no sign of progress.
+/// Each daemon starts over with the parts, so parts done by an earlier one are not progress.
 #[test]
 fn a_part_that_ends_every_daemon_is_given_up() {
     let beast = Beast::alone();
     let listener = UnixListener::bind(beast.socket()).unwrap();
     let daemon = thread::spawn(move || {
-        // The second gets further than the first, so that as many more are tried.
+        // The second daemon gets further than the first, so the count starts again.
         for nth in 0..=N_ENDS {
             let n_last = if nth == 0 { 1 } else { 2 };
             let mut peer = Peer::accept(&listener, &Welcome::current("0.0.1", 4711));
@@ -223,7 +223,8 @@ fn a_part_that_ends_every_daemon_is_given_up() {
     assert!(daemon.join().unwrap().accept().is_err(), "nobody called once more");
 }
 
-/// A daemon whose time to end is over goes on with the next one, like one that was killed, but not before it has ended.
+/// After a shutdown's time limit the answer continues with the next daemon, as after a kill, but only once the first
+/// has exited.
 #[test]
 fn an_answer_that_has_begun_outlives_the_end_that_somebody_wants() {
     let beast = Beast::alone();
@@ -251,7 +252,7 @@ fn an_answer_that_has_begun_outlives_the_end_that_somebody_wants() {
     assert_eq!(ran.report(), "exit 0\nout: \"half a sentence.\\n\"\nerr: ");
     assert_eq!(daemon.join().unwrap(), Some(Resume { text: " half a".into(), tokens: vec![1, 1] }));
 
-    // Where there is no other, that is what is told.
+    // Without another daemon, the shutdown is the error.
     let beast = Beast::alone();
     beast.daemon(move |peer| {
         peer.generate();
@@ -282,7 +283,7 @@ fn why_there_is_no_next_daemon_is_told() {
     .assert_eq(&beast.run(&["summarize"], b"text").report());
 }
 
-/// A daemon at its end hangs up on those that it did not get to.
+/// A daemon that exits closes the connections that it did not accept.
 #[test]
 fn whoever_calls_in_the_last_moment_finds_nobody() {
     for (verb, expected) in [
@@ -303,7 +304,7 @@ fn whoever_calls_in_the_last_moment_finds_nobody() {
         expected.assert_eq(&beast.run(&[verb], b"").report());
         daemon.join().unwrap();
     }
-    // It has greeted, and says no more.
+    // A daemon that completes the handshake and then closes the connection.
     let beast = Beast::alone();
     let daemon = beast.daemon(|peer| drop(peer.request()));
     assert_eq!(beast.run(&["status"], b"").code, Some(3));
@@ -326,7 +327,7 @@ fn a_daemon_that_dies_leaves_what_it_said() {
     .assert_eq(&beast.run(&["summarize"], b"text").report());
 }
 
-/// Half an object or half of an answer asked for in one piece would be taken for a whole one.
+/// With these options, half of an answer could be mistaken for a whole one.
 #[test]
 fn what_was_asked_for_in_one_piece_does_not_come_in_half() {
     for option in ["--json", "--no-stream"] {

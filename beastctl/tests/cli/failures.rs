@@ -1,4 +1,4 @@
-//! What the daemon refuses, and daemons that are none.
+//! Requests that the daemon rejects, and listeners that are not beastd.
 
 use std::{io::Write, os::unix::net::UnixListener, thread};
 
@@ -29,7 +29,7 @@ fn each_failure_of_a_request_has_its_exit_code() {
     }
 }
 
-/// The daemon refuses before it has read the request: its reason must not be lost in a broken pipe.
+/// The daemon rejects before it has read the request: its reason must not be lost in a broken pipe.
 #[test]
 fn a_refusal_is_heard_even_when_the_request_cannot_be_sent() {
     let beast = Beast::new();
@@ -48,13 +48,13 @@ fn a_refusal_is_heard_even_when_the_request_cannot_be_sent() {
     daemon.join().unwrap();
 }
 
-/// The same, from a daemon that keeps the connection open and never reads.
+/// The same from a daemon that keeps the connection open and never reads.
 #[test]
 fn a_refusal_is_heard_while_the_request_is_stuck() {
     let beast = Beast::new();
     let daemon = beast.daemon(|peer| {
         peer.send(&Event::Failed(WireError::new(ErrorCode::Overloaded, "the queue is full; try: again later")));
-        // Reads all that was sent, up to the end of the client.
+        // Reads until the client closes the connection.
         std::io::copy(&mut peer.stream, &mut std::io::sink()).is_ok()
     });
     let ran = beast.run(&["summarize"], &b"many words ".repeat(1_000_000));
@@ -86,7 +86,7 @@ fn what_is_not_beastd_is_told_apart() {
         let daemon = thread::spawn(move || accept(&listener).write_all(greeting).unwrap());
         let ran = beast.run(&["summarize", "--no-start"], b"text");
         assert_eq!(ran.code, Some(3), "{ran:?}");
-        // One that hangs up without a word is at its end: it is called again, and then it is gone.
+        // A daemon that closes without a handshake is exiting: the client connects again, and then nothing listens.
         let expected = if greeting.is_empty() {
             expect![[r#"
                 beastctl: cannot reach beastd at DIR/beastd.sock (not running, but its socket exists); try: beastd --daemonize, or leave out --no-start
@@ -123,7 +123,7 @@ fn the_wrong_message_in_the_right_form_does_no_harm() {
     let beast = Beast::new();
     beast.daemon(|peer| {
         peer.generate();
-        // A greeting in the middle is no event.
+        // A handshake in the middle of a stream is not an event.
         write_frame(&mut peer.stream, &Welcome::current("1", 1).to_bytes()).unwrap();
     });
     assert_eq!(beast.run(&["summarize"], b"text").code, Some(1));

@@ -1,4 +1,4 @@
-//! Answers of a given form: schemas, grammars, and code alone.
+//! Constrained answers: schemas, grammars, and code only.
 
 use beast_protocol::{Constraint, FinishReason};
 use expect_test::{Expect, expect};

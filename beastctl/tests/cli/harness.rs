@@ -1,4 +1,4 @@
-//! A daemon of a few lines, and the real beastctl against it. Nothing here sleeps: both sides wait for each other.
+//! A small fake daemon, and the real beastctl against it. Nothing here sleeps: both sides wait for each other.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -19,18 +19,18 @@ use beast_protocol::{
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tempfile::TempDir;
 
-/// Far above anything that happens; a test that fails must end.
+/// Far above any real duration, so that a failing test ends.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A child that is being forked holds every open file for a moment, also a program that another test is writing, and
-/// the system then refuses to run that. So nothing is started while a program is written.
+/// While a child is being forked it holds every open file, including a program that another test is writing, and the
+/// system refuses to run a program that is open for writing. So nothing is started while a program is written.
 static PROGRAMS: Mutex<()> = Mutex::new(());
 
-/// One test's own home, socket and command.
+/// The home, socket and program of one test.
 pub(crate) struct Beast {
     pub(crate) dir: TempDir,
     pub(crate) program: PathBuf,
-    /// How long a client looks for another daemon when one is lost.
+    /// How long a client that has lost its daemon looks for another.
     pub(crate) patience: &'static str,
 }
 
@@ -40,7 +40,7 @@ impl Beast {
         Self { dir, program: env!("CARGO_BIN_EXE_beastctl").into(), patience: "0s" }
     }
 
-    /// With a program that has no beastd beside it.
+    /// With a copy of beastctl that has no beastd beside it.
     pub(crate) fn alone() -> Self {
         let mut beast = Self::new();
         let program = beast.path("beastctl");
@@ -52,19 +52,19 @@ impl Beast {
         beast
     }
 
-    /// A beastd beside the client, which is a shell script.
+    /// Creates a beastd beside the client from a shell script.
     pub(crate) fn beastd(&self, script: &str) {
         self.script("beastd", script);
     }
 
-    /// A program that is a shell script.
+    /// Creates a program from a shell script.
     pub(crate) fn script(&self, name: &str, script: &str) {
         let _lock = PROGRAMS.lock();
         let path = self.write(name, format!("#!/bin/sh\nPATH=/usr/bin:/bin\n{script}\n"));
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    /// A pipe with a name, by which a script and its test wait for each other.
+    /// A named pipe on which a script and its test wait for each other.
     pub(crate) fn fifo(&self, name: &str) -> PathBuf {
         let path = self.path(name);
         let made = spawn(Command::new("mkfifo").arg(&path)).wait().unwrap();
@@ -87,7 +87,7 @@ impl Beast {
         path
     }
 
-    /// A daemon for one connection, which does what `script` says.
+    /// A daemon for one connection, which runs `script`.
     pub(crate) fn daemon<T: Send + 'static>(
         &self,
         script: impl FnOnce(&mut Peer) -> T + Send + 'static,
@@ -126,7 +126,7 @@ impl Beast {
     }
 }
 
-/// What `beastd --print-config=json` says, for lines like `model = "auto"  # default`.
+/// The output of `beastd --print-config=json`, from lines like `model = "auto"  # default`.
 pub(crate) fn printed(lines: &str) -> String {
     let entry = |line: &str| {
         let (setting, layer) = line.rsplit_once("  # ").expect("a layer");
@@ -142,8 +142,7 @@ pub(crate) fn spawn(command: &mut Command) -> Child {
     let until = Instant::now() + PATIENCE;
     loop {
         match command.spawn() {
-            // What another test has forked by itself holds a program that was being written until it becomes a program
-            // of its own.
+            // A child that another test has forked on its own holds the written program open until it calls exec.
             Err(error) if error.kind() == ErrorKind::ExecutableFileBusy && Instant::now() < until => {
                 thread::yield_now()
             }
@@ -152,16 +151,16 @@ pub(crate) fn spawn(command: &mut Command) -> Child {
     }
 }
 
-/// Starts a command and gives it its whole input.
+/// Starts a command and writes all its input.
 pub(crate) fn feed(mut command: Command, input: &[u8]) -> Child {
     let mut child = spawn(&mut command);
     let mut stdin = child.stdin.take().unwrap();
-    // A command may refuse before it has read everything.
+    // A command may fail before it has read everything.
     let _ = stdin.write_all(input);
     child
 }
 
-/// How a run ended, with the paths of this test taken out of its words.
+/// How a run ended; the paths of this test are replaced in its output.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) code: Option<i32>,
@@ -176,7 +175,7 @@ impl Ran {
         Self { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
     }
 
-    /// Everything at once, for snapshots.
+    /// Everything in one text, for snapshots.
     pub(crate) fn report(&self) -> String {
         let code = self.code.map_or("signal".into(), |code| code.to_string());
         format!("exit {code}\nout: {:?}\nerr: {}", self.stdout, self.stderr)
@@ -188,7 +187,7 @@ pub(crate) struct Peer {
     pub(crate) stream: UnixStream,
 }
 
-/// The next connection. A client that never comes must not keep the test, which may join its daemon first of all.
+/// The next connection. Times out, since a test may join its daemon first and would hang if no client came.
 pub(crate) fn accept(listener: &UnixListener) -> UnixStream {
     let limit = Timespec::try_from(PATIENCE).unwrap();
     let n_ready = poll(&mut [PollFd::new(listener, PollFlags::IN)], Some(&limit)).unwrap();
@@ -219,7 +218,7 @@ impl Peer {
     }
 
     pub(crate) fn send(&mut self, event: &Event) {
-        // A client may have seen enough; what it does then is what tests look at.
+        // The client may have closed the connection; tests check what it does then.
         let _ = write_frame(&mut self.stream, &encode(event).unwrap());
     }
 
@@ -245,16 +244,16 @@ impl Peer {
         self.send(&Event::Done { reason, usage, timings, stop_text: None, dead_end: None });
     }
 
-    /// A whole answer.
+    /// A complete answer.
     pub(crate) fn answer(&mut self, pieces: &[&str]) {
         self.started();
         self.say(pieces);
         self.done(FinishReason::Stop);
     }
 
-    /// Whether the client hangs up, and says nothing more before.
+    /// Whether the client closes the connection without sending anything else.
     pub(crate) fn sees_the_end(&mut self) -> bool {
-        // `read_exact` goes on after an interruption, which a read with a time limit does not.
+        // `read_exact` retries after a signal, unlike a read with a time limit.
         let mut byte = [0];
         let outcome = self.stream.read_exact(&mut byte).map_err(|error| error.kind());
         matches!(outcome, Err(ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset))

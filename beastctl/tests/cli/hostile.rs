@@ -1,14 +1,14 @@
-//! Words of others on a terminal: none of them commands it, nor turns what is read around. Pipes get their bytes.
+//! Untrusted text on a terminal: it cannot control the terminal or reverse the text. Pipes get the bytes unchanged.
 
 use crate::{
     harness::{Beast, feed},
     terminal::Seen,
 };
 
-/// Sets the clipboard, clears the screen, turns a line around.
+/// Sets the clipboard, clears the screen, reverses a line.
 const HOSTILE: &str = "\u{1b}]52;c;eA==\u{7}\u{1b}[2J\u{9b}2J\u{202e}x\u{2066}";
 
-/// Nothing but our own colours and the erasing of our own line commands the terminal.
+/// Whether the only escape sequences are our colours and our erasing of a line.
 fn is_harmless(text: &str) -> bool {
     let mut parts = text.split("\x1b[");
     let rest = parts.next().into_iter().map(str::to_owned);
@@ -73,7 +73,7 @@ fn a_prompt_of_others_commands_no_terminal() {
         assert!(is_harmless(&out) && is_harmless(&err), "{arguments:?}: {out:?} {err:?}");
         assert!(["evil", "Say"].iter().any(|word| [&*out, &*err].concat().contains(word)), "{arguments:?}");
     }
-    // What is painted is painted for a terminal, also through a pager.
+    // Colours are only for terminals, so the text is also safe if it gets there through a pager.
     assert!(is_harmless(&piped(&beast, &["--color", "always", "help", "evil"])));
     assert_eq!(piped(&beast, &["prompts", "show", "evil"]), text);
 }

@@ -1,4 +1,4 @@
-//! What goes in, and what is refused before a daemon is asked.
+//! Input, and what is rejected before a daemon is contacted.
 
 use std::{
     io::Write,
@@ -9,7 +9,7 @@ use expect_test::{Expect, expect};
 
 use crate::harness::{Beast, Ran, feed, spawn};
 
-/// What the user turn holds.
+/// The content of the user turn.
 fn user_turn(beast: &Beast, arguments: &[&str], input: &[u8]) -> String {
     let daemon = beast.daemon(|peer| {
         let request = peer.generate();
@@ -148,7 +148,7 @@ fn an_endless_input_is_left_as_soon_as_it_is_too_long() {
     let mut command = beast.command(&["summarize"]);
     command.stdin(yes.stdout.take().unwrap());
     let ran = Ran::of(spawn(&mut command), beast.dir.path());
-    // It holds the reading end as well, and `yes` ends only when nobody does.
+    // The command holds the reading end too, and `yes` exits only when all readers are gone.
     drop(command);
     expect![[r#"
         exit 4
@@ -175,7 +175,7 @@ fn a_file_that_is_too_long_is_not_even_read() {
     );
 }
 
-/// It passes the limit of the input, but not that of the frame, which holds the instruction as well.
+/// It is within the limit for input, but exceeds that of the frame, which contains the instruction as well.
 #[test]
 fn an_input_that_fills_the_frame_alone_is_refused_too() {
     let beast = Beast::new();
@@ -281,7 +281,7 @@ fn the_time_limit_holds_for_stdin_too() {
     for (arguments, is_begun) in [(&["ask", "hi"][..], false), (&["summarize"], true), (&["commit-msg"], true)] {
         let beast = Beast::new();
         let mut child = spawn(&mut beast.command(&[&["--timeout", "100ms"], arguments].concat()));
-        // It stays open, as that of a program which never ends.
+        // stdin stays open, like that of a program that never ends.
         let mut stdin = child.stdin.take().unwrap();
         if is_begun {
             stdin.write_all(b"some text\n").unwrap();

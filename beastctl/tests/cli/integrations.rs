@@ -1,4 +1,4 @@
-//! The scripts of Raycast and Alfred, as far as they can be looked at without a Mac.
+//! The scripts for Raycast and Alfred, as far as they can be tested without a Mac.
 
 use std::{
     fs,
@@ -25,7 +25,7 @@ fn scripts(name: &str) -> Vec<PathBuf> {
     files.filter(|path| path.extension().is_some_and(|extension| extension == "sh")).collect()
 }
 
-/// What Raycast's documentation asks of a script command.
+/// Checks what Raycast's documentation requires of a script command.
 fn check_raycast(path: &Path) {
     const KNOWN: &[&str] = &[
         "schemaVersion",
@@ -76,7 +76,7 @@ fn check_raycast(path: &Path) {
         assert!(argument["placeholder"].as_str().is_some_and(|text| !text.is_empty()), "{name}");
         assert!(argument.get("optional").is_none_or(Value::is_boolean), "{name}");
     }
-    // Only a window shows a text that grows.
+    // Only a window can show text as it grows.
     assert_eq!(mode != "fullOutput", text.contains("--no-stream"), "{name}");
 }
 
@@ -99,7 +99,7 @@ fn every_script_is_one_to_a_plain_shell() {
     }
 }
 
-/// A Mac's clipboard, and nothing else of one.
+/// A fake of a Mac's clipboard commands.
 struct Desk {
     repo: Repo,
 }
@@ -141,7 +141,7 @@ impl Desk {
         Ran::of(spawn(command.args(arguments)), self.repo.beast.dir.path())
     }
 
-    /// With a daemon that says `answer`, or fails without one; and what that was asked.
+    /// Runs with a daemon that replies `answer`, or fails without one; returns the outcome and the request.
     fn asked(&self, answer: Option<&'static str>, run: impl FnOnce() -> Ran) -> (Ran, Generate) {
         let daemon = self.repo.beast.daemon(move |peer| {
             let request = peer.generate();
@@ -179,10 +179,10 @@ fn raycast_scripts_answer_in_their_place() {
         let (ran, request) = desk.asked(Some("Add b\n\nMore."), || desk.raycast("commit-message.sh", &[repository]));
         assert_eq!(ran.report(), "exit 0\nout: \"Add b\\n\"\nerr: ", "{repository}");
         assert!(request.messages[1].content.starts_with("diff --git a/b b/b\n"));
-        // As the hook does, it takes the subject alone.
+        // Like the hook, it takes only the subject.
         assert_eq!(desk.clipboard(), "Add b");
     }
-    // Its warnings are no part of the message.
+    // Warnings are not part of the message.
     desk.repo.stage("c", b"caf\xe9\n");
     let (ran, _) = desk.asked(Some("Add c"), || desk.raycast("commit-message.sh", &["repo"]));
     assert_eq!((ran.report().as_str(), desk.clipboard().as_str()), ("exit 0\nout: \"Add c\\n\"\nerr: ", "Add c"));
@@ -224,7 +224,7 @@ fn raycast_shows_the_last_line_of_what_fails() {
         assert_eq!(ran.code, Some(1), "{ran:?}");
         assert!(ran.stdout.lines().last().unwrap().starts_with(last), "{ran:?}");
     }
-    // Half of a corrected text would take the other half away.
+    // Replacing the text with half of its correction would lose the other half.
     let daemon = desk.repo.beast.daemon(|peer| {
         peer.generate();
         peer.started();
@@ -239,7 +239,7 @@ fn raycast_shows_the_last_line_of_what_fails() {
 
 #[test]
 fn without_beastctl_the_scripts_say_what_to_install() {
-    // Where the scripts look besides, and where this test puts nothing.
+    // Other folders where the scripts look; this test cannot control them.
     if ["/usr/local/bin", "/opt/homebrew/bin", "/usr/bin", "/bin"]
         .iter()
         .any(|dir| Path::new(dir).join("beastctl").exists())
@@ -350,7 +350,7 @@ fn the_workflow_is_one_that_alfred_imports() {
     let places = plist["uidata"].as_dictionary().unwrap();
     assert!(uids.iter().all(|uid| places.contains_key(uid)) && places.keys().all(|uid| uids.contains(uid)));
 
-    // What it calls is there and can be run.
+    // The scripts that the workflow calls exist and are executable.
     let whole = fs::read_to_string(&path).unwrap();
     for path in scripts("alfred/workflow") {
         let name = path.file_name().unwrap().to_str().unwrap();

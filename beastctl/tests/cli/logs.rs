@@ -1,4 +1,4 @@
-//! `logs`: the last lines, and what follows them.
+//! `logs`: the last lines, and following.
 
 use std::{
     fs,
@@ -10,7 +10,7 @@ use expect_test::expect;
 
 use crate::harness::{Beast, Ran, feed, printed, spawn};
 
-/// A home whose beastd says that its log is in a folder of an unusual name.
+/// A home whose beastd reports a log folder with an unusual name.
 fn beast() -> Beast {
     let beast = Beast::alone();
     let folder = beast.path("my logs");
@@ -57,7 +57,7 @@ fn without_a_log_it_says_where_it_looked() {
     "#]].assert_eq(&folder.run(&["logs"], b"").report());
 }
 
-/// A daemon whose configuration is broken has a log all the same, which may say since when.
+/// A daemon with a broken configuration still has a log, which may show when it broke.
 #[cfg(not(target_os = "macos"))]
 #[test]
 fn without_a_beastd_to_ask_the_usual_place_is_taken() {

@@ -1,6 +1,6 @@
 //! The real beastctl against a fake daemon.
 
-// A helper that fails is a test that fails.
+// A helper that panics fails its test, as it should.
 #![allow(clippy::unwrap_used)]
 
 mod alfred;

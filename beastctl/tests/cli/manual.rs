@@ -1,4 +1,4 @@
-//! The manual: every command has a page, and the pages are good roff.
+//! The manual: every command has a page, and the pages are valid roff.
 
 use std::{collections::BTreeSet, fs, process::Stdio};
 
@@ -8,7 +8,7 @@ use expect_test::expect;
 
 use crate::harness::{Beast, feed};
 
-/// All but those that only scripts call.
+/// All commands except hidden ones, which only scripts call.
 fn names(command: &clap::Command, prefix: &str) -> BTreeSet<String> {
     let name =
         if prefix.is_empty() { command.get_name().to_owned() } else { format!("{prefix}-{}", command.get_name()) };
@@ -121,7 +121,7 @@ fn groff_has_nothing_to_complain_about() {
     assert!(text.contains("The daemon cannot be reached or started."), "{text}");
 }
 
-/// All pages are of the day of the release, which stands in two places only: in the changelog, and in the page that is
+/// All pages have the date of the release, which is written in two places only: the changelog, and the page that is
 /// written by hand.
 #[test]
 fn all_pages_have_the_date_of_the_last_release() {
@@ -135,7 +135,7 @@ fn all_pages_have_the_date_of_the_last_release() {
     for arguments in [&["man"][..], &["man", "run"]] {
         assert_eq!(date(&beast.run(arguments, b"").stdout), beastd);
     }
-    // `## [0.1.0] - 2026-12-01`; there may be none yet.
+    // `## [0.1.0] - 2026-12-01`; there may be no release yet.
     let changelog = include_str!("../../../CHANGELOG.md");
     let released = changelog.lines().filter_map(|line| line.strip_prefix("## [")?.split_once("] - ")).next();
     assert!(released.is_none_or(|(_, day)| day == beastd), "released {released:?}, the pages say {beastd}");

@@ -1,4 +1,4 @@
-//! Mistakes as a stranger makes them at first: each is one line that names the mistake and the next step.
+//! A new user's mistakes: each gets one line that names the mistake and the next step.
 
 use expect_test::expect;
 
@@ -9,14 +9,14 @@ fn a_stranger_is_told_what_was_wrong_and_where_the_help_is() {
     let beast = Beast::alone();
     let mut lines = String::new();
     for arguments in [
-        // Options that are none.
+        // Unknown options.
         &["ask", "--tmep", "1", "q"][..],
         &["ask", "--model", "x", "q"],
         &["--verbose"],
         &["summarize", "-z"],
         &["explain", "--jsn"],
         &["ask", "why", "-1"],
-        // Values that are missing, or make no sense.
+        // Missing and invalid values.
         &["ask", "q", "--max-tokens"],
         &["ask", "q", "--max-tokens", "many"],
         &["ask", "q", "--max-tokens", "0"],
@@ -28,11 +28,11 @@ fn a_stranger_is_told_what_was_wrong_and_where_the_help_is() {
         &["ask", "q", "--param", "to"],
         &["ask", "q", "--session", "a b"],
         &["--color", "red", "status"],
-        // What contradicts itself.
+        // Conflicting options.
         &["ask", "q", "--schema", "a", "--grammar", "b"],
         &["ask", "q", "-c", "--session", "a"],
         &["bench", "--calibrate", "--quick"],
-        // Commands that are none, or are not complete.
+        // Unknown and incomplete commands.
         &["stauts"],
         &["what is a pipe?"],
         &["run"],

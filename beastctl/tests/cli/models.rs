@@ -30,7 +30,7 @@ fn the_list_has_names_and_files() {
     model(&beast, "LFM2-2.6B-Q4_K_M.gguf");
     model(&beast, "my model.gguf");
     beast.write("data/beast/models/Qwen3-4B-Q4_K_M.gguf.part", vec![0; 5000]);
-    // What nobody would find otherwise: a download that was given up, and a link into a cache that was emptied.
+    // Files that are hard to find otherwise: an abandoned download, and a link into a cache that was emptied.
     beast.write("data/beast/models/half.gguf.part", vec![0; 5000]);
     let known = r#"{"url":"https://a.example/half.gguf","sha256":null,"validator":null,"size":null}"#;
     beast.write("data/beast/models/half.gguf.part.json", known);
@@ -154,7 +154,7 @@ fn what_the_daemon_refuses_is_not_set() {
     assert_eq!(fs::read_dir(beast.path("config/beast")).unwrap().count(), 1);
 }
 
-/// Half of a download by other means, under the name of the default model.
+/// Half a download by another program, under the name of the default model.
 #[test]
 fn a_cut_file_is_not_the_default_model() {
     let beast = Beast::new();
@@ -169,7 +169,7 @@ fn a_cut_file_is_not_the_default_model() {
         assert!(ran.stderr.contains(" is truncated: it has ") && ran.stderr.ends_with(next), "{}", ran.stderr);
     }
     assert_eq!(config(&beast), "");
-    // Whole as it is, and yet not what the catalogue means.
+    // A complete file, but not the catalogue's model.
     fs::write(path, whole).unwrap();
     let ran = run(&beast, &["pull", "lfm2-2.6b"]);
     assert!(ran.code == Some(1) && ran.stderr.contains("needs at least 1563668704;"), "{}", ran.report());
@@ -192,7 +192,7 @@ fn the_model_in_use_is_not_removed_by_a_slip() {
     assert_eq!(run(&beast, &["rm", "-y", "../../config"]).code, Some(2));
 }
 
-/// Also where the daemon knows the file by another way to the same folder.
+/// Even if the daemon uses another path to the same folder.
 #[test]
 fn what_a_running_daemon_has_loaded_is_in_use() {
     let beast = Beast::new();
@@ -211,7 +211,7 @@ fn what_a_running_daemon_has_loaded_is_in_use() {
     assert!(path.exists());
 }
 
-/// One that was started with `--model` and has given its model back, whatever the configuration says.
+/// A daemon that was started with `--model` and has unloaded its model, whatever the configuration says.
 #[test]
 fn what_a_running_daemon_loads_next_is_in_use() {
     let beast = Beast::new();

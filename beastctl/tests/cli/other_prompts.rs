@@ -1,4 +1,4 @@
-//! A conversation that goes on with a prompt which it was not begun with.
+//! A conversation that continues with a different prompt.
 
 use crate::{
     conversations::{daemon, turns},

@@ -1,5 +1,5 @@
-//! A beastd of another version, which speaks the same protocol and knows less: each command that asks it for its settings
-//! says so, and changes nothing.
+//! A beastd of another version, which has the same protocol but fewer options: each command that needs its settings
+//! reports that, and changes nothing.
 
 use expect_test::expect;
 
@@ -7,13 +7,13 @@ use crate::harness::Beast;
 #[cfg(target_os = "linux")]
 use crate::service::Machine;
 
-/// One that knows `--print-config` alone, and one that prints what only people can read.
+/// The complaint of a version whose `--print-config` takes no format, and of one that ignores the format.
 const OLDER: [&str; 2] = ["error: unexpected value 'json' for '--print-config' found; no more were expected", ""];
 
 const TOLD: &str = "beastctl: DIR/beastd, version 0.0.9, cannot show its settings to beastctl OURS; \
     try: install both from one package";
 
-/// Leaves a trace when it is started.
+/// A beastd that leaves a trace if it is started.
 fn plant(beast: &Beast, complaint: &str) {
     let answer = match complaint {
         "" => "echo 'n_ctx = 4096  # default'".to_owned(),

@@ -1,4 +1,4 @@
-//! Pipelines as strangers write them: readers that leave, full disks, no terminal at all, names with spaces.
+//! Typical pipelines: readers that leave, full disks, no terminal at all, names with spaces.
 
 use std::{
     fs::File,
@@ -23,7 +23,7 @@ fn a_reader_that_has_seen_enough_ends_a_run_quietly() {
             peer.sees_the_end()
         });
         let mut child = feed(beast.command(&[&["summarize"], options].concat()), b"text");
-        // As head -c 1 does.
+        // Like head -c 1.
         let mut stdout = child.stdout.take().unwrap();
         stdout.read_exact(&mut [0]).unwrap();
         drop(stdout);
@@ -64,7 +64,7 @@ fn an_answer_keeps_its_bytes_in_every_locale() {
     }
 }
 
-/// As cron, launchd and editors start programs: no session, nothing to read.
+/// As started by cron, launchd and editors: no session, nothing to read.
 #[test]
 fn no_terminal_at_all_is_no_trouble() {
     let beast = Beast::new();
@@ -73,7 +73,7 @@ fn no_terminal_at_all_is_no_trouble() {
         peer.answer(&["**yes**"]);
     });
     let inner = beast.command(&["ask", "really?"]);
-    // macOS has no such program, and no way to be without a terminal in a test.
+    // macOS has no setsid program, and a test cannot get rid of its terminal there.
     let mut command = if Path::new("/usr/bin/setsid").exists() {
         let mut command = Command::new("/usr/bin/setsid");
         command.arg("--wait").arg(inner.get_program()).args(inner.get_args()).env_clear();
@@ -112,7 +112,7 @@ fn nothing_on_stdin_is_told_before_a_daemon_is_asked() {
     }
 }
 
-/// One after the other, as in `beastctl … && next`: the exit code is that of the answer, not of its notes.
+/// For `beastctl … && next`: the exit code is that of the answer, whatever happens to its notes.
 #[test]
 fn closed_stderr_changes_nothing() {
     let beast = Beast::new();

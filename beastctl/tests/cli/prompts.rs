@@ -1,4 +1,4 @@
-//! Prompts as files, as commands, and the command about them.
+//! Prompts as files, as commands, and `beastctl prompts`.
 
 use std::{
     fs,
@@ -17,11 +17,11 @@ fn own(beast: &Beast, name: &str, text: &str) -> PathBuf {
     beast.write(&format!("{FOLDER}/{name}.md"), text)
 }
 
-/// What the daemon was asked for.
+/// The request that the daemon gets.
 fn asked(beast: &Beast, arguments: &[&str], input: &[u8]) -> Generate {
     let daemon = beast.daemon(|peer| {
         let request = peer.generate();
-        // A JSON value, for those that have a schema.
+        // A JSON value, for prompts with a schema.
         peer.answer(&["0"]);
         request
     });
@@ -51,7 +51,7 @@ fn a_prompt_of_the_user_s_is_a_command_with_everything_it_sets() {
     assert_eq!(request.constraint, Some(Constraint::Schema("{\"type\":\"object\"}".into())));
     let material = Span { start: 29, end: 38 };
     assert_eq!(request.overflow, Overflow::Reduce { material, instruction: String::new() });
-    // The same by its long name, and with another instruction in place of all that it says.
+    // The same with `run`, and with `-s` in place of the prompt's own instructions.
     let request = asked(&beast, &["run", "rate", "--param", "scale=3", "-s", "Do it."], b"some text");
     assert_eq!(turns(&request), ["Do it.", "some text"]);
 }
@@ -202,10 +202,10 @@ fn new_writes_a_prompt_that_works_and_overwrites_nothing() {
     assert_eq!(ran.report(), format!("exit 0\nout: \"DIR/{FOLDER}/haiku.md\\n\"\nerr: "));
     let mode = |path: &str| fs::metadata(beast.path(path)).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(FOLDER), 0o700);
-    // Every setting that it shows is one.
+    // Every setting that the template shows is valid.
     let shown = fs::read_to_string(beast.path(&format!("{FOLDER}/haiku.md"))).unwrap();
     let uncommented = |line: &str| match line.strip_prefix('#') {
-        // A sentence begins after one blank, what belongs to a setting after two.
+        // Prose has one blank after `#`; lines of a nested setting have two.
         Some(rest) if !rest.starts_with(' ') || rest.starts_with("  ") => format!("{rest}\n"),
         _ => format!("{line}\n"),
     };
@@ -265,7 +265,7 @@ fn new_writes_a_prompt_that_works_and_overwrites_nothing() {
 #[test]
 fn a_place_where_nothing_can_be_written_is_told() {
     let beast = Beast::alone();
-    // Root may write everywhere, but not into a file.
+    // Root may write anywhere, but a file cannot be a folder.
     beast.write("config/beast", "a file");
     let ran = beast.run(&["prompts", "new", "haiku"], b"");
     assert_eq!(ran.code, Some(1), "{ran:?}");
@@ -318,7 +318,7 @@ fn the_list_for_programs_has_all_that_a_prompt_sets() {
     assert_eq!((&rate["origin"], &rate["path"]), (&"own".into(), &format!("DIR/{FOLDER}/rate.md").into()));
 }
 
-/// Some say so that they have no settings.
+/// Some users set this to have no configuration.
 #[test]
 fn a_folder_that_cannot_be_one_leaves_what_is_built_in() {
     let beast = Beast::alone();
@@ -339,9 +339,9 @@ fn words_in_the_place_of_a_file_are_the_text() {
     assert_eq!(last(&["translate", "-p", "to=French", "good morning"], b""), "good morning");
     assert_eq!(last(&["fix", "wat is this"], b""), "wat is this");
     assert_eq!(last(&["run", "ask", "why not"], b""), "why not");
-    // What is piped in is never left out.
+    // Piped input is never ignored.
     assert_eq!(last(&["review", "is the lock held?"], b"the diff\n"), "the diff\n\nis the lock held?");
-    // A file of that name is a file.
+    // An existing file takes precedence.
     beast.write("two words", "its text");
     assert_eq!(last(&["fix", "two words"], b"from stdin"), "its text");
     let ran = beast.run(&["shell", "list files", "--schema", "-"], b"{}");
@@ -402,7 +402,7 @@ fn a_prompt_that_says_nothing_yet_is_not_run() {
     "#]].assert_eq(&reports.concat());
     let listed = beast.run(&["prompts"], b"").stdout;
     assert!(listed.contains("haiku") && listed.contains("no instruction yet"), "{listed}");
-    // What is written is run, with or without the settings.
+    // A prompt with an instruction runs, with or without settings.
     let beast = Beast::new();
     own(&beast, "haiku", "---\ndescription: What this prompt is for\n---\nWrite a haiku about the input.");
     assert_eq!(turns(&asked(&beast, &["haiku"], b"rain"))[0], "Write a haiku about the input.");

@@ -1,4 +1,4 @@
-//! `models pull` against a web server that does things wrong.
+//! `models pull` from a faulty web server.
 
 use std::{
     collections::hash_map::RandomState,
@@ -21,7 +21,7 @@ use crate::{
 const REPO: &str = "org/repo-GGUF";
 const FILE: &str = "m-Q4_K_M.gguf";
 
-/// Bytes that differ everywhere, so that one in a wrong place is noticed.
+/// Bytes without repetition, so that misplaced ones are noticed.
 pub(crate) fn gguf(n: usize) -> Arc<Vec<u8>> {
     let mut bytes = Vec::with_capacity(n + 8);
     bytes.extend(b"GGUF");
@@ -40,7 +40,7 @@ pub(crate) fn hash(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A hub that holds one file, which lies on another server.
+/// A hub with one file, which is stored on another server.
 struct Hub {
     hub: Web,
     cdn: Web,
@@ -61,7 +61,7 @@ impl Hub {
         hub
     }
 
-    /// What the hub says of the file.
+    /// The hub's headers for the file.
     fn announce(&self, hash: &str, size: usize) {
         let headers = format!("X-Linked-Etag: \"{hash}\"\r\nX-Linked-Size: {size}\r\n");
         let location = Some(self.cdn.url("/blob?signature=1"));
@@ -118,13 +118,13 @@ fn a_quantization_is_pulled_from_the_hub_and_its_token_stays_there() {
     assert_eq!(hub.cdn.asked().len(), 1);
     let record = fs::read_to_string(models(&beast).join(format!("{FILE}.json"))).unwrap();
     assert!(record.contains(&hash(&hub.bytes)) && record.contains("mit"), "{record}");
-    // Once more: it is there, also without the network.
+    // Again: the file exists, and no network is needed.
     assert_eq!(hub.pull(&beast, &[]).code, Some(0));
     assert_eq!(hub.pull(&beast, &["--offline"]).code, Some(0));
     assert_eq!(hub.cdn.asked().len(), 1);
 }
 
-/// Two hundred megabytes, ten cuts at random: the right bytes, and hardly more traffic than bytes.
+/// 200 MB with ten random disconnects: the bytes are right, and hardly any is sent twice.
 #[test]
 fn ten_cuts_at_random_cost_hardly_any_traffic() {
     const N: usize = 200_000_000;
@@ -164,7 +164,7 @@ fn what_came_is_kept_for_the_next_run() {
     assert_eq!(hub.cdn.asked()[1].get("range"), Some("bytes=1500000-"));
 }
 
-/// Ctrl-C and a killed process leave what came, and the next run goes on with it.
+/// Ctrl-C and a kill leave the partial download, and the next run resumes it.
 #[test]
 fn an_interrupted_pull_goes_on_in_the_next_run() {
     let (beast, hub) = (Beast::new(), Hub::new(gguf(2_000_000)));
@@ -187,7 +187,7 @@ fn an_interrupted_pull_goes_on_in_the_next_run() {
         assert_eq!(ran.stdout, "");
     }
     let ran = hub.pull(&beast, &[]);
-    // Also the lock of the killed process is gone.
+    // The lock of the killed process is released too.
     pulled(&hub, &beast, &ran);
     assert_eq!(hub.cdn.n_sent(), 2_000_000);
 }
@@ -196,7 +196,7 @@ fn an_interrupted_pull_goes_on_in_the_next_run() {
 fn lies_about_lengths_do_not_get_into_the_file() {
     let (beast, hub) = (Beast::new(), Hub::new(gguf(500_000)));
     let cut = || Fault::Cut(100_000);
-    // Too long at first; too short; too long in the middle; another part than was asked for.
+    // Too long at first; too short; too long in the middle; a range other than the requested one.
     hub.cdn.faults([
         Fault::Length(600_000),
         Fault::Length(10),
@@ -333,7 +333,7 @@ fn what_the_hubs_own_programs_fetched_is_used() {
     assert!(fs::symlink_metadata(models(&beast).join(FILE)).unwrap().is_symlink());
     assert_eq!(run(&beast, &["models", "rm", "-y", FILE]).code, Some(0));
     assert!(blob.exists(), "the cache is not ours");
-    // Damaged: not used, and said so.
+    // A damaged file is rejected, with a message.
     fs::write(&blob, "GGUF and nonsense").unwrap();
     let ran = pull();
     assert!(ran.code == Some(1) && ran.stderr.contains("is damaged and will not be used"), "{}", ran.report());
@@ -352,7 +352,7 @@ fn any_address_will_do() {
     assert!(fs::read(models(&beast).join("my model.gguf")).unwrap() == **bytes);
     assert_eq!(web.asked()[1].get("if-range"), Some("\"v1\""));
     assert_eq!(web.n_sent(), 300_000);
-    // With a hash, under another name.
+    // With a hash, and under another name.
     let digest = hash(&bytes);
     let url = web.url("/my%20model.gguf");
     let ran = run(&beast, &["models", "pull", &url, "--sha256", &digest, "--name", "other.gguf"]);

@@ -1,5 +1,5 @@
-//! `models pull` where the file that is here, or a part of it, may be of another source or state than the one that is
-//! asked for.
+//! `models pull` where a file or partial download exists, which may be from another source or version than the
+//! requested one.
 
 use std::{fs, os::unix::fs::PermissionsExt, sync::Arc};
 
@@ -9,7 +9,7 @@ use crate::{
     web::{Fault, Page, Web},
 };
 
-/// The size is the same, and the server sends the rest of the new file behind what came of the old one.
+/// The size is the same, and the server offers the rest of the new file as a continuation of the old one.
 #[test]
 fn two_states_of_a_file_are_not_glued_together() {
     let sha256 = |bytes: &[u8]| format!("ETag: \"{}\"\r\n", hash(bytes));
@@ -67,7 +67,7 @@ fn another_query_is_another_file() {
     assert!(!record.contains("secret"), "{record}");
 }
 
-/// A mirror of the same bytes goes on where the first source stopped; one that does not answer costs nothing.
+/// A mirror of the same bytes resumes where the first source stopped. A mirror that fails changes nothing.
 #[test]
 fn a_part_outlives_another_source() {
     let (beast, first, second) = (Beast::new(), Web::new(), Web::new());
@@ -108,7 +108,7 @@ fn a_part_of_another_file_goes_with_a_word() {
     assert!(fs::read(models(&beast).join("m.gguf")).unwrap() == **bytes);
 }
 
-/// The whole file has come, and the hash is known only now.
+/// The download is complete, and only now is a hash given.
 #[test]
 fn a_hash_that_comes_late_is_checked_against_what_is_here() {
     let (beast, web) = (Beast::new(), Web::new());
@@ -121,7 +121,7 @@ fn a_hash_that_comes_late_is_checked_against_what_is_here() {
     assert_eq!(web.asked().len(), 0);
 }
 
-/// The network of a hotel: every address answers with its own page until somebody has logged in.
+/// A captive portal: every address returns the portal's page until login.
 #[test]
 fn a_web_page_in_between_costs_nothing() {
     let (beast, web) = (Beast::new(), Web::new());
@@ -178,7 +178,7 @@ fn a_cut_answer_without_a_length_is_not_the_whole_file() {
     assert_eq!(web.n_sent(), bytes.len() as u64);
 }
 
-/// After a power cut a file can be longer than what was written of it for good.
+/// After a power cut a file can be longer than the bytes that reached the disk.
 #[test]
 fn what_a_power_cut_left_behind_is_not_built_upon() {
     let (beast, web) = (Beast::new(), Web::new());

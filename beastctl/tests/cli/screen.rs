@@ -1,4 +1,4 @@
-//! What a person at a terminal sees: the painted answer, and the line that tells what is awaited.
+//! What a user at a terminal sees: the formatted answer, and the status line.
 
 use std::{process::Command, sync::mpsc};
 
@@ -23,7 +23,7 @@ fn command(beast: &Beast, arguments: &[&str], variables: &[(&str, &str)]) -> Com
     command
 }
 
-/// What stands on stdout after [`ANSWER`].
+/// stdout after [`ANSWER`].
 fn answered(arguments: &[&str], variables: &[(&str, &str)], is_terminal: bool) -> String {
     let beast = Beast::new();
     beast.daemon(|peer| {
@@ -78,7 +78,7 @@ fn whoever_wants_it_plain_gets_it_plain() {
 
 const LONG: &str = "The quick brown fox jumps over the lazy dog, and **nobody** is surprised.\n```\na line of code that is longer than the terminal\n```\n";
 
-/// What a terminal of 30 columns shows.
+/// The output on a terminal of 30 columns.
 fn narrow(arguments: &[&str], variables: &[(&str, &str)]) -> String {
     let beast = Beast::new();
     beast.daemon(|peer| {
@@ -111,7 +111,7 @@ fn words_stay_whole_at_the_edge_of_a_terminal() {
         ```
     "#]]
     .assert_eq(&narrow(&["summarize"], &[("NO_COLOR", "1")]));
-    // As the model wrote it, whatever that looks like.
+    // Exactly as the model wrote it.
     assert_eq!(narrow(&["summarize", "--no-markdown"], &[]), LONG);
     let in_pipe = answered(&[], &[("COLUMNS", "30")], false);
     assert_eq!(in_pipe, ANSWER.concat() + "\n");
@@ -138,7 +138,7 @@ fn a_conversation_is_shown_like_the_answers_that_it_keeps() {
         no
     "#]]
     .assert_eq(&out.replace('\x1b', "ESC"));
-    // A pipe gets what was said.
+    // A pipe gets the plain text.
     expect![[r#"
         > Is that a question of several words?
 
@@ -251,7 +251,7 @@ fn text_is_on_the_terminal_before_the_next_piece_comes() {
     assert_eq!((code, out.as_str()), (Some(0), "first \x1b[1msecond\x1b[0m third end\n"));
 }
 
-/// The frames of a line, in their order, and what comes after the last of them.
+/// The frames of the status line, in order, and the output after the last.
 fn frames(err: &str) -> (Vec<&str>, &str) {
     let mut lines: Vec<&str> = err.split(ERASE).collect();
     assert_eq!(lines.remove(0), "", "{err:?}");
@@ -299,7 +299,7 @@ fn nobody_is_told_who_cannot_see_it_or_does_not_want_to() {
             peer.generate();
             peer.send(&Event::Queued { position: 2 });
             may_go_on.recv().unwrap();
-            // The time of a line has come, so news would be shown at once; and they are taken before what is answered.
+            // The delay for a status line has passed, so a new state would be shown at once, before the answer.
             peer.send(&Event::Queued { position: 1 });
             peer.started();
             peer.say(&["first"]);
@@ -308,7 +308,7 @@ fn nobody_is_told_who_cannot_see_it_or_does_not_want_to() {
         });
         let started = std::time::Instant::now();
         let seen = Seen::start(command(&beast, &[&["summarize"], arguments].concat(), variables), 80, b"text");
-        // As long as it takes for the line to come elsewhere.
+        // Waits as long as another run takes to show its line.
         let other = line_of_another(&Beast::new());
         assert!(other.contains("7 ahead") && started.elapsed().as_millis() > 150);
         go_on.send(()).unwrap();
@@ -373,7 +373,7 @@ fn a_long_text_shows_how_far_it_is_and_what_was_found() {
 #[test]
 fn the_line_is_gone_whatever_the_end() {
     let refusal = Event::Failed(WireError::new(ErrorCode::Engine, "broken"));
-    // Without one the daemon is gone in the middle.
+    // Without an event, the daemon disappears in the middle.
     for end in [Some(refusal), None] {
         let beast = Beast::alone();
         let (go_on, may_go_on) = mpsc::channel();

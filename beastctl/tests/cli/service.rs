@@ -1,4 +1,4 @@
-//! `service` on Linux: the real client, and a systemctl of a few lines that remembers what it was asked.
+//! `service` on Linux: the real client, and a fake systemctl that records its calls.
 
 use std::{fs, os::unix::fs::symlink, path::PathBuf, process::Command};
 
@@ -7,8 +7,8 @@ use expect_test::{Expect, expect};
 
 use crate::harness::{Beast, Ran, feed, printed, spawn};
 
-/// Its states are files: `active`, `failed`, `enabled` and `pid`; `no-bus`, `refuses` and a unit that is missing make
-/// it fail.
+/// Its states are files: `active`, `failed`, `enabled` and `pid`. It fails if `no-bus` or `refuses` exists or a unit is
+/// missing.
 const SYSTEMCTL: &str = r#"
 echo "$*" >> calls
 case "$*" in
@@ -29,7 +29,8 @@ case "$*" in
     rm -f enabled config/systemd/user/sockets.target.wants/beastd.socket ;;
 esac"#;
 
-/// It refuses its configuration where `broken` is, and when it is given a setting; any other call leaves a trace.
+/// A beastd that rejects its configuration if `broken` exists or a setting is in its environment; calls without
+/// `--print-config` leave a trace.
 const BEASTD: &str = r#"
 [ "$1" = --print-config=json ] || { touch started; exit; }
 if [ -e broken ] || [ -n "$BEAST_N_CTX" ]; then echo 'beastd: n_ctx = 0 (config.toml): too few' >&2; exit 1; fi
@@ -56,7 +57,7 @@ impl Machine {
         Ran::of(feed(self.command(arguments), b""), self.0.dir.path())
     }
 
-    /// With the units of a package, which this user has enabled; where they listen.
+    /// With a package's units, enabled by this user; also returns the socket's path.
     pub(crate) fn packaged() -> (Self, PathBuf) {
         let machine = Self::new();
         let program = format!("ExecStart=\"{}\"", machine.0.path("beastd").display());
@@ -71,7 +72,7 @@ impl Machine {
         (machine, socket)
     }
 
-    /// As `systemctl --user enable --now` does it.
+    /// Does what `systemctl --user enable --now` does.
     fn enable(&self) {
         let link = self.unit("sockets.target.wants/beastd.socket");
         fs::create_dir_all(link.parent().unwrap()).unwrap();
@@ -80,7 +81,7 @@ impl Machine {
         self.0.write("enabled", "");
     }
 
-    /// What systemctl was asked, since the last time.
+    /// The calls of systemctl since the last check.
     fn calls(&self) -> String {
         let calls = fs::read_to_string(self.0.path("calls")).unwrap_or_default();
         let _ = fs::remove_file(self.0.path("calls"));
@@ -260,7 +261,7 @@ fn installing_again_writes_only_what_is_new() {
     assert!(unit.contains(&format!("\nExecStart=\"{}/beastd\"\n", other.display())), "{unit}");
 }
 
-/// A daemon that was started by hand has the socket that systemd is to get.
+/// A daemon started by hand holds the socket that systemd needs.
 #[test]
 fn a_daemon_that_was_started_by_hand_ends_first() {
     let machine = Machine::new();
@@ -270,7 +271,7 @@ fn a_daemon_that_was_started_by_hand_ends_first() {
     assert!(daemon.join().unwrap());
     assert!(machine.unit("beastd.socket").is_file());
 
-    // One of the service itself is not disturbed.
+    // A daemon started by the service is left alone.
     let socket = machine.0.socket();
     let _ = fs::remove_file(&socket);
     let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
@@ -280,7 +281,7 @@ fn a_daemon_that_was_started_by_hand_ends_first() {
     assert!(listener.accept().is_err());
 }
 
-/// What systemd makes of a beastd that cannot start, once it has tried often enough.
+/// systemd's state for a beastd that has failed to start too many times.
 #[test]
 fn a_service_that_failed_says_where_the_reason_is() {
     let machine = Machine::installed();
@@ -297,7 +298,7 @@ fn a_service_that_failed_says_where_the_reason_is() {
     assert_eq!(machine.run(&["status"]).code, Some(0));
 }
 
-/// The system owns the socket: a daemon beside it would be lost at the next start of the service.
+/// systemd owns the socket: a daemon beside it would become unreachable at the next start of the service.
 #[test]
 fn no_second_daemon_beside_a_service_that_is_stopped() {
     let machine = Machine::installed();
@@ -314,12 +315,12 @@ fn no_second_daemon_beside_a_service_that_is_stopped() {
     "#]]
     .assert_eq(&machine.0.run(&["status"], b"").report());
     assert!(!machine.0.path("started").exists());
-    // Another socket is nobody's.
+    // The service does not own another socket.
     let ran = machine.0.run(&["summarize", "--socket", "other.sock"], b"text");
     assert!(machine.0.path("started").exists(), "{ran:?}");
 }
 
-/// What beastd gives its last requests is not cut short by the system.
+/// systemd does not cut beastd's drain timeout short.
 #[test]
 fn the_system_waits_as_long_as_the_configuration_says() {
     let machine = Machine::new();
@@ -331,7 +332,7 @@ fn the_system_waits_as_long_as_the_configuration_says() {
     }
 }
 
-/// Half of it was removed by hand: the other half goes as well.
+/// Half of the service was removed by hand: the rest is removed as well.
 #[test]
 fn what_is_left_of_a_service_is_taken_away() {
     for (gone, left) in [("beastd.service", "beastd.socket"), ("beastd.socket", "beastd.service")] {
@@ -344,7 +345,7 @@ fn what_is_left_of_a_service_is_taken_away() {
     }
 }
 
-/// beastd says where the endpoint is; an address that goes away takes its unit with it.
+/// beastd reports the endpoint's addresses; an address removed from the configuration takes its unit with it.
 #[test]
 fn the_endpoint_has_its_units_as_long_as_it_is_configured() {
     let machine = Machine::new();

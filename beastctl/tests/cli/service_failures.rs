@@ -1,4 +1,4 @@
-//! `service` on Linux where something is in the way: no manager, no right to write, files of others.
+//! `service` on Linux with obstacles: no service manager, no write permission, files of other programs.
 
 use std::{
     fs,
@@ -91,7 +91,7 @@ fn what_systemd_refuses_is_taken_back() {
     "#]]);
     assert_eq!(machine.units(), [""; 0]);
 
-    // An older service goes on as it was.
+    // A service that exists stays as it was.
     let older = Machine::installed();
     let before = fs::read_to_string(older.unit("beastd.socket")).unwrap();
     older.0.write("refuses", "");
@@ -133,7 +133,7 @@ fn a_file_of_somebody_else_is_left_alone() {
     "#]]);
     assert_eq!(machine.units(), ["beastd.service", "beastd.service.before-beast", "beastd.socket"]);
 
-    // A link is theirs, wherever it leads.
+    // A symlink counts as the user's own, wherever it points.
     let linked = Machine::installed();
     fs::rename(linked.unit("beastd.socket"), linked.0.path("beastd.socket")).unwrap();
     symlink(linked.0.path("beastd.socket"), linked.unit("beastd.socket")).unwrap();
@@ -141,7 +141,7 @@ fn a_file_of_somebody_else_is_left_alone() {
     assert_eq!(ran.code, Some(2), "{ran:?}");
 }
 
-/// The system would listen, and each request would start a beastd that ends at once.
+/// Otherwise systemd would listen, and start a beastd that exits at once for each request.
 #[test]
 fn what_beastd_refuses_is_told_before_anything_is_done() {
     let machine = Machine::installed();
@@ -156,7 +156,7 @@ fn what_beastd_refuses_is_told_before_anything_is_done() {
         out: ""
         err: beastctl: DIR/beastd would not start: n_ctx = 0 (config.toml): too few; try: beastctl doctor, which checks everything beastd needs
     "#]]);
-    // A service has none of the variables of a shell.
+    // A service does not see a shell's variables.
     fs::remove_file(machine.0.path("broken")).unwrap();
     let mut command = machine.command(&["start"]);
     command.env("BEAST_N_CTX", "0");
@@ -176,7 +176,7 @@ fn what_beastd_refuses_is_told_before_anything_is_done() {
 #[test]
 fn a_folder_that_may_not_be_written() {
     let machine = Machine::new();
-    // Not by its mode, which root need not obey: a file is in its place.
+    // Uses a file in place of a folder: root ignores permissions.
     machine.0.write("config/systemd", "");
     machine.check(&["install"], expect![[r#"
         exit 1

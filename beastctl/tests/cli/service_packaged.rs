@@ -1,4 +1,4 @@
-//! `service` on Linux where a package has brought the units and the user has enabled them: they are the service, and
+//! `service` on Linux with units that a package has installed and the user has enabled: these are the service, and
 //! stay.
 
 use std::fs;
@@ -39,7 +39,7 @@ fn it_is_seen_started_and_stopped() {
         --user stop beastd.socket beastd.service
     "#]],
     );
-    // No daemon beside it.
+    // No daemon is started beside it.
     let ran = machine.0.run(&["summarize", "--socket", &socket.display().to_string()], b"text");
     expect![[r#"
         exit 3
@@ -101,14 +101,14 @@ fn uninstalling_disables_it_and_leaves_its_files() {
             out: "nothing to remove: DIR/config/systemd/user/beastd.socket not found\n"
             err: "#]],
     );
-    // Ours goes in its place, and the package's stays what it is.
+    // Our units take precedence, and the package's are unchanged.
     assert_eq!(machine.run(&["install"]).code, Some(0));
     assert_eq!(machine.units(), ["beastd.service", "beastd.socket", "sockets.target.wants"]);
     assert_eq!(machine.run(&["uninstall"]).code, Some(0));
     assert!(machine.0.path("package/beastd.socket").is_file());
 }
 
-/// Without a manager the link goes, which is all that `disable` does.
+/// Without a service manager the link is removed, which is all that `disable` does.
 #[test]
 fn it_can_be_disabled_without_a_manager() {
     let (machine, _) = Machine::packaged();
@@ -128,7 +128,7 @@ fn another_one_than_that_of_the_package_is_not_put_over_it() {
         err: beastctl: a package's service is already enabled: DIR/package/beastd.socket starts DIR/beastd and listens on DIR/beast/beastd.sock; try: beastctl service uninstall, which disables it, then repeat the command
     "#]]);
     assert_eq!(machine.units(), ["sockets.target.wants"]);
-    // The package was removed and has left the link.
+    // The package was removed, and its link is left over.
     fs::remove_dir_all(machine.0.path("package")).unwrap();
     let ran = Ran::of(feed(machine.command(&["status"]), b""), machine.0.dir.path());
     assert_eq!(ran.code, Some(3), "{ran:?}");

@@ -1,4 +1,4 @@
-//! Small things that a stranger types, and what a careful program makes of them.
+//! Small slips of a new user, and how the program deals with them.
 
 use std::process::{Command, Stdio};
 
@@ -115,7 +115,7 @@ fn a_value_that_says_nothing_is_refused() {
                         try: -p to=VALUE\n";
         assert_eq!(ran.report(), expected);
     }
-    // Its author has thought of it.
+    // This prompt allows an empty value, because its default is empty.
     beast.write("config/beast/prompts/rate.md", "---\nvariables: {style: \"\"}\n---\nRate it{{style}}.\n");
     let daemon = beast.daemon(|peer| {
         peer.answer(&["5"]);

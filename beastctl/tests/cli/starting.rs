@@ -1,4 +1,4 @@
-//! Reaching a daemon that does not run yet.
+//! Reaching a daemon that is not running yet.
 
 use std::{fs, os::unix::net::UnixListener, thread};
 
@@ -33,7 +33,7 @@ fn without_a_program_there_is_a_hint() {
 #[test]
 fn a_daemon_is_started_and_asked() {
     let beast = Beast::alone();
-    // The script makes a socket appear on which the test already listens.
+    // The script moves a socket into place on which the test listens already.
     let listener = UnixListener::bind(beast.path("later.sock")).unwrap();
     let daemon = thread::spawn(move || {
         let mut peer = Peer::accept(&listener, &Welcome::current("0.0.1", 1));
@@ -50,7 +50,7 @@ fn a_daemon_is_started_and_asked() {
     daemon.join().unwrap();
 }
 
-/// What a crashed daemon leaves behind looks different from nothing at all, and is the same.
+/// A socket left by a crashed daemon looks different from a missing one, but is treated the same.
 #[test]
 fn a_left_over_socket_is_nobody() {
     let beast = Beast::alone();
@@ -85,7 +85,7 @@ fn a_daemon_that_does_not_start_says_why() {
     .assert_eq(&beast.run(&["summarize"], b"text").report());
 }
 
-/// Two clients at once start one daemon each; one of them loses the socket, and neither client notices.
+/// Two clients at once each start a daemon; one daemon loses the socket, and neither client notices.
 #[test]
 fn the_daemon_of_another_client_is_as_good() {
     let beast = Beast::alone();
@@ -100,8 +100,8 @@ fn the_daemon_of_another_client_is_as_good() {
     daemon.join().unwrap();
 }
 
-/// The other's daemon may be killed, or told to end, before this client has reached it: then it is this one's turn
-/// again.
+/// The other client's daemon may be killed or shut down before this client has reached it. Then this client tries to
+/// start one again.
 #[test]
 fn a_daemon_of_another_client_that_is_gone_again_is_replaced() {
     let beast = Beast::alone();
@@ -117,7 +117,7 @@ mv later.sock "$3""#,
     );
     assert_eq!(beast.run(&["summarize"], b"text").report(), "exit 0\nout: \"mine\\n\"\nerr: ");
     daemon.join().unwrap();
-    // One that is always there for beastd and never for the client is told in the end.
+    // A daemon that holds the socket for beastd but is never reachable for the client is an error in the end.
     beast.beastd(
         "echo try >> tries; echo 'beastd: beastd is already running on S; try: beastctl stop, to end it' >&2; exit 69",
     );
@@ -135,7 +135,7 @@ fn a_daemon_in_the_background_may_keep_the_pipe() {
         peer.generate();
         peer.answer(&["up"]);
     });
-    // Ends by itself when the test has made its mark.
+    // Exits when the test removes the mark.
     fs::create_dir(beast.path("mark")).unwrap();
     beast.beastd(r#"mv later.sock "$3"; (while [ -d mark ]; do sleep 0.05; done) &"#);
     let ran = beast.run(&["summarize"], b"text");

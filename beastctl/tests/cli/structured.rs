@@ -1,4 +1,4 @@
-//! What programs read: objects and lines.
+//! Output for programs: JSON objects and lines.
 
 use std::{io::Read, sync::mpsc};
 
@@ -13,7 +13,7 @@ pub(crate) fn lines(ran: &Ran) -> Vec<Value> {
     ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// A daemon that says this, and ends like this.
+/// A daemon that sends these pieces and ends with this reason.
 pub(crate) fn says(beast: &Beast, pieces: &'static [&'static str], reason: FinishReason) {
     beast.daemon(move |peer| {
         peer.generate();
@@ -86,7 +86,7 @@ fn each_line_is_out_before_the_next_event() {
     assert_eq!(lines(&Ran::of(child, beast.dir.path())).len(), 3);
 }
 
-/// The last line of a run that failed, and its words on stderr.
+/// The last line of a run that failed, and its stderr.
 fn last_error(beast: &Beast, arguments: &[&str], input: &[u8]) -> String {
     let ran = beast.run(arguments, input);
     let mut lines = lines(&ran);
@@ -146,7 +146,7 @@ fn ctrl_c_is_told_to_programs_too() {
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(130), ""));
 }
 
-/// A cut answer is an answer: what the exit code says of it under `--strict` stands in it as well.
+/// A truncated answer is still an answer: with `--strict` it ends with `done`, which reports what the exit code does.
 #[test]
 fn a_cut_answer_under_strict_ends_with_done() {
     let beast = Beast::new();

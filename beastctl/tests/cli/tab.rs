@@ -1,5 +1,4 @@
-//! What Tab makes of a line that somebody types into a real shell. A shell that is not installed is skipped, and the
-//! test says so.
+//! Tab on a line typed into a real shell. Tests of a shell that is not installed are skipped, with a message.
 
 use std::{
     env, fs,
@@ -11,7 +10,7 @@ use crate::{
     terminal::Terminal,
 };
 
-/// Lines for which all shells do the same: without Tab, and with it.
+/// Lines that all shells complete alike: before Tab, and after.
 const SAME: &[(&str, &str)] = &[
     ("summarize uni", "summarize uniq.txt "),
     ("summarize ~/un", "summarize ~/uniq.txt "),
@@ -26,7 +25,7 @@ const SAME: &[(&str, &str)] = &[
     (r#""summarize" uni"#, r#""summarize" uniq.txt "#),
     ("ask --schema=uni", "ask --schema=uniq.txt "),
     ("ask --schema ~/un", "ask --schema ~/uniq.txt "),
-    // A question is no file.
+    // A question is not a file name.
     ("ask uni", "ask uni"),
     ("run nothi", "run nothi"),
     ("run tld", "run tldr "),
@@ -49,7 +48,7 @@ const SAME: &[(&str, &str)] = &[
     ("bench --model=mod", "bench --model=model.gguf "),
 ];
 
-/// A home with files of every kind.
+/// A home with all kinds of files.
 fn home() -> Beast {
     let beast = Beast::new();
     let data = if cfg!(target_os = "macos") { "Library/Application Support/beast" } else { "data/beast" };
@@ -64,9 +63,9 @@ fn home() -> Beast {
     beast
 }
 
-/// A shell in a terminal of its own, ready for the first line; `None` where it is not installed.
+/// A shell in a terminal of its own, ready for the first line; `None` if it or setsid is not installed.
 fn shell(beast: &Beast, words: &[&str], setup: &str) -> Option<(Child, Terminal)> {
-    // A shell that may not own its terminal complains.
+    // A shell that does not own its terminal prints a warning.
     let installed = Command::new("setsid").args([words[0], "-c", "true"]).output();
     if !installed.is_ok_and(|output| output.status.success()) {
         return None;
@@ -84,7 +83,7 @@ fn shell(beast: &Beast, words: &[&str], setup: &str) -> Option<(Child, Terminal)
     Some((child, terminal))
 }
 
-/// The line after Tab; the shell writes it into a file when it reads a Ctrl-T.
+/// The line after Tab; on Ctrl-T the shell writes it to a file.
 fn tab(beast: &Beast, terminal: &Terminal, line: &str) -> String {
     terminal.type_in(format!("beastctl {line}\t\x14"));
     terminal.wait_for("LINE-WRITTEN");
@@ -93,7 +92,7 @@ fn tab(beast: &Beast, terminal: &Terminal, line: &str) -> String {
     told.trim_end_matches('\n').strip_prefix("beastctl ").unwrap_or(&told).to_owned()
 }
 
-/// Whether there is such a shell, which does as it should.
+/// Tests a shell; false if it is not installed.
 #[track_caller]
 fn check(words: &[&str], setup: &str) -> bool {
     let beast = home();
@@ -117,7 +116,7 @@ fn bash_completes_paths_as_it_always_does() {
     }
 }
 
-/// Writes the line into its file at Ctrl-T.
+/// Writes the line to a file on Ctrl-T.
 const ZSH_KEY: &str = "w() { print -rn -- \"$BUFFER\" >$HOME/line; print LINE\"\"-WRITTEN; }; zle -N w; bindkey '^T' w";
 
 #[test]
@@ -130,7 +129,7 @@ fn zsh_completes_paths_as_it_always_does() {
     }
 }
 
-/// The script itself is what the first Tab calls.
+/// The first Tab runs the script itself.
 #[test]
 fn zsh_completes_with_the_file_of_a_package() {
     let setup = format!(

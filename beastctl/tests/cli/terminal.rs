@@ -1,4 +1,4 @@
-//! A terminal: what is typed into it, and what the client writes to it, as bytes.
+//! A terminal: the input typed into it, and the client's output, as bytes.
 
 use std::{
     fs::File,
@@ -17,18 +17,18 @@ use rustix::{
 
 use crate::harness::{PATIENCE, feed};
 
-/// What has been saved to a terminal.
+/// Output written to a terminal.
 #[derive(Default)]
 struct Written {
     bytes: Vec<u8>,
-    /// How much of it has been looked at.
+    /// How much of it tests have looked at.
     n_seen: usize,
-    /// Nobody has the other end any more.
+    /// The other end is closed.
     is_over: bool,
 }
 
 impl Written {
-    /// Where this ends, behind what has been looked at.
+    /// Where this text ends, if it occurs after the part already looked at.
     fn end_of(&self, text: &str) -> Option<usize> {
         let mut windows = self.bytes[self.n_seen..].windows(text.len());
         windows.position(|window| window == text.as_bytes()).map(|start| self.n_seen + start + text.len())
@@ -41,7 +41,7 @@ impl Written {
 
 type Shared = Arc<(Mutex<Written>, Condvar)>;
 
-/// A terminal that somebody writes to, and what has been written.
+/// A pseudo-terminal, and the output written to it.
 pub(crate) struct Terminal {
     controller: File,
     user: File,
@@ -51,7 +51,7 @@ pub(crate) struct Terminal {
 impl Terminal {
     pub(crate) fn new(n_columns: u16) -> Self {
         let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        // The children of other tests must not keep it.
+        // Other tests' children must not inherit it.
         fcntl_setfd(&controller, FdFlags::CLOEXEC).unwrap();
         grantpt(&controller).unwrap();
         unlockpt(&controller).unwrap();
@@ -67,7 +67,7 @@ impl Terminal {
         Self { controller, user, written }
     }
 
-    /// The end that a program is given.
+    /// The end for a program.
     pub(crate) fn stdio(&self) -> Stdio {
         self.user.try_clone().unwrap().into()
     }
@@ -76,12 +76,12 @@ impl Terminal {
         (&self.controller).write_all(bytes.as_ref()).unwrap();
     }
 
-    /// Whether it shows what is typed.
+    /// Whether it echoes input.
     pub(crate) fn echoes(&self) -> bool {
         tcgetattr(&self.user).unwrap().local_modes.contains(LocalModes::ECHO)
     }
 
-    /// Waits until this has been written, after what was waited for before.
+    /// Waits for this output, after the output waited for before.
     pub(crate) fn wait_for(&self, text: &str) {
         let (written, more) = &*self.written;
         let is_missing = |written: &mut Written| !written.is_over && written.end_of(text).is_none();
@@ -90,14 +90,14 @@ impl Terminal {
         written.n_seen = end.unwrap_or_else(|| panic!("no {text:?} in {:?}", written.unseen()));
     }
 
-    /// Everything, once all who write are gone.
+    /// All output, once every writer has closed its end.
     pub(crate) fn finish(self) -> String {
         drop(self.user);
         let (written, more) = &*self.written;
         let (written, _) =
             more.wait_timeout_while(written.lock().unwrap(), PATIENCE, |written| !written.is_over).unwrap();
         assert!(written.is_over, "somebody still writes, after {:?}", written.unseen());
-        // Terminals begin lines of their own accord.
+        // Terminals translate line feeds.
         String::from_utf8_lossy(&written.bytes.clone()).into_owned().replace("\r\n", "\n")
     }
 }
@@ -106,7 +106,7 @@ fn read(mut controller: File, shared: &Shared) {
     let (written, more) = &**shared;
     let mut bytes = [0; 4096];
     loop {
-        // Linux says EIO at the end.
+        // Linux returns EIO at the end.
         let n = controller.read(&mut bytes).unwrap_or(0);
         let mut written = written.lock().unwrap();
         written.bytes.extend(&bytes[..n]);
@@ -129,14 +129,14 @@ impl Seen {
     pub(crate) fn start(mut command: Command, n_columns: u16, input: &[u8]) -> Self {
         let (out, err) = (Terminal::new(n_columns), Terminal::new(n_columns));
         command.stdout(out.stdio()).stderr(err.stdio());
-        // The command goes with this call, and its copies of both ends with it.
+        // The command is dropped here, with its copies of both ends.
         let child = feed(command, input);
         Self { child, out, err }
     }
 
     /// Exit code, stdout and stderr.
     pub(crate) fn finish(mut self) -> (Option<i32>, String, String) {
-        // The terminals first: a client that does not end is waited for with patience only there.
+        // The terminals first: only waiting for them has a time limit, for a client that does not exit.
         let (out, err) = (self.out.finish(), self.err.finish());
         (self.child.wait().unwrap().code(), out, err)
     }

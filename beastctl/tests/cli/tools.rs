@@ -1,4 +1,4 @@
-//! `--tools`: functions go to the daemon, calls come back.
+//! `--tools`: functions are sent to the daemon, calls are returned.
 
 use std::thread::JoinHandle;
 
@@ -22,7 +22,7 @@ fn arguments(index: u32, text: &str) -> Delta {
     Delta::Arguments { index, text: text.into() }
 }
 
-/// A daemon that thinks, says something, and calls two functions.
+/// A daemon whose model thinks, writes text, and calls two functions.
 fn calling(beast: &Beast, says: &'static str) -> JoinHandle<Generate> {
     beast.write("tools.json", TOOLS);
     beast.daemon(move |peer| {

@@ -1,4 +1,4 @@
-//! What a person types while an answer is written: not echoed into it, and the terminal echoes again on every way out.
+//! Keys typed during an answer: not echoed into it, and the echo is restored however the client exits.
 
 use std::{
     path::Path,
@@ -16,7 +16,7 @@ use crate::{
 
 const SETSID: &str = "/usr/bin/setsid";
 
-/// An answer that stops in the middle, until it is told to go on.
+/// An answer that pauses in the middle until told to continue.
 struct Answering {
     terminal: Terminal,
     child: Child,
@@ -25,7 +25,7 @@ struct Answering {
 }
 
 impl Answering {
-    /// `None` where no program makes a terminal the one that signals come from.
+    /// `None` if there is no setsid program, which makes a terminal the source of signals.
     fn begin(arguments: &[&str]) -> Option<Self> {
         if !Path::new(SETSID).exists() {
             return None;
@@ -71,7 +71,7 @@ fn keys_do_not_come_between_the_words_and_are_not_lost() {
     answering.terminal.type_in("x\rexit\r");
     answering.go_on.send(()).unwrap();
     answering.terminal.wait_for(" text\r\n");
-    // The question `x` finds no daemon any more; the farewell ends the chat.
+    // For the question `x` there is no daemon any more; `exit` ends the chat.
     let Answering { terminal, mut child, .. } = answering;
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert!(terminal.echoes());

@@ -165,17 +165,17 @@ fn stop_does_not_wait_for_ever() {
     assert!(daemon.join().unwrap());
 }
 
-/// The newest client must be able to end the oldest daemon, or an update would leave people without a way.
+/// The newest client must be able to stop the oldest daemon, or users could not update.
 #[test]
 fn stop_ends_a_daemon_of_another_protocol() {
     let beast = Beast::new();
-    // Stands for the daemon's process; a cat without input ends with the signal only.
+    // Stands for the daemon's process: a cat without input ends only with the signal.
     let mut process = spawn(Command::new("cat").stdin(Stdio::piped()));
     let welcome = Welcome { protocol: 9, version: "9.1.0".into(), pid: process.id() };
     let daemon = beast.daemon_of(welcome, Peer::sees_the_end);
     let stdin = process.stdin.take();
     let child = spawn(&mut beast.command(&["stop"]));
-    // Waited for at once, as init would do for a daemon.
+    // Reaped at once, as init does for a daemon.
     let status = process.wait().unwrap();
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(15));
     assert_eq!(child.wait_with_output().unwrap().status.code(), Some(0));
@@ -217,7 +217,7 @@ fn help_goes_to_stdout() {
     assert!(ran.stdout.contains("beastctl summarize") && ran.stdout.contains("Exit codes:"), "{}", ran.stdout);
 }
 
-/// The first thing that many type.
+/// What many new users type first.
 #[test]
 fn without_a_word_there_is_help() {
     let ran = Beast::new().run(&[], b"");
@@ -257,7 +257,7 @@ fn without_a_command_of_a_command_there_is_its_help() {
     }
 }
 
-/// Nobody has typed the option, so it is not to be blamed.
+/// The user has not typed the option, so the error names the variable.
 #[test]
 fn a_variable_that_makes_no_sense_is_named() {
     let beast = Beast::alone();

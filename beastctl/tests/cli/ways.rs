@@ -1,4 +1,4 @@
-//! `models pull` on ways that are not straight: proxies, and servers that lead nowhere.
+//! `models pull` over indirect ways: proxies, and servers that lead nowhere.
 
 use std::{fs, sync::Arc};
 
@@ -12,7 +12,7 @@ use crate::{
 fn proxies_of_the_environment_are_used() {
     let (beast, proxy) = (Beast::new(), Web::new());
     let bytes = gguf(10_000);
-    // A proxy is asked for the whole address; tunnels are for encryption.
+    // A request to a proxy has the whole URL; tunnels are only for TLS.
     proxy.page("http://models.example/m.gguf", Page { bytes: Arc::clone(&bytes), ..Page::default() });
     let pull = |no_proxy: &str| {
         let mut command = command(&beast, &["models", "pull", "http://models.example/m.gguf", "--retries", "0"]);
@@ -31,7 +31,7 @@ fn proxies_of_the_environment_are_used() {
         pull(exception);
         assert_eq!(proxy.asked().len(), n_asked, "{exception}");
     }
-    // Going there without the proxy would be against what was said.
+    // Connecting without the proxy would ignore the user's setting.
     let mut command = command(&beast, &["models", "pull", &proxy.url("/m.gguf")]);
     command.env("HTTP_PROXY", "ftp://proxy.example:1");
     let ran = Ran::of(feed(command, b""), beast.dir.path());

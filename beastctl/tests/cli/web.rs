@@ -1,4 +1,4 @@
-//! A web server of a few lines on loopback, which does wrong what it is told to do wrong and counts what it sends.
+//! A small web server on loopback, which makes mistakes on request and counts the bytes it sends.
 
 use std::{
     collections::VecDeque,
@@ -13,39 +13,39 @@ use std::{
 
 use crate::harness::PATIENCE;
 
-/// What one request gets instead of what it should.
+/// A fault in the reply to one request.
 #[derive(Debug, Clone)]
 pub(crate) enum Fault {
-    /// So many bytes of the body, then the end of the connection.
+    /// Closes the connection after this many bytes of the body.
     Cut(usize),
-    /// A status and headers, and no body.
+    /// This status and these headers, without a body.
     Status(u16, &'static str),
-    /// The length that is announced.
+    /// A wrong Content-Length.
     Length(usize),
-    /// The whole file, whatever part was asked for.
+    /// The whole file, whatever range was requested.
     NoRanges,
-    /// The part that was asked for, also of another state of the file than the client has.
+    /// The requested range, even of another version than the one in If-Range.
     NoIfRange,
-    /// Bytes from another place than was asked for.
+    /// A range other than the requested one.
     OtherRange,
-    /// So many bytes, and then nothing until the client goes away.
+    /// This many bytes, then nothing until the client disconnects.
     Stall(usize),
-    /// So many bytes, and no word of how many there are: the end of the connection is that of the file.
+    /// This many bytes without a Content-Length: the end of the connection is the end of the file.
     NoLength(usize),
-    /// Nothing goes wrong.
+    /// No fault.
     None,
 }
 
-/// A file at an address.
+/// A file at a URL path.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Page {
     pub(crate) bytes: Arc<Vec<u8>>,
     pub(crate) headers: String,
-    /// Where it really is.
+    /// The URL to redirect to.
     pub(crate) location: Option<String>,
 }
 
-/// What was asked.
+/// A request.
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
     pub(crate) path: String,
@@ -67,7 +67,7 @@ struct Shared {
     is_over: AtomicBool,
 }
 
-/// The server; it ends with the test.
+/// The server; stops with the test.
 pub(crate) struct Web {
     shared: Arc<Shared>,
     address: String,
@@ -86,7 +86,7 @@ impl Web {
                     return;
                 }
                 let shared = Arc::clone(&of_thread);
-                // A client that goes away in the middle is what is tested.
+                // An error only means that the client has disconnected, which tests do on purpose.
                 thread::spawn(move || stream.and_then(|stream| serve(stream, &shared)));
             }
         });
@@ -103,12 +103,12 @@ impl Web {
         pages.push((path.into(), page));
     }
 
-    /// What the next requests get, one each.
+    /// Faults for the next requests, one each.
     pub(crate) fn faults(&self, faults: impl IntoIterator<Item = Fault>) {
         self.shared.faults.lock().unwrap().extend(faults);
     }
 
-    /// Bytes of bodies.
+    /// Bytes of bodies sent.
     pub(crate) fn n_sent(&self) -> u64 {
         self.shared.n_sent.load(Ordering::SeqCst)
     }
@@ -117,7 +117,7 @@ impl Web {
         self.shared.asked.lock().unwrap().clone()
     }
 
-    /// Where it listens, as `127.0.0.1:PORT`.
+    /// Its address, as `127.0.0.1:PORT`.
     pub(crate) fn address(&self) -> &str {
         &self.address
     }
@@ -126,7 +126,7 @@ impl Web {
 impl Drop for Web {
     fn drop(&mut self) {
         self.shared.is_over.store(true, Ordering::SeqCst);
-        // The listener looks at that when somebody comes.
+        // The listener checks the flag on each connection.
         let _ = TcpStream::connect(&self.address);
         let _ = self.thread.take().unwrap().join();
     }
@@ -185,7 +185,7 @@ fn serve(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
         shared.n_sent.fetch_add(chunk.len() as u64, Ordering::SeqCst);
     }
     if matches!(fault, Fault::Stall(_)) {
-        // The client has nothing more to say: this ends when it does.
+        // The client sends nothing more, so this returns when it disconnects.
         stream.read_to_end(&mut Vec::new())?;
     }
     stream.shutdown(Shutdown::Write)

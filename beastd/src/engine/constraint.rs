@@ -46,7 +46,7 @@ const LIMITS: ParserLimits = ParserLimits {
 /// reasons. llama.cpp's own grammars are unbounded, and its conversion of schemas silently drops keywords.
 pub struct Constraint {
     matcher: Box<Matcher>,
-    /// Of a text that is JSON, or comes to calls.
+    /// For a text that is JSON or may contain calls.
     digits: Option<Digits>,
 }
 
@@ -71,7 +71,7 @@ pub(super) enum Kind {
     Gbnf,
     /// JSON schema.
     Schema,
-    /// llguidance's Lark, in which calls of functions are written.
+    /// llguidance's Lark, used for calls of functions.
     Lark,
 }
 
@@ -171,7 +171,7 @@ impl Constraint {
         let has_bytes = self.matcher.tok_env().is_ok_and(|vocab| !vocab.tok_trie().token(token).is_empty());
         // Checks one token instead of all: where nearly everything is allowed, a mask of the vocabulary is wasteful.
         let is_valid = has_bytes && self.matcher.validate_tokens(&[token]).is_ok_and(|n_valid| n_valid == 1);
-        // The alternatives matter only before a digit too many.
+        // Other tokens matter only if this one makes a number too long.
         is_valid && (!self.exceeds(token) || self.allowed().is_ok_and(|mask| mask.is_allowed(token)))
     }
 

@@ -17,7 +17,8 @@ fn lark(model: &LoadedModel, text: &str) -> Constraint {
     model.constraints.read(model, Kind::Lark, text).expect("a valid grammar")
 }
 
-/// Takes the tokens of a text in, as far as they are allowed: how many of how many, and whether the end may follow.
+/// Accepts a text's tokens up to the first that is not allowed: how many of how many, and whether the answer may end
+/// there.
 fn follow(model: &LoadedModel, mut constraint: Constraint, text: &str) -> (usize, usize, bool) {
     let tokens = ids(model, text);
     let is_taken = |token: &&LlamaToken| {
@@ -94,7 +95,7 @@ fn what_is_wrong_with_a_grammar_is_told() {
     }
 }
 
-/// Whatever has been said: asking for one token gives what the mask of all tokens says.
+/// In every state, checking one token agrees with the mask of all tokens.
 #[test]
 fn one_token_is_allowed_exactly_when_the_mask_allows_it() {
     let model = model();
@@ -119,7 +120,7 @@ fn one_token_is_allowed_exactly_when_the_mask_allows_it() {
     }
 }
 
-/// How much of a text a schema takes, and whether the end may follow.
+/// The part of a text that a schema allows, and whether the answer may end there.
 fn taken(model: &LoadedModel, schema: &str, text: &str) -> (String, bool) {
     let tokens = ids(model, text);
     let constraint = model.constraints.read(model, Kind::Schema, schema).expect("a valid schema");
@@ -161,7 +162,7 @@ fn digits_that_must_come_do_come() {
     let many = "7".repeat(60);
     assert_eq!(taken(&model, &format!(r#"{{"type":"string","const":"{many}"}}"#), &format!("\"{many}\"")).0.len(), 62);
     assert_eq!(taken(&model, r#"{"type":"string"}"#, &format!("\"{many}\"")).0.len(), 62);
-    // A multiple is looked for as long as it takes.
+    // A number may be longer while it is not a multiple of 10.
     let tens = model.constraints.read(&model, Kind::Schema, r#"{"type":"integer","multipleOf":10}"#);
     let mut constraint = tens.expect("a valid schema");
     ids(&model, &many[..20]).into_iter().for_each(|token| constraint.accept(token));
@@ -188,7 +189,7 @@ fn one_token_of_a_long_number_is_allowed_exactly_when_the_mask_allows_it() {
     }
 }
 
-/// What the model says under a constraint, up to the end; none when it has not ended after `n_max` tokens.
+/// The model's answer under a constraint; `None` if it has not ended after `n_max` tokens.
 fn said(
     engine: &mut LlamaEngine<'_>,
     model: &LoadedModel,
@@ -247,7 +248,7 @@ fn text_around_a_call_ends_where_the_model_ends_it() {
     assert!(required.starts_with("<|fim_pre|>[{\"a\": ") && required.ends_with("<|fim_suf|>"), "{required}");
 }
 
-/// The reason for asking for one token at a time; generous, because tests run beside each other.
+/// Why tokens are checked one at a time. The limit is generous, because tests run in parallel.
 #[test]
 fn free_text_is_not_slowed_down_by_masks() {
     let model = model();
@@ -260,13 +261,13 @@ fn free_text_is_not_slowed_down_by_masks() {
     assert!(each.as_micros() < 1000, "{each:?} for each of {n_all} tokens, the reading of the grammar included");
 }
 
-/// Whole vocabulary, as the model would offer it.
+/// The whole vocabulary, as candidates.
 fn all_tokens(model: &LoadedModel) -> LlamaTokenDataArray {
     let all = model.model.vocab().tokens().map(|token| LlamaTokenData::new(token, 0.0, 0.0));
     LlamaTokenDataArray::from_iter(all, false)
 }
 
-/// Each of these has blocked a daemon, or taken all its memory, when llama.cpp followed it.
+/// Each of these has blocked a daemon, or used up its memory, when llama.cpp evaluated it.
 #[test]
 fn what_would_cost_too_much_is_refused_or_bounded_at_each_step() {
     let model = model();
@@ -337,7 +338,7 @@ fn what_was_read_before_begins_anew() {
     assert!(read().allows(token) && !first.allows(token));
 }
 
-/// What is compiled is followed for a few tokens as well.
+/// Compiles a constraint and, if it is valid, follows it for a few tokens.
 fn try_constraint(model: &LoadedModel, kind: Kind, bytes: &[u8]) {
     let Ok(mut constraint) = model.constraints.read(model, kind, &String::from_utf8_lossy(bytes)) else { return };
     let mut dice = Dice::new(bytes.len() as u64);

@@ -1,21 +1,21 @@
-//! How many digits the numbers of a JSON text or of a call have so far: no schema bounds them, and a model that repeats
-//! itself writes them for ever. Knows no schema and no tokens.
+//! Counts the digits of numbers in JSON and in calls: no schema bounds them, and a model that repeats itself writes
+//! them forever. Knows no schema and no tokens.
 
 /// Most digits before a decimal point, and after it: 64 bits have at most 20, double precision distinguishes 17.
 const MAX_DIGITS: u32 = 20;
 /// Most digits of an exponent: doubles end at 308.
 const MAX_EXPONENT: u32 = 3;
 
-/// What calls of functions begin with, and whether their values are Python's. What comes before is prose.
+/// How calls of functions begin, and whether their values are Python's. The text before a call is prose.
 const HEADS: [(&[u8], bool); 3] = [(b"{\"name\": ", false), (b"[ARGS]", false), (b"<|tool_call_start|>", true)];
 
-/// Where a text stands.
+/// The state at the end of a text.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Digits {
-    /// In prose: how much of each head it ends with.
+    /// In prose: how many bytes of each head it ends with.
     heads: Option<[usize; HEADS.len()]>,
     is_python: bool,
-    /// In a string: what ends it.
+    /// In a string: its closing quote.
     quote: Option<u8>,
     is_escaped: bool,
     is_exponent: bool,
@@ -23,7 +23,7 @@ pub(super) struct Digits {
 }
 
 impl Digits {
-    /// Of a text that may come to calls.
+    /// For a text that may contain calls.
     pub(super) fn of_calls() -> Self {
         Self { heads: Some([0; HEADS.len()]), ..Self::default() }
     }
@@ -72,11 +72,11 @@ impl Digits {
     }
 }
 
-/// Takes a byte of prose in. Whether a call has begun, and if so, whether it is Python.
+/// Advances by a byte of prose. When that completes a head, returns whether the call's values are Python's.
 fn begun(heads: &mut [usize; HEADS.len()], byte: u8) -> Option<bool> {
     let mut begun = None;
     for (n, (head, is_python)) in heads.iter_mut().zip(HEADS) {
-        // The first byte of a head does not come again in it.
+        // The first byte of a head does not occur in it again.
         *n = if head[*n] == byte { *n + 1 } else { usize::from(head[0] == byte) };
         if *n == head.len() {
             begun = Some(is_python);

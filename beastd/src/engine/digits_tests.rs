@@ -1,6 +1,6 @@
 use super::*;
 
-/// Whether the rest is too long after the beginning.
+/// Whether `rest`, after `text`, makes a number too long.
 fn is_too_long(text: &str, rest: &str) -> bool {
     let mut digits = Digits::default();
     digits.take(text.as_bytes());

@@ -24,10 +24,10 @@ pub enum LoadError {
     /// Its header is invalid, or its trial failed.
     #[error("cannot use the model {}: {reason}; try: download it again, or choose another model", path.display())]
     Unusable { path: PathBuf, reason: String },
-    /// The reason.
+    /// The message of a failed trial.
     #[error("{0}")]
     Trial(String),
-    /// It cannot draft for this model.
+    /// The draft model does not fit this model.
     #[error(
         "the draft model {} has a different vocabulary from the model's; try: use a draft model of the same family",
         path.display()

@@ -1,7 +1,7 @@
 //! Finds what would make llama.cpp abort in a model's header, before llama.cpp reads it.
 //!
-//! May know: the header of a file. Never knows: the weights. What cannot be seen here is tried in a child process
-//! (`trial`).
+//! May know: the header of a file. Never knows: the weights. Other faults are found by trying the model in a child
+//! process (`trial`).
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -74,7 +74,7 @@ fn vocabulary(head: &Head) -> Result<(), String> {
     if let Some(twice) = tokens.iter().find(|token| !known.insert(token.as_slice())) {
         return Err(format!("its vocabulary has the token {:?} twice", String::from_utf8_lossy(twice)));
     }
-    // SentencePiece spells uncovered text in bytes.
+    // SentencePiece encodes text without tokens of its own as bytes.
     let has_byte = |byte: u8| known.contains(format!("<0x{byte:02X}>").as_bytes()) || known.contains(&[byte][..]);
     match (0..=u8::MAX).find(|byte| kind == "llama" && !has_byte(*byte)) {
         Some(byte) => Err(format!("its vocabulary has no token for the byte 0x{byte:02X}")),

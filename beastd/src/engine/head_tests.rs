@@ -1,4 +1,4 @@
-//! Heads that no model can mean, made from the built-in model's.
+//! Impossible headers, made from the built-in model's.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ fn cub() -> Gguf {
     Gguf::parse(&std::fs::read(beast_tests::project("models/cub/cub.gguf")).expect("it is part of the project"))
 }
 
-/// Why a variant of cub is refused; empty when it is not.
+/// Why a variant of cub is rejected; empty if it is not.
 fn reason(change: impl FnOnce(&mut Gguf)) -> String {
     let mut model = cub();
     change(&mut model);

@@ -9,9 +9,9 @@ use serde_json::Value;
 const MAX_PATTERNS: usize = 6;
 /// Patterns for an object's property names; each is compared with each.
 const MAX_NAMES: usize = 32;
-/// Bytes of one. With optional parts, memory grows with the square of their number.
+/// Bytes of one pattern. With optional parts, memory grows with the square of their number.
 const MAX_PATTERN_LEN: usize = 4096;
-/// Positions of a schema together with everything else that applies to them.
+/// Most sets of schemas to check; the schemas of a set apply to one value.
 const MAX_PLACES: usize = 50_000;
 
 /// Checks that a schema is affordable.
@@ -55,7 +55,7 @@ impl<'a> Walk<'a> {
         self.members(&all)
     }
 
-    /// With everything else that applies: `allOf` and references.
+    /// Adds the schemas that also apply: `allOf` and references.
     fn expanded(&self, schemas: &[&'a Value]) -> Vec<&'a Value> {
         let mut all: Vec<&Value> = Vec::new();
         let mut open = schemas.to_vec();
@@ -76,13 +76,13 @@ impl<'a> Walk<'a> {
         self.root.pointer(place.strip_prefix('#')?)
     }
 
-    /// The branch with the most, for each choice.
+    /// The number of patterns in choices, counting for each the branch with the most.
     fn n_of_choices(&self, all: &[&'a Value]) -> usize {
         let most = |branches: &'a Vec<Value>| branches.iter().map(|branch| own(&self.expanded(&[branch]))).max();
         choices(all).filter_map(most).sum()
     }
 
-    /// What applies to each member of the value.
+    /// Checks the schemas that apply to each member of the value.
     fn members(&mut self, all: &[&'a Value]) -> Result<(), String> {
         let entries = |schema: &'a Value, key: &str| schema.get(key).and_then(Value::as_object);
         let names: BTreeSet<&String> =

@@ -7,20 +7,20 @@
 use std::path::Path;
 
 /// Reads the file unless most of it is cached already: cached pages stay as they are. `progress` gets the fraction
-/// done, 0 to 1, and stops the read by returning false. So do errors: mapping the file will meet them again.
+/// done, 0 to 1, and stops the read by returning false. Errors stop it too: mapping the file will report them.
 #[cfg(target_os = "linux")]
 pub(super) fn read_in_large_pages(path: &Path, mut progress: impl FnMut(f32) -> bool) {
     use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
 
-    /// Between two progress reports.
+    /// Bytes between two progress reports.
     const STEP: usize = 64 << 20;
     let Ok(file) = beast_launchd::file::open(path) else { return };
     let Ok(n_bytes) = file.metadata().map(|metadata| usize::try_from(metadata.len()).unwrap_or(0)) else { return };
     if n_bytes == 0 {
         return;
     }
-    // SAFETY: a new mapping at a place of the system's choice, which no one else knows and which is never read through;
-    // it ends here.
+    // SAFETY: a new mapping at an address that the system chooses, which no other code knows and which is never read
+    // through; it is unmapped here.
     unsafe {
         let Ok(start) = mmap(std::ptr::null_mut(), n_bytes, ProtFlags::READ, MapFlags::SHARED, &file, 0) else {
             return;
@@ -38,10 +38,10 @@ pub(super) fn read_in_large_pages(path: &Path, mut progress: impl FnMut(f32) -> 
     }
 }
 
-/// Whether more than half of these pages are cached; true where the system does not tell.
+/// Whether more than half of these pages are cached; true if the system does not report it.
 ///
 /// # Safety
-/// The mapping is as long as that.
+/// The mapping is `n_bytes` long.
 #[cfg(target_os = "linux")]
 unsafe fn is_mostly_in_memory(start: *mut std::ffi::c_void, n_bytes: usize) -> bool {
     let mut pages = vec![0_u8; n_bytes.div_ceil(rustix::param::page_size())];

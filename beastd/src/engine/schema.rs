@@ -1,5 +1,5 @@
-//! JSON schemas that leave their type out, or whether an object may have more keys, are read as they are meant and as
-//! llama.cpp reads them. Knows no grammar.
+//! Completes JSON schemas that omit their type, or whether an object may have more keys: as their authors mean it, and
+//! as llama.cpp does. Knows no grammar.
 
 use serde_json::{Map, Value};
 
@@ -29,7 +29,7 @@ pub(super) fn add_types(schema: &mut Value) {
     }
 }
 
-/// With one of these anywhere, a closed object could allow less than nothing, or more than it should.
+/// With one of these anywhere, closing an object could leave no valid value, or allow values that the schema does not.
 const COMBINERS: [&str; 8] =
     ["allOf", "not", "if", "dependentSchemas", "dependencies", "$dynamicRef", "$recursiveRef", "unevaluatedProperties"];
 /// With one of these beside its properties, an object is described in other places as well.

@@ -11,7 +11,7 @@ fn the_built_in_model_is_the_sum_of_its_parts() {
     let embeddings = tensors.iter().find(|tensor| tensor.name == "token_embd.weight").expect("embeddings").n_bytes;
     let n_layers: u64 = sizes.layers.iter().map(|layer| layer.weights).sum();
     assert_eq!(n_layers + sizes.output, if has_output { n_tensors - embeddings } else { n_tensors });
-    // A layer has attention or a convolution, and keeps something of the one or the other.
+    // A layer has either attention or a convolution, so it has either KV cells or a recurrent state.
     assert!(sizes.layers.iter().all(|layer| (layer.cell > 0) != (layer.state > 0)), "{sizes:?}");
     assert!(sizes.n_hidden > sizes.n_embd && sizes.n_vocab > sizes.n_embd, "{sizes:?}");
 }

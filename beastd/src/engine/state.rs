@@ -1,19 +1,19 @@
-//! What a slot holds, as bytes of llama.cpp's: made by `Engine::save`, or on the way back from a disk by a check.
+//! The state of a slot, in llama.cpp's format: from `Engine::save`, or read back from a disk and checked.
 
 use sha2::{Digest, Sha256};
 
-/// The saved state of a slot. llama.cpp trusts such bytes, so they come from nowhere else than from an engine's `save`,
-/// or from [`SavedState::unseal`]. A state fits engines with the same model and build of llama.cpp: whoever keeps one
-/// longer than its engine seals it together with a text that names both.
+/// The saved state of a slot. llama.cpp trusts these bytes, so they come only from an engine's `save` or from
+/// [`SavedState::unseal`]. A state fits engines with the same model and build of llama.cpp. One that is kept longer
+/// than its engine must be sealed together with a text that names both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SavedState(Vec<u8>);
 
-/// What tells that bytes are a certain state of a certain origin: SHA-256 of both. Against accidents and mistakes, not
-/// against somebody who can write the file: that is for its owner and mode.
+/// SHA-256 of a state and its origin. Protects against accidents and mistakes, not against an attacker who can write
+/// the file: the file's owner and mode do that.
 pub type Seal = [u8; 32];
 
 impl SavedState {
-    /// Of what an engine has just written.
+    /// From bytes that an engine has just written.
     pub(super) fn of_engine(bytes: Vec<u8>) -> Self {
         Self(bytes)
     }
@@ -27,7 +27,7 @@ impl SavedState {
         seal(origin, &self.0)
     }
 
-    /// Bytes that were a state of just this origin when they were sealed; `None` for all others.
+    /// The state, if these bytes were sealed as a state of exactly this origin; else `None`.
     pub fn unseal(origin: &[u8], bytes: Vec<u8>, sealed: &Seal) -> Option<Self> {
         (seal(origin, &bytes) == *sealed).then_some(Self(bytes))
     }

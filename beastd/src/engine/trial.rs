@@ -1,4 +1,4 @@
-//! Everything that a model can do to llama.cpp, done once to an untrusted file in a disposable process.
+//! Does everything with an untrusted model that could crash llama.cpp, once, in a disposable process.
 //!
 //! Never knows: its caller.
 
@@ -25,7 +25,7 @@ const SMALL: ContextOptions =
 /// for NaN weights.
 ///
 /// # Errors
-/// What would go wrong in a daemon.
+/// The failure that a daemon would have.
 pub fn run(
     path: &Path,
     tell_loaded: impl FnOnce(),
@@ -51,7 +51,7 @@ pub fn run(
     let engine = LlamaEngine::new(&loaded, &SMALL).map_err(|error| error.to_string());
     let first = tokens.first().copied().unwrap_or(Token(0));
     let computed = engine?.warm_up(first, false);
-    // A broken tensor says more than what comes of computing with it.
+    // A broken tensor is a better reason than the failure of computing with it.
     match weights.join() {
         Ok(None) => {}
         Ok(Some(name)) => return Err(unusable(path, &format!("tensor {name} contains values that are not numbers"))),

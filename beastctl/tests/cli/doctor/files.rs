@@ -1,4 +1,4 @@
-//! Faults of files: the model, what a download has left, folders, the log.
+//! Faults of files: the model, unfinished downloads, folders, the log.
 
 use std::fs;
 
@@ -12,7 +12,7 @@ fn with_model(beast: &Beast, bytes: &[u8]) {
     programs(beast, OURS, &settings(beast, file.to_str().unwrap()));
 }
 
-/// The head of a model without tensors.
+/// The header of a model without tensors.
 fn empty_model() -> Vec<u8> {
     [&b"GGUF\x03\0\0\0"[..], &[0; 16]].concat()
 }
@@ -85,7 +85,7 @@ fn a_model_that_is_not_the_one_that_was_published() {
     );
 }
 
-/// Reading a large file takes seconds, which nobody should wait for who has not asked for it.
+/// Reading a large file takes seconds, so it must be asked for.
 #[test]
 fn a_large_model_is_read_whole_only_when_asked_for() {
     let beast = healthy();
@@ -113,7 +113,7 @@ fn a_download_that_has_not_ended() {
     find(plant, 0, expected);
 }
 
-/// A file with a hole, which takes no room.
+/// A sparse file, which uses no disk space.
 #[test]
 fn a_model_that_is_larger_than_the_memory() {
     let beast = healthy();

@@ -1,4 +1,4 @@
-//! The HTTP endpoint as doctor finds it.
+//! Checks of the HTTP endpoint.
 
 use std::{net::TcpListener, os::unix::net::UnixListener};
 
@@ -10,7 +10,7 @@ use crate::{
     web::{Fault, Page, Web},
 };
 
-/// A home whose configuration has these lines as well.
+/// A home with these lines added to its configuration.
 fn with(lines: &[String]) -> Beast {
     let beast = healthy();
     programs(&beast, OURS, &format!("{}\n{}", settings(&beast, "builtin"), lines.join("\n")));
@@ -44,7 +44,7 @@ fn page(text: &str) -> Page {
     Page { bytes: text.as_bytes().to_vec().into(), ..Page::default() }
 }
 
-/// A page of beastd.
+/// A page served by beastd.
 fn own_page(text: &str) -> Page {
     Page { headers: "Server: beastd\r\n".into(), ..page(text) }
 }
@@ -83,7 +83,7 @@ fn a_port_that_another_program_holds() {
             problem  http           another program listens on ADDRESS; try: stop it, or set another http.listen
         "#]],
     );
-    // Many servers have a page of that name.
+    // Many servers have `/health`.
     web.page("/health", page(r#"{"status":"ok"}"#));
     check(
         &web,

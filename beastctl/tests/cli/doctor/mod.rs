@@ -1,4 +1,4 @@
-//! `doctor`: every planted fault is found, with its fix, and nothing is started or woken.
+//! `doctor`: finds every planted fault, with its fix, and neither starts nor wakes anything.
 
 mod files;
 mod http;
@@ -24,7 +24,7 @@ fn chmod(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// A beastd that answers two questions, and leaves a trace of every other call.
+/// A beastd that answers two options, and leaves a trace of any other call.
 fn programs(beast: &Beast, version: &str, settings: &str) {
     beast.beastd(&format!(
         "case $1 in --version) echo 'beastd {version}';; --print-config=json) cat <<'END'\n{}\nEND\n;; *) touch started;; esac",
@@ -36,7 +36,7 @@ fn settings(beast: &Beast, model: &str) -> String {
     format!("log_dir = \"{}\"  # default\nmodel = \"{model}\"  # file", beast.path("logs").display())
 }
 
-/// A home in which nothing is wrong.
+/// A home without faults.
 fn healthy() -> Beast {
     let beast = Beast::alone();
     chmod(beast.dir.path(), 0o700);
@@ -49,7 +49,7 @@ fn status() -> Status {
     Status { version: OURS.into(), ..verbs::status() }
 }
 
-/// A daemon that describes itself once.
+/// A daemon that sends its status once.
 fn daemon(beast: &Beast, status: Status) -> JoinHandle<()> {
     let daemon = beast.daemon_of(Welcome::current(OURS, 42), move |peer| {
         assert_eq!(peer.request(), Request::Status);
@@ -59,14 +59,14 @@ fn daemon(beast: &Beast, status: Status) -> JoinHandle<()> {
     daemon
 }
 
-/// The lines that are not ok, those about this machine left out: its memory and its disk may be nearly full.
+/// The lines that are not ok, without those about this machine, whose memory and disk may be nearly full.
 fn complaints(ran: &Ran) -> String {
     let lines = ran.stdout.lines().filter(|line| !line.starts_with("ok "));
     let of_machine = |line: &&str| line.contains(" free for ") || line.contains("needs") && line.contains("available");
     lines.filter(|line| !of_machine(line)).map(|line| format!("{line}\n")).collect()
 }
 
-/// Plants a fault into a healthy home; what doctor says of it, and with which code it ends.
+/// Plants a fault in a healthy home and checks doctor's output and exit code.
 fn find(plant: impl FnOnce(&Beast) -> Option<JoinHandle<()>>, code: i32, expected: Expect) {
     let beast = healthy();
     let daemon = plant(&beast);
@@ -285,7 +285,7 @@ fn a_service_whose_program_is_gone() {
     );
 }
 
-/// Where `make install PREFIX=~/.local` puts units, and where a package's lie that is enabled, wherever that is.
+/// The folder of `make install PREFIX=~/.local`, and that of any package whose units are enabled.
 #[cfg(not(target_os = "macos"))]
 #[test]
 fn units_of_a_package_are_found() {
@@ -304,7 +304,7 @@ fn units_of_a_package_are_found() {
     }
 }
 
-/// A service at the usual socket, of which systemctl says this.
+/// A service at the default socket, with these states from systemctl.
 #[cfg(not(target_os = "macos"))]
 fn service(beast: &Beast, socket: &str, daemon: &str) {
     let unit = format!("# {}\n[Socket]\nListenStream={}\n", beast_launchd::MARK, beast.socket().display());
@@ -314,7 +314,7 @@ fn service(beast: &Beast, socket: &str, daemon: &str) {
     beast.script("bin/systemctl", &format!("echo {socket}\necho {daemon}\nexit 3"));
 }
 
-/// Each request would fail: no client starts a daemon beside it.
+/// Every request would fail, because no client starts a daemon beside a service.
 #[cfg(not(target_os = "macos"))]
 #[test]
 fn a_service_that_is_stopped() {
@@ -331,7 +331,7 @@ fn a_service_that_is_stopped() {
     );
 }
 
-/// The service sleeps, and another socket is none of its business.
+/// The service is idle, and does not own another socket.
 #[cfg(not(target_os = "macos"))]
 #[test]
 fn a_daemon_beside_a_service_that_sleeps_is_asked() {
@@ -351,7 +351,7 @@ fn a_daemon_beside_a_service_that_sleeps_is_asked() {
     assert_eq!(daemon.join().unwrap(), Request::Status, "{ran:?}");
 }
 
-/// Calling a socket that systemd holds would start the daemon.
+/// Connecting to a socket that systemd holds would start the daemon.
 #[cfg(not(target_os = "macos"))]
 #[test]
 fn a_daemon_that_sleeps_is_not_woken() {

@@ -1,4 +1,4 @@
-//! Whatever goes wrong: the commit is made.
+//! Whatever fails, the commit is made.
 
 use std::{
     fs,
@@ -54,7 +54,7 @@ fn a_daemon_that_never_answers_is_left_at_the_limit() {
     }
 }
 
-/// What is hopeless is not waited for: the first words about the speed are enough.
+/// The hook gives up as soon as the first report of the speed shows that the limit is hopeless.
 #[test]
 fn a_diff_that_takes_far_too_long_is_given_up_at_once() {
     for in_parts in [false, true] {
@@ -98,7 +98,7 @@ fn a_diff_that_takes_far_too_long_is_given_up_at_once() {
     }
 }
 
-/// Sizes are known before anybody is asked. There is no daemon, which the note would tell otherwise.
+/// Sizes are checked before a daemon is contacted. None runs here, and a note would say so.
 #[test]
 fn a_commit_that_nobody_could_read_asks_nobody() {
     let repo = Repo::new();
@@ -120,7 +120,7 @@ fn a_commit_that_nobody_could_read_asks_nobody() {
     assert_eq!(repo.suggested(), format!("\n# beast: no message: {problem}\n"));
 }
 
-/// The hook ends as soon as there is a message, whatever the model would write after it.
+/// The hook ends as soon as there is a message, whatever the model would add.
 #[test]
 fn the_first_finished_line_ends_the_waiting() {
     for beginning in ["Add b\n", "\nAdd b\n\n", "```\nAdd b\n", "Here is the commit message:\nAdd b\nand more"] {
@@ -143,7 +143,7 @@ fn the_first_finished_line_ends_the_waiting() {
     }
 }
 
-/// What models were seen to answer; the daemon is left at the first line, and nothing of it is committed.
+/// Answers seen from real models; the hook stops the daemon at the first line, and nothing of it is committed.
 #[test]
 fn neither_diffs_nor_words_of_ours_become_a_message() {
     let cases = [
@@ -168,7 +168,7 @@ fn neither_diffs_nor_words_of_ours_become_a_message() {
     }
 }
 
-/// Only the user's own prompt asks for more than a subject.
+/// Only a user's own prompt asks for more than a subject.
 #[test]
 fn at_the_limit_a_first_line_is_better_than_nothing() {
     let repo = Repo::new();
@@ -187,14 +187,14 @@ fn at_the_limit_a_first_line_is_better_than_nothing() {
     assert_eq!(repo.suggested(), format!("Add b\n\n{note}"));
 }
 
-/// Not even greeted: a listener whose program is stopped.
+/// A listener whose program is stopped does not even complete the handshake.
 #[test]
 fn a_daemon_that_does_not_greet_is_left_at_the_limit() {
     let repo = Repo::new();
-    // What git is asked before takes its part of the limit, and more of it on a busy machine.
+    // The calls of git before that use part of the limit, and more of it on a busy machine.
     assert_eq!(repo.hook(&["install", "--limit", "5"]).code, Some(0));
     let _listener = UnixListener::bind(repo.beast.socket()).unwrap();
-    // As beastd keeps it, which writes its process id there.
+    // Like beastd's lock, which contains its process id.
     let lock = fs::File::create(repo.beast.path("beastd.sock.lock")).unwrap();
     fs::write(repo.beast.path("beastd.sock.lock"), "4711\n").unwrap();
     lock.lock().unwrap();
@@ -204,7 +204,7 @@ fn a_daemon_that_does_not_greet_is_left_at_the_limit() {
         assert_eq!(repo.suggested(), format!("\n# beast: no message in time: beastd does not answer; try: {advice}\n"));
     };
     advice("kill 4711, which is stuck");
-    // The id of a process that has ended may be another's.
+    // The id of a process that has exited may belong to another one.
     lock.unlock().unwrap();
     advice("beastctl doctor");
 }
@@ -250,7 +250,7 @@ fn a_refusal_a_loss_and_an_empty_answer_are_noted() {
     }
 }
 
-/// It holds every file that it inherited until the test has seen the commit end.
+/// The fake daemon holds every file that it inherited until the commit has ended.
 #[test]
 fn a_daemon_that_is_started_does_not_keep_the_commit() {
     let repo = Repo::new();
@@ -291,7 +291,7 @@ fn ended_in_the_middle_it_leaves_the_file_as_it_was() {
             tell.send(()).unwrap();
             peer.sees_the_end()
         });
-        // Ctrl-C counts as in a shell that somebody types into: what runs in the background inherits that it is
+        // SIGINT must have its default action, as in an interactive shell: background processes inherit that it is
         // ignored.
         let mut command = match cfg!(target_os = "linux") {
             true => Command::new("/usr/bin/env"),
@@ -322,7 +322,7 @@ fn without_a_home_the_socket_is_still_found() {
     assert!(repo.suggested().starts_with("Add b\n\n"));
 }
 
-/// Nothing of this may keep a commit from being made.
+/// None of these may keep a commit from being made.
 #[test]
 fn run_never_fails() {
     let repo = Repo::new();
@@ -333,7 +333,7 @@ fn run_never_fails() {
     for arguments in [&["run", "--", "missing"][..], &["run", "--", "."], &["run", "--", ".git/MSG", "", ""]] {
         is_told(repo.hook(arguments));
     }
-    // A folder where nothing can be written beside the file.
+    // A folder in which no temporary file can be created.
     repo.stage("b", "b\n");
     repo.beast.write("locked/MSG", "\n");
     let locked = repo.beast.path("locked");

@@ -1,4 +1,4 @@
-//! Hooks of others, and what others do to ours.
+//! Other programs' hooks, and their changes to ours.
 
 use std::{
     fs,
@@ -63,7 +63,7 @@ fn a_call_in_somebodys_own_hook_is_known() {
     assert!(repo.suggested().starts_with("Add b\n"));
     set_mode(&path, 0o644);
     assert_eq!(repo.hook(&["status"]).code, Some(1));
-    // As husky has it: git runs a file that looks for the user's own, a folder above.
+    // Like husky: git runs a file that calls the user's own hook in the folder above.
     repo.git(&["config", "core.hooksPath", ".husky/_"]);
     fs::create_dir_all(repo.top.join(".husky/_")).unwrap();
     write_program(&repo.top.join(".husky/_/prepare-commit-msg"), "#!/bin/sh\n. \"$(dirname \"$0\")/h\"");
@@ -80,12 +80,12 @@ fn a_hook_that_was_written_over_ours_is_chained_again() {
     let chained = repo.top.join(CHAINED);
     let install = |arguments: &[&str]| repo.hook(&[&["install"], arguments].concat());
     assert_eq!(install(&["--chain"]).code, Some(0));
-    // The same once more: nothing is lost.
+    // The same hook again: nothing is lost.
     write_program(&path, "#!/bin/sh\n: one");
     assert!(install(&[]).stderr.contains("is another program's hook; try: pass --chain"));
     assert_eq!(install(&["--chain"]).code, Some(0));
     assert_eq!(fs::read_to_string(&chained).unwrap(), "#!/bin/sh\n: one\n");
-    // A newer one.
+    // A newer version.
     write_program(&path, "#!/bin/sh\n: two");
     expect![[r#"
         exit 2
@@ -105,7 +105,7 @@ fn a_hook_that_was_written_over_ours_is_chained_again() {
         out: "another program has overwritten beastctl's hook: DIR/repo/.git/hooks/prepare-commit-msg\nremoved DIR/repo/.git/hooks/prepare-commit-msg.beast-chained\n"
         err: "#]].assert_eq(&repo.hook(&["uninstall"]).report());
     assert!(path.exists() && !chained.exists());
-    // Ours was deleted by hand, and with it whoever ran the other.
+    // Our hook, which called the other one, was deleted by hand.
     fs::rename(&path, &chained).unwrap();
     assert!(repo.hook(&["uninstall"]).stdout.contains("restored the previous hook"));
     assert!(path.exists() && !chained.exists());
@@ -165,7 +165,7 @@ fn what_git_does_not_run_is_told() {
     }
 }
 
-/// Git passes over it, so it is in nobody's way, and it is not lost.
+/// Git ignores it, so it may be moved, but it is not lost.
 #[test]
 fn a_hook_that_git_does_not_run_makes_room() {
     let repo = Repo::new();

@@ -1,4 +1,4 @@
-//! Where the hook is put, and what is there already.
+//! Where the hook is installed, and what exists there already.
 
 use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
@@ -24,7 +24,7 @@ fn it_is_installed_shown_and_removed() {
     .assert_eq(&repo.hook(&["install"]).report());
     let path = repo.top.join(".git/hooks/prepare-commit-msg");
     assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o755);
-    // Once more, to renew it.
+    // Again, to update it.
     assert_eq!(repo.hook(&["install", "--limit", "1m 30s"]).code, Some(0));
     let ran = repo.hook(&["status"]);
     expect![[r#"
@@ -102,7 +102,7 @@ if [ -e "${SEEN}.fail" ]; then echo no >&2; exit 3; fi"#;
     daemon.join().unwrap();
     assert!(repo.suggested().starts_with("Add b\n\n"), "{}", repo.suggested());
     assert_eq!(fs::read_to_string(repo.beast.path("seen.arguments")).unwrap(), ".git/COMMIT_EDITMSG\n");
-    // Its refusal is git's business as before.
+    // A hook that fails aborts the commit as before.
     repo.beast.write("seen.fail", "");
     let ran = repo.try_git(&["commit", "--allow-empty", "-m", "x"]);
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(1), "no\n"));
@@ -110,7 +110,7 @@ if [ -e "${SEEN}.fail" ]; then echo no >&2; exit 3; fi"#;
     let ran = repo.hook(&["uninstall"]);
     expect!["removed DIR/repo/.git/hooks/prepare-commit-msg\nrestored the previous hook\n"].assert_eq(&ran.stdout);
     assert_eq!(fs::read_to_string(&path).unwrap(), format!("{text}\n"));
-    // Ours was overwritten by another program while it ran a third one's.
+    // Our hook, with another one chained, was overwritten by a third program.
     write_program(&repo.top.join(".git/hooks/prepare-commit-msg.beast-chained"), "#!/bin/sh");
     let ran = repo.hook(&["install", "--chain"]);
     assert_eq!(ran.code, Some(2), "{ran:?}");
@@ -141,14 +141,14 @@ fn git_says_where_hooks_are() {
     repo.environment(command.args(["hook", "install"])).current_dir(repo.top.join("deep"));
     let ran = Ran::of(spawn(&mut command), repo.beast.dir.path());
     assert!(ran.stdout.starts_with("installed DIR/repo/.githooks/prepare-commit-msg "), "{ran:?}");
-    // The folder is committed, so nothing of this machine may stand in it.
+    // The folder is committed, so the script contains no paths of this machine.
     let script = fs::read_to_string(repo.top.join(".githooks/prepare-commit-msg")).unwrap();
     assert!(!script.contains(&repo.beast.dir.path().display().to_string()), "{script}");
     assert!(repo.hook(&["status"]).stdout.contains("\nprogram  beastctl in PATH (the hooks folder is committed)\n"));
-    // Whoever has no beastctl is not told of it with each commit.
+    // Users without beastctl do not get a message on every commit.
     repo.stage("deep/a", "a\n");
     assert_eq!(repo.try_git(&["commit", "-q"]).report(), "exit 0\nout: \"\"\nerr: ");
-    // As it is with `make install PREFIX=$HOME/.local`, under the short PATH of a graphical program.
+    // As with `make install PREFIX=$HOME/.local`, under the short PATH of a graphical program.
     fs::create_dir_all(repo.beast.path(".local/bin")).unwrap();
     fs::copy(&repo.beast.program, repo.beast.path(".local/bin/beastctl")).unwrap();
     let daemon = repo.answering("Add a folder of hooks");
@@ -176,7 +176,7 @@ fn worktrees_and_submodules_have_their_hooks_elsewhere() {
     let module = repo.beast.path("module");
     repo.git(&["clone", "-q", ".", module.to_str().unwrap()]);
     let add = ["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", module.to_str().unwrap(), "sub"];
-    // This part of git is a shell script, which needs more programs than git.
+    // This git command is a shell script, which needs other programs too.
     let mut add = repo.git_command(&add);
     let path = format!("{}:/usr/bin:/bin", repo.beast.path("bin").display());
     assert!(spawn(add.env("PATH", path)).wait().unwrap().success());
@@ -208,7 +208,7 @@ fn names_may_have_spaces_and_quotes() {
     repo.git(&["commit", "-q"]);
     daemon.join().unwrap();
     assert!(repo.suggested().starts_with("Add b\n\n"));
-    // The program is gone: then that of PATH, and without one nothing at all.
+    // Without the recorded program the one in PATH is used, and without that there is a warning.
     fs::remove_file(repo.beast.socket()).unwrap();
     fs::rename(&program, repo.beast.path("bin/beastctl")).unwrap();
     let daemon = repo.answering("Add c");
@@ -222,7 +222,7 @@ fn names_may_have_spaces_and_quotes() {
     let gone = "beast: no message: beastctl not found; try: reinstall it, or rm .git/hooks/prepare-commit-msg";
     assert_eq!(ran.report(), format!("exit 0\nout: \"\"\nerr: {gone}\n"));
     assert_eq!(repo.suggested(), "\n");
-    // Where no message would have been written, nothing is missed.
+    // There is no warning if no message would have been written anyway.
     repo.stage("e", "e\n");
     assert_eq!(repo.try_git(&["commit", "-q", "-m", "e"]).report(), "exit 0\nout: \"\"\nerr: ");
     let status = repo.beast.program.with_file_name("other");
@@ -232,7 +232,7 @@ fn names_may_have_spaces_and_quotes() {
     assert!(ran.stdout.contains("(not found; falls back to beastctl in PATH; try: beastctl hook install)"), "{ran:?}");
 }
 
-/// Who has switched hooks off by it must not be told to move the device.
+/// A user who has disabled hooks this way must not be told to move the device.
 #[test]
 fn a_device_is_no_folder_of_hooks() {
     let repo = Repo::new();

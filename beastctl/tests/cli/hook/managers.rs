@@ -1,6 +1,6 @@
-//! husky, lefthook, pre-commit and commitizen, as they are: what they make of our hook, and whether the recipes of the manual work.
+//! The real husky, lefthook, pre-commit and commitizen: how they treat our hook, and whether the manual's recipes work.
 //!
-//! `.ci/hook-managers` gets them; without them these tests say that they are skipped.
+//! `.ci/hook-managers` installs them; without them these tests report that they are skipped.
 
 use std::{
     fs,
@@ -12,7 +12,7 @@ use std::{
 use super::{Repo, write_program};
 use crate::harness::{Ran, spawn};
 
-/// What `beastctl help hook install` says.
+/// From `beastctl help hook install`.
 const OF_PRE_COMMIT: &str = "\
 repos:
   - repo: local
@@ -33,13 +33,13 @@ prepare-commit-msg:
 const OF_HUSKY: &str =
     "PATH=\"$PATH:/usr/local/bin:/opt/homebrew/bin:$HOME/.local/bin\" beastctl hook run \"$@\" || :\n";
 
-/// A program of `.ci/hook-managers`.
+/// A program installed by `.ci/hook-managers`.
 fn manager(name: &str) -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/hook-managers");
     let found = [folder.join("node_modules/.bin").join(name), folder.join("venv/bin").join(name)];
     let found = found.into_iter().find(|program| program.exists());
     if found.is_none() {
-        // Not by a macro, whose words are hidden when a test succeeds.
+        // Not with a macro, whose output is hidden when a test succeeds.
         let _ = writeln!(std::io::stderr(), "skipped: hook::managers: no {name}; get it with: .ci/hook-managers");
     }
     found
@@ -57,7 +57,7 @@ fn run(repo: &Repo, program: &Path, arguments: &[&str]) -> Ran {
     ran
 }
 
-/// A commit under the short PATH; what the editor was given.
+/// Commits under the short PATH; returns the text that the editor was given.
 fn commit(repo: &Repo, name: &str, options: &[&str]) -> String {
     let _ = fs::remove_file(repo.seen());
     repo.stage(name, repo.git(&["rev-parse", "HEAD"]));
@@ -67,7 +67,7 @@ fn commit(repo: &Repo, name: &str, options: &[&str]) -> String {
     if repo.seen().exists() { repo.suggested() } else { String::new() }
 }
 
-/// That the hook asks, and asks once, when there is no message; and not when there is one.
+/// Checks that the hook asks exactly once without a message, and not at all with one.
 fn works(repo: &Repo) {
     let daemon = repo.answering("Add b\n");
     let suggested = commit(repo, "b", &["-q"]);
@@ -102,7 +102,7 @@ fn husky_calls_it_by_its_recipe() {
     let ran = repo.hook(&["status"]);
     assert_eq!(ran.stdout, "hook     called from your own hook, DIR/repo/.husky/prepare-commit-msg\n", "{ran:?}");
     works(&repo);
-    // Whoever has no beastctl commits all the same.
+    // Users without beastctl can still commit.
     fs::remove_dir_all(repo.beast.path(".local")).unwrap();
     assert_eq!(commit(&repo, "d", &["-q"]), "\n");
 }
@@ -157,7 +157,7 @@ fn lefthook_calls_it_by_its_recipe_and_loses_the_hook_that_was_there() {
     works(&repo);
 }
 
-/// It checks the message before git takes our comment out, and rejects by the first line.
+/// commitizen checks the message before git removes our comment, and judges by the first line.
 #[test]
 fn commitizen_accepts_a_suggestion_in_its_form_and_no_other() {
     let Some(cz) = manager("cz") else { return };
@@ -182,7 +182,7 @@ fn commitizen_accepts_a_suggestion_in_its_form_and_no_other() {
     assert_eq!(repo.message(), "feat: add c\n\n");
 }
 
-/// What the tests try is what the manual says.
+/// The recipes tested here are those of the manual.
 #[test]
 fn the_recipes_are_those_of_the_manual() {
     let repo = Repo::new();

@@ -19,7 +19,7 @@ use beast_protocol::Generate;
 
 use crate::harness::{Beast, Ran, spawn};
 
-/// A repository with one commit, where the editor shows what it was given and writes a line of its own.
+/// A repository with one commit, whose editor saves its input and adds a line of its own.
 pub(crate) struct Repo {
     pub(crate) beast: Beast,
     pub(crate) top: PathBuf,
@@ -31,7 +31,7 @@ printf 'By hand.\n' | cat - "$1" > "$1.new" && mv "$1.new" "$1"
 "#;
 
 impl Repo {
-    /// No beastd is to be found, unless a test puts one there.
+    /// There is no beastd, unless a test adds one.
     pub(crate) fn new() -> Self {
         Self::named("repo")
     }
@@ -41,7 +41,7 @@ impl Repo {
         let top = beast.path(name);
         fs::create_dir_all(&top).unwrap();
         let repo = Self { beast, top };
-        // A PATH with git alone: another beastd of this machine must not answer.
+        // A PATH with git alone: another beastd on this machine must not answer.
         fs::create_dir(repo.beast.path("bin")).unwrap();
         std::os::unix::fs::symlink(git_program(), repo.beast.path("bin/git")).unwrap();
         repo.beast.write("editor", EDITOR);
@@ -115,7 +115,7 @@ impl Repo {
         self.beast.path("seen")
     }
 
-    /// What the editor was given, without what git tells about the state.
+    /// The text that the editor was given, without git's comments about the state.
     pub(crate) fn suggested(&self) -> String {
         let text = fs::read_to_string(self.seen()).unwrap();
         let text = text.replace(&self.beast.dir.path().display().to_string(), "DIR");
@@ -126,7 +126,7 @@ impl Repo {
         self.git(&["log", "-1", "--format=%B"])
     }
 
-    /// A daemon that answers one request, and what it was asked.
+    /// A daemon that answers one request; returns that request.
     pub(crate) fn answering(&self, answer: &'static str) -> JoinHandle<Generate> {
         self.beast.daemon(move |peer| {
             let request = peer.generate();
@@ -135,7 +135,7 @@ impl Repo {
         })
     }
 
-    /// What the model is told of the staged changes.
+    /// The text about the staged changes that the model gets.
     pub(crate) fn material(&self) -> String {
         let daemon = self.answering("Change things");
         let ran = self.try_git(&["commit"]);
@@ -150,8 +150,8 @@ fn git_program() -> PathBuf {
     std::env::split_paths(&path).map(|folder| folder.join("git")).find(|git| git.is_file()).unwrap()
 }
 
-/// A program: written by a child, since this process may be forking others meanwhile, and a file that anybody has open
-/// for writing is not run.
+/// Writes a program, in a child process: this process may be forking other children, which would inherit the open file,
+/// and a file that is open for writing cannot be run.
 pub(crate) fn write_program(path: &Path, text: &str) {
     let mut command = Command::new("/bin/sh");
     command.args(["-c", r#"printf '%s\n' "$2" > "$1"; chmod 755 "$1""#, "sh"]).arg(path).arg(text);

@@ -1,4 +1,4 @@
-//! `commit-msg`, the verb: a diff from stdin, or what is staged where stdin has nothing.
+//! `commit-msg`, the verb: a diff from stdin, or the staged changes if stdin is empty.
 
 use std::process::{Command, Stdio};
 
@@ -39,7 +39,7 @@ fn with_nothing_to_read_it_takes_what_is_staged() {
     assert!(daemon.join().unwrap().messages[1].content.starts_with("diff --git a/b b/b\n"));
 }
 
-/// Scripts commit what it prints.
+/// Scripts commit its output.
 #[test]
 fn what_is_no_message_is_not_printed() {
     let diff = "diff --git a/README b/README\nindex 5936a48..1f9f159 100644\n--- a/README\n+++ b/README\n@@ -1 +1,2 @@\n one\n+two\n";
@@ -93,7 +93,7 @@ fn a_message_comes_without_what_models_put_around_it() {
     }
 }
 
-/// Programs start others with stdin at /dev/null; that it is empty is then not what is wrong.
+/// Programs start children with stdin at /dev/null, and then the empty input is not the fault.
 #[test]
 fn what_git_says_of_its_repository_is_not_hidden_by_an_empty_input() {
     let repo = Repo::new();

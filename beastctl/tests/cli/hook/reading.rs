@@ -1,4 +1,4 @@
-//! What is read of a commit, what is written for it, and when nobody is asked.
+//! What the hook reads of a commit, what it writes, and when it asks no daemon.
 
 use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
@@ -22,7 +22,7 @@ fn the_model_reads_what_people_wrote() {
     repo.git(&["add", "."]);
     repo.git(&["commit", "-q", "-m", "second"]);
     repo.install();
-    // Settings for people's eyes change nothing.
+    // Display settings have no effect.
     for setting in ["diff.noprefix=true", "diff.external=false", "color.ui=always", "diff.renames=false"] {
         let (key, value) = setting.split_once('=').unwrap();
         repo.git(&["config", key, value]);
@@ -74,7 +74,7 @@ fn the_model_reads_what_people_wrote() {
     "#]]
     .assert_eq(&material);
     assert!(repo.suggested().contains("\n# beast: replaced 1 invalid byte in the staged diff\n"));
-    // A lock file alone is what the commit is about.
+    // If only a lock file has changed, it is the subject.
     repo.stage("Cargo.lock", "y\n");
     assert!(repo.material().starts_with("diff --git a/Cargo.lock b/Cargo.lock\n"));
 }
@@ -128,7 +128,7 @@ fn the_answer_is_at_the_top_and_the_rest_stays() {
     let repo = Repo::new();
     repo.install();
     repo.stage("b", "b\n");
-    // What the editor is given without the hook.
+    // The text that the editor is given without the hook.
     repo.beast.write("editor", "/bin/cp \"$1\" \"$SEEN\"\nexit 1");
     let mut command = repo.git_command(&["commit", "-v"]);
     assert!(!spawn(command.env("BEAST_HOOK", "0")).wait().unwrap().success());
@@ -148,8 +148,8 @@ fn the_answer_is_at_the_top_and_the_rest_stays() {
     assert_eq!(repo.message(), "By hand.\nAdd `b`\n\n");
 }
 
-/// Whoever has a message, or is in the middle of something, is not disturbed; nobody is asked, or there would be a note
-/// that nobody is there.
+/// A commit that has a message, or is part of an operation, is left alone. No daemon is asked: none runs, and a note
+/// would say so.
 #[test]
 fn it_is_silent_when_there_is_a_message() {
     let repo = Repo::new();
@@ -201,7 +201,7 @@ fn it_is_silent_when_there_is_a_message() {
     is_silent(&["commit", "-q"]);
 }
 
-/// Git puts them into the file before anybody has written a message.
+/// Git adds them to the file before the message is written.
 #[test]
 fn trailers_are_no_message() {
     let repo = Repo::new();
@@ -222,8 +222,8 @@ fn trailers_are_no_message() {
         assert!(suggested.starts_with(&format!("Add b\n\n{trailers}")), "{suggested}");
         assert_eq!(repo.message(), format!("By hand.\nAdd b\n\n{trailers}\n"));
     }
-    // What stands at the very top is a subject, and a word beside the trailers is one too. Without a daemon a note
-    // would tell that it was asked for.
+    // A first line is a subject, and so are words beside the trailers. If a daemon had been asked, a note would say
+    // that none runs.
     for (text, is_asked) in [
         (format!("\n{picked}\nSigned-off-by: A\n# c\n"), true),
         ("\n\nTicket: 7\nsome words\n# c\n".to_owned(), false),
@@ -237,7 +237,7 @@ fn trailers_are_no_message() {
     }
 }
 
-/// Git refuses an empty message that comes back from one; ours would be committed unseen.
+/// Git aborts on an empty message from such an editor; with ours, it would be committed unseen.
 #[test]
 fn an_editor_that_shows_nothing_gets_no_suggestion() {
     let repo = Repo::new();
@@ -248,17 +248,17 @@ fn an_editor_that_shows_nothing_gets_no_suggestion() {
         assert_eq!(ran.report(), "exit 1\nout: \"\"\nerr: Aborting commit due to empty commit message.\n");
     };
     for editor in [":", "true", "/bin/true", "/usr/bin/true"] {
-        // `true` is looked for where it mostly is.
+        // Includes the usual folders of `true`.
         let path = format!("{}:/usr/bin:/bin", repo.beast.path("bin").display());
         aborts(repo.git_command(&["commit", "-q"]).env("GIT_EDITOR", editor).env("PATH", path));
     }
     aborts(repo.git_command(&["-c", "core.editor=:", "commit", "-q"]).env_remove("GIT_EDITOR"));
     aborts(repo.git_command(&["commit", "-q"]).env_remove("GIT_EDITOR").env("EDITOR", ":"));
-    // Nobody was asked, or a note would be there.
+    // If a daemon had been asked, there would be a note.
     assert!(!fs::read_to_string(repo.top.join(".git/COMMIT_EDITMSG")).unwrap().contains("beast"));
 }
 
-/// Git then refuses to commit; why there is no message would be told nowhere.
+/// Git then refuses to commit, and a note in the file would not be seen.
 #[test]
 fn a_terminal_without_an_editor_is_told() {
     let repo = Repo::new();
@@ -273,7 +273,7 @@ fn a_terminal_without_an_editor_is_told() {
     assert!(!fs::read_to_string(repo.top.join(".git/COMMIT_EDITMSG")).unwrap().contains("beast"));
 }
 
-/// Letters of ASCII are the same in every encoding that git takes.
+/// ASCII is the same in every encoding that git accepts.
 #[test]
 fn another_encoding_than_ours_gets_ascii_alone() {
     let repo = Repo::new();
@@ -294,7 +294,7 @@ fn another_encoding_than_ours_gets_ascii_alone() {
     assert!(suggested("d\n", "Füge d hinzu\n").starts_with("Füge d hinzu\n\n"));
 }
 
-/// Comments and blanks are what the committer is to read; words are the beginning of a message.
+/// Comments and blank lines are for the committer; words are the start of a message.
 #[test]
 fn a_template_of_comments_alone_is_no_message() {
     let repo = Repo::new();
@@ -367,19 +367,19 @@ fn comments_begin_as_the_repository_wants_it() {
     }
 }
 
-/// Of git 2.
+/// The minor version of git 2.
 fn minor_version(repo: &Repo) -> u32 {
     repo.git(&["--version"]).split('.').nth(1).unwrap().parse().unwrap()
 }
 
-/// Whoever opens the file instead of an editor may commit every line of it.
+/// If another program opens the file in place of an editor, every line of it may be committed.
 #[test]
 fn without_comments_of_gits_there_are_none_of_ours() {
     let repo = Repo::new();
     repo.install();
     repo.git(&["config", "commit.status", "false"]);
     repo.stage("b", "b\n");
-    // What finds no place in the file is said where there is one.
+    // A warning that cannot go into the file goes to stderr.
     expect![[r#"
         exit 0
         out: ""
@@ -399,7 +399,7 @@ fn without_comments_of_gits_there_are_none_of_ours() {
         repo.git(&["commit", "-q"]);
         let seen = fs::read_to_string(repo.seen()).unwrap();
         let (before, _) = seen.split_once("# beast: no message: ").unwrap();
-        // What is committed below the scissors is nothing, and elsewhere git's own comments are with ours.
+        // Text below the scissors is not committed; elsewhere our comments stand beside git's own.
         assert_eq!(before.contains(">8"), cleanup == "scissors", "{seen}");
     }
 }

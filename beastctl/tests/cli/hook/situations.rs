@@ -1,10 +1,10 @@
-//! Ordinary and rare repositories: in each the commit is made, with the message where one is asked for.
+//! Common and rare repositories: in each the commit is made, with a message if one is wanted.
 
 use std::fs;
 
 use super::Repo;
 
-/// Commits with these arguments; the answer must reach the editor, and the model must have read something like this.
+/// Commits with these arguments and checks that the answer has reached the editor, and this text the model.
 #[track_caller]
 fn suggests(repo: &Repo, arguments: &[&str], is_read: &str) {
     let daemon = repo.answering("Add it\n");
@@ -136,7 +136,7 @@ fn of_kinds_of_files() {
 #[test]
 fn beside_a_hook_that_checks_messages() {
     let repo = new();
-    // As commitizen or commitlint do; what the committer leaves of ours is what it sees.
+    // Like commitizen and commitlint, it checks the message as the committer has saved it.
     super::write_program(
         &repo.top.join(".git/hooks/commit-msg"),
         "#!/bin/sh\nwhile read -r line; do case $line in Add*) exit 0;; esac; done < \"$1\"\nexit 1",

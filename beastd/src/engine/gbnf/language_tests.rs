@@ -12,12 +12,12 @@ use crate::engine::LoadedModel;
 use crate::engine::constraint::{Constraint, Kind};
 use crate::engine::llama::tests::model;
 
-/// Writes grammars.
+/// Generates grammars.
 struct Author(Dice);
 
 impl Author {
-    /// A part of rule `rule` of `n_rules`. What leads back comes after a character: llama.cpp refuses rules that begin
-    /// with themselves.
+    /// A part of rule `rule` of `n_rules`. References back follow a character, because llama.cpp rejects left
+    /// recursion.
     fn part(&mut self, rule: usize, n_rules: usize, depth: usize, out: &mut String) {
         match self.0.below(if depth > 2 { 4 } else { 8 }) {
             0 => *out += self.0.one_of(&["\"a\"", "\"ab\"", "\"ba\"", "\"\"", "\"aab\"", "\"é\""]),
@@ -35,7 +35,7 @@ impl Author {
                 out.push(')');
             }
             _ => {
-                // llama.cpp repeats for ever what may be empty.
+                // Only parts that cannot be empty: others llama.cpp would repeat forever.
                 *out += self.0.one_of(&["\"a\"", "[ab]", "(\"ab\" | \"b\")"]);
                 *out += self.0.one_of(&["*", "+", "?", "{2}", "{1,}", "{0,2}", "{1,3}"]);
             }

@@ -222,7 +222,7 @@ impl<'a> Reader<'a> {
         };
         let sign = &self.rest[..n_bytes];
         let Some(node) = nodes.pop() else { return Err(self.mistake(format!("nothing to repeat before `{sign}`"))) };
-        // People write two for "as few as possible", which GBNF does not have; more would nest ever deeper.
+        // Two are common for "as few as possible", which GBNF does not have; more would nest ever deeper.
         if matches!(&node, Node::Repeat { node, .. } if matches!(**node, Node::Repeat { .. })) {
             return Err(self.mistake(format!("`{sign}` follows two other repetitions")));
         }

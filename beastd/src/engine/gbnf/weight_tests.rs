@@ -12,7 +12,7 @@ fn parts_that_may_be_left_out_weigh_as_their_square() {
         assert!(is_light_enough(&many(part, 1000)), "{part}");
         assert!(!is_light_enough(&many(part, 5000)), "{part}");
     }
-    // However they are shared out among rules.
+    // The same if the parts are spread over rules.
     let named = format!("root ::= {}\na ::= {}", "a ".repeat(100), "\"a\"? ".repeat(100));
     assert!(is_light_enough(&named));
     let named = format!("root ::= {}\na ::= {}", "a ".repeat(1000), "\"a\"? ".repeat(100));

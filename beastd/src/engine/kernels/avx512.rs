@@ -98,8 +98,9 @@ fn nibbles(bytes: &[u8; 128]) -> [__m512i; 4] {
     [_mm512_and_si512(first, low), high(first), _mm512_and_si512(second, low), high(second)]
 }
 
-/// Common to `Q4K` and `Q5K`: eight scales and eight minima in twelve bytes. The lower six bits of the first eight
-/// bytes and, for the second four of each, nibbles and upper bits. No weights.
+/// Common to `Q4K` and `Q5K`, without the weights: eight scales and eight minima of six bits each, in twelve bytes. The
+/// first four of both are the lower six bits of the first eight bytes. The last four of both consist of a nibble of the
+/// other bytes and the upper two bits of the first eight.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,f16c")]
 fn groups_of_32(d: u16, d_min: u16, packed: &[u8; 12]) -> Unpacked {
@@ -115,7 +116,7 @@ fn groups_of_32(d: u16, d_min: u16, packed: &[u8; 12]) -> Unpacked {
     Unpacked {
         q: [_mm512_setzero_si512(); 4],
         scales: [spread(0, 2), spread(1, 3), spread(4, 6), spread(5, 7)],
-        // Each twice, because sums are of 16.
+        // Each twice, because each sum is of 16 activations.
         common: _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(minima, minima)),
         d: half(d),
         d_common: half(d_min),
@@ -188,7 +189,8 @@ impl Unpack for Q6K {
 }
 
 impl<W: Unpack> Kernel<W> for Avx512 {
-    /// Of each eight, the third and fourth change places with the fifth and sixth if the weights lie that way.
+    /// Of each eight groups, the third and fourth swap places with the fifth and sixth if the type's nibbles require
+    /// it.
     fn place(i: usize) -> usize {
         match (W::IS_SWAPPED, i % 8) {
             (true, 2 | 3) => i + 2,

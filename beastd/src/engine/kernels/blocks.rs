@@ -1,16 +1,16 @@
 //! The layouts of blocks: ggml's quantized weights, and activations as kernels read them. Knows no instruction set, no
 //! tensors and no threads.
 
-/// Numbers in a block, of activations and of weights alike (`QK_K` in ggml).
+/// Values in a block, for activations and weights alike (`QK_K` in ggml).
 pub(super) const BLOCK: usize = 256;
 
 /// A block of a column: 256 activations as bytes, `x = d * q`.
 #[repr(C, align(64))]
 #[derive(Clone, Copy)]
 pub(super) struct Activations {
-    /// In the order that the instruction set wants for these weights, see [`super::instructions::Kernel::place`].
+    /// In the order that the instruction set needs for these weights, see [`super::instructions::Kernel::place`].
     pub(super) q: [i8; BLOCK],
-    /// Sums of 16 each, in the order of the column: they stand for what all weights of a group have in common.
+    /// Sums of 16 activations each, in the order of the column, for the offset that all weights of a group share.
     pub(super) sums: [i16; 16],
     pub(super) d: f32,
 }
@@ -47,8 +47,7 @@ pub(super) struct Q6K {
     pub(super) d: u16,
 }
 
-// As ggml-common.h asserts them. That the fields lie where ggml has them is tested against its own unpacking
-// (`kernels_tests.rs`).
+// The same assertions as in ggml-common.h. `kernels_tests.rs` checks the layout against ggml's own unpacking.
 const _: () = assert!(size_of::<Q4K>() == 2 * 2 + 12 + BLOCK / 2);
 const _: () = assert!(size_of::<Q5K>() == 2 * 2 + 12 + BLOCK / 8 + BLOCK / 2);
 const _: () = assert!(size_of::<Q6K>() == BLOCK / 2 + BLOCK / 4 + 16 + 2);

@@ -1,7 +1,8 @@
-//! What llama.cpp tells each of its threads: a structure of ggml-cpu-impl.h, for which the wrapper has no bindings.
+//! The parameters that llama.cpp passes to each of its threads: a structure of ggml-cpu-impl.h for which the wrapper
+//! has no bindings.
 //!
-//! `build.rs` compares the fields below with the header of the llama.cpp that is linked, in number, order and type, and
-//! ends the build where they differ.
+//! `build.rs` compares the number, order and types of the fields below with the header of the llama.cpp that is linked,
+//! and fails the build if they differ.
 
 use std::ffi::c_void;
 
@@ -16,6 +17,6 @@ pub(super) struct ComputeParams {
     pub wsize: usize,
     pub wdata: *mut c_void,
     pub threadpool: *mut c_void,
-    /// Whether the plainest arithmetic is asked for.
+    /// Whether to use the reference implementation.
     pub use_ref: bool,
 }

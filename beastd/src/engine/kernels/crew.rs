@@ -5,10 +5,10 @@
 //! works through the product from the front, and helpers take pieces from the back whenever they run. A piece that a
 //! helper has not finished in time is simply computed again: helpers can only speed things up.
 //!
-//! So that a helper may be late by any time, it touches nothing that can change under it: each product has a job of its
-//! own, with the rounded columns and room for the helpers' results, and a job is used again only when no helper looks
-//! at it (a hazard pointer; Michael 2004, <https://doi.org/10.1109/TPDS.2004.8>). `crew/protocol.rs` has the rules of
-//! that, and the proof that they suffice.
+//! A helper may be late by any amount of time, so nothing that it accesses may change meanwhile: each product has its
+//! own job, with the rounded columns and space for the helpers' results, and a job is reused only when no helper looks
+//! at it (a hazard pointer; Michael 2004, <https://doi.org/10.1109/TPDS.2004.8>). `crew/protocol.rs` has the rules, and
+//! the proof that they suffice.
 
 mod protocol;
 
@@ -25,7 +25,7 @@ use super::hook::{Product, To};
 use super::instructions::Kernel;
 use protocol::{MOST_HELPERS, MOST_PIECES, Protocol};
 
-/// What the protocol stands on; its test puts loom's in their place.
+/// The protocol's atomics; its test replaces them with loom's.
 mod atomics {
     pub(super) use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 }
@@ -42,7 +42,7 @@ type Round = unsafe fn(&Product, &mut Vec<Activations>);
 /// Computes rows of a product.
 type Compute = unsafe fn(&Product, &[Activations], Range<usize>, To);
 
-/// One product, as helpers see it. Written while no helper looks.
+/// One product, as helpers see it. Written only while no helper looks at it.
 struct Task {
     product: Product,
     compute: Compute,
@@ -85,7 +85,7 @@ impl Task {
 
 struct Shared {
     protocol: Protocol,
-    /// Of each of the protocol's jobs.
+    /// One for each of the protocol's jobs.
     tasks: Box<[UnsafeCell<Task>]>,
     helpers: Box<[Place]>,
     is_over: AtomicBool,
@@ -95,13 +95,13 @@ struct Shared {
 #[derive(Default)]
 struct Place {
     is_asleep: AtomicBool,
-    /// The kernel's id of its thread; 0 before it runs.
+    /// The kernel's thread id; 0 before the thread runs.
     tid: AtomicI32,
 }
 
-// SAFETY: a job's task is written by the crew's owner alone, while no ticket names the job and no helper looks at it;
-// helpers read it, and write results into cells that are theirs by the ticket. The pointers in it are read behind the
-// ticket, or in vain.
+// SAFETY: only the crew's owner writes a job's task, while no ticket names the job and no helper looks at it. Helpers
+// read it, and follow its pointers, only after they have taken a piece by the ticket, and write results only into that
+// piece's cells.
 unsafe impl Send for Shared {}
 // SAFETY: as above.
 unsafe impl Sync for Shared {}
@@ -118,8 +118,8 @@ thread_local! {
     static CREW: RefCell<Weak<Crew>> = const { RefCell::new(Weak::new()) };
 }
 
-/// Keeps the helpers of a thread. Each context of llama.cpp has one and joins before it computes, so that no helper is
-/// at weights that are gone: a context borrows its model, and this waits when it is dropped.
+/// Keeps a thread's helpers. Each llama.cpp context has one and joins before it computes, so that no helper reads freed
+/// weights: a context borrows its model, and dropping this waits for the helpers.
 pub struct Helpers(Option<Rc<Crew>>);
 
 impl Helpers {
@@ -128,7 +128,7 @@ impl Helpers {
         let n = n.min(MOST_HELPERS);
         CREW.with_borrow_mut(|current| {
             if n == 0 {
-                // Whoever still keeps them lets them go with its next step.
+                // Contexts that still keep helpers release them with their next step.
                 *current = Weak::new();
                 return Self(None);
             }
@@ -139,12 +139,12 @@ impl Helpers {
         })
     }
 
-    /// None yet.
+    /// No helpers yet.
     pub fn of_nobody() -> Self {
         Self(None)
     }
 
-    /// Keeps those that this thread has now, in place of those kept so far: for whoever is about to compute.
+    /// Switches to the helpers that this thread has now. To be called before each computation.
     pub fn join(&mut self) {
         CREW.with_borrow(|current| {
             let kept = self.0.as_ref().map_or(std::ptr::null(), Rc::as_ptr);
@@ -170,10 +170,10 @@ impl Drop for Helpers {
 /// Computes a product with this thread's helpers; false when there are none.
 ///
 /// # Safety
-/// As for [`Product::multiply`], on the only thread.
+/// As for [`Product::multiply`], if llama.cpp computes on this thread alone.
 pub(super) unsafe fn multiply<I: Kernel<W>, W>(product: &Product) -> bool {
     let Some(crew) = CREW.with_borrow(Weak::upgrade) else { return false };
-    // SAFETY: as promised.
+    // SAFETY: as promised by the caller.
     unsafe { crew.multiply(product, Product::round::<I, W>, Product::compute::<I, W>) };
     true
 }
@@ -196,13 +196,13 @@ impl Crew {
     }
 
     /// # Safety
-    /// As for `multiply` above; `round` and `compute` are of the same weights.
+    /// As for `multiply` above; `round` and `compute` are for the same type of weights.
     unsafe fn multiply(&self, product: &Product, round: Round, compute: Compute) {
         let shared = &*self.shared;
         self.keep_away();
         let job = shared.protocol.free_job();
         {
-            // SAFETY: nobody has a piece of a free job, nor gets one before it is published.
+            // SAFETY: no helper has a piece of a free job, nor can it take one before the job is published.
             let task = unsafe { &mut *shared.tasks[job].get() };
             task.plan(product, compute);
             // SAFETY: as promised by the caller.
@@ -216,7 +216,7 @@ impl Crew {
         let began = Instant::now();
         let mut n_own = 0;
         while let Some(piece) = shared.protocol.take_front(generation) {
-            // SAFETY: as promised; helpers write elsewhere.
+            // SAFETY: as promised by the caller; helpers write elsewhere.
             unsafe { compute(product, &task.columns, task.rows(piece), product.to) };
             n_own += 1;
         }
@@ -224,7 +224,7 @@ impl Crew {
         let patience = began.elapsed().mul_f64(PATIENCE / n_own.max(1) as f64);
         let done = shared.wait_for(job, n_own..task.n_pieces, patience);
         for piece in n_own..task.n_pieces {
-            // SAFETY: as promised; what is done is not written any more.
+            // SAFETY: as promised by the caller; pieces that are done are not written any more.
             unsafe {
                 if done >> piece & 1 == 1 {
                     product.copy(task.results(), task.rows(piece));
@@ -236,7 +236,7 @@ impl Crew {
         shared.protocol.close(generation);
     }
 
-    /// Wakes those that had nothing to do.
+    /// Wakes sleeping helpers.
     fn wake(&self) {
         for (helper, thread) in self.shared.helpers.iter().zip(&self.threads) {
             if helper.is_asleep.load(Ordering::SeqCst) {
@@ -277,7 +277,7 @@ impl Drop for Crew {
 }
 
 impl Shared {
-    /// Which of these pieces (and possibly others) are done: all, or those done when patience ends.
+    /// Waits until these pieces are done or patience ends. Returns a bit for each piece that is done, others included.
     fn wait_for(&self, job: usize, pieces: Range<usize>, patience: Duration) -> u64 {
         let wanted = pieces.fold(0, |bits, piece| bits | 1_u64 << piece);
         let began = Instant::now();
@@ -305,7 +305,7 @@ impl Shared {
                 std::hint::spin_loop();
             } else {
                 place.is_asleep.store(true, Ordering::SeqCst);
-                // A job published later sees the sleeper; one published earlier is seen here.
+                // The owner of a job published later sees the sleeper; a job published earlier is seen here.
                 if self.protocol.open().is_none() && !self.is_over.load(Ordering::SeqCst) {
                     thread::park();
                 }
@@ -317,8 +317,8 @@ impl Shared {
 
     fn work(&self, generation: u64, job: usize) {
         while let Some(piece) = self.protocol.take_back(generation) {
-            // SAFETY: whoever has a piece may read its task, until it rests, and the piece's results are its alone. The
-            // weights outlive the helpers.
+            // SAFETY: a helper that has taken a piece may read its task until it rests, and has sole access to the
+            // piece's results. The weights outlive the helpers.
             unsafe {
                 let task = &*self.tasks[job].get();
                 (task.compute)(&task.product, &task.columns, task.rows(piece), task.results());

@@ -1,4 +1,4 @@
-//! That helpers only add: right products whatever they do, and no waiting for one that is held up.
+//! Helpers only speed things up: products are right whatever they do, and a helper that is held up delays nothing.
 
 use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc;
@@ -8,7 +8,7 @@ use crate::engine::kernels::Native;
 use crate::engine::kernels::blocks::{BLOCK, Q4K};
 use crate::engine::kernels::instructions::InstructionSet;
 
-/// A matrix of `n_rows` rows with two blocks each, and three columns; all bytes from a fixed order.
+/// A matrix of `n_rows` rows with two blocks each, and three columns; all bytes come from a seed.
 struct Example {
     weights: Vec<u8>,
     columns: Vec<f32>,
@@ -29,7 +29,7 @@ impl Example {
         };
         let mut weights: Vec<u8> = (0..n_rows * N_BLOCKS * size_of::<Q4K>()).map(|_| next().to_le_bytes()[0]).collect();
         for block in weights.chunks_mut(size_of::<Q4K>()) {
-            // Halves of about 0.01: any bytes would also be infinities.
+            // f16 values of about 0.01: random bytes could also be infinities.
             (block[1], block[3]) = (0x21, 0x21);
         }
         let columns = (0..N_COLUMNS * N_BLOCKS * BLOCK).map(|_| (next() % 2001) as f32 / 1000.0 - 1.0);
@@ -46,12 +46,12 @@ impl Example {
         )
     }
 
-    /// What comes out without helpers.
+    /// The result without helpers.
     fn expected(&self) -> Vec<f32> {
         let mut to = vec![f32::NAN; self.n_rows * N_COLUMNS];
         let product = self.product(&mut to);
         let mut columns = Vec::new();
-        // SAFETY: the parts live, and the CPU was asked by the test.
+        // SAFETY: the parts are alive, and the test has checked the CPU.
         unsafe {
             product.round::<Native, Q4K>(&mut columns);
             product.compute::<Native, Q4K>(&columns, 0..self.n_rows, product.to);
@@ -80,10 +80,10 @@ fn products_are_the_same_however_many_help() {
     if !is_supported() {
         return;
     }
-    // More helpers than cores: they are paused at any moment, and their pieces computed again.
+    // There are more helpers than cores, so they are paused at any moment, and their pieces computed again.
     for n_helpers in [1, 2, 7] {
         let sizes = [1, 2, 15, 16, 17, 33, 512, 1000, 4096].repeat(20);
-        // Weights live longer than the helpers, which may be late.
+        // The weights must outlive the helpers, which may be late.
         let examples: Vec<_> = (1..).zip(sizes).map(|(seed, n_rows)| Example::new(n_rows, seed)).collect();
         let crew = Crew::new(n_helpers);
         for example in &examples {
@@ -99,7 +99,7 @@ fn products_are_the_same_however_many_help() {
 
 #[test]
 fn a_helper_that_is_held_up_holds_up_nobody() {
-    /// Helpers that have begun a piece and may not end it.
+    /// Helpers that have started a piece and may not finish it.
     static N_HELD: AtomicUsize = AtomicUsize::new(0);
     static MAY_END: AtomicBool = AtomicBool::new(false);
 
@@ -117,15 +117,15 @@ fn a_helper_that_is_held_up_holds_up_nobody() {
     if !is_supported() {
         return;
     }
-    // Weights live longer than the helpers, which may be late.
+    // The weights must outlive the helpers, which may be late.
     let example = Example::new(512, 7);
     let crew = Crew::new(2);
     let expected = example.expected();
-    // Helpers need a moment to get their first piece; all products meanwhile must be right as well.
+    // Helpers need a moment to get their first piece; all products meanwhile must be right too.
     while N_HELD.load(Ordering::SeqCst) < 2 {
         assert_eq!(example.computed(&crew, compute), expected);
     }
-    // Both hold a job up, for as long as they like.
+    // Each helper blocks one job until it may finish.
     for seed in 1..50 {
         let other = Example::new(300, seed);
         assert_eq!(other.computed(&crew, compute), other.expected());

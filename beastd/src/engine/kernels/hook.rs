@@ -1,4 +1,4 @@
-//! Intercepts llama.cpp's matrix products: which are ours, and how its threads share them.
+//! Intercepts llama.cpp's matrix products: which of them are computed here, and how its threads share them.
 
 use std::ffi::c_void;
 use std::ops::Range;
@@ -77,14 +77,14 @@ unsafe extern "C" {
 /// Called by each of llama.cpp's threads for each matrix product. True when it was computed here.
 ///
 /// # Safety
-/// For llama.cpp alone, which passes its own structures.
+/// Only llama.cpp may call this, with its own structures.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn __wrap_ggml_compute_forward_mul_mat_tiled(
     params: *const ComputeParams,
     dst: *mut sys::ggml_tensor,
 ) -> bool {
-    // SAFETY: both are llama.cpp's and live through this call; nothing writes to them meanwhile but in the places that
-    // `multiply` is told.
+    // SAFETY: both belong to llama.cpp and outlive this call; meanwhile they are written only where `multiply` may
+    // write.
     unsafe {
         match Product::of(&*params, &*dst) {
             Some((product, sys::GGML_TYPE_Q4_K)) => product.multiply::<Native, Q4K>(&*params),
@@ -96,7 +96,7 @@ pub unsafe extern "C" fn __wrap_ggml_compute_forward_mul_mat_tiled(
     true
 }
 
-/// A product that is ours: `n_rows` rows of weights, `n_columns` columns of `n_blocks` blocks each.
+/// A product computed here: `n_rows` rows of weights, `n_columns` columns of `n_blocks` blocks each.
 #[derive(Clone, Copy)]
 pub(super) struct Product {
     pub(super) n_rows: usize,
@@ -119,7 +119,7 @@ pub(super) struct To {
 
 impl To {
     /// # Safety
-    /// The place must be there.
+    /// The destination has this row and column.
     unsafe fn place(self, column: usize, row: usize) -> *mut f32 {
         // SAFETY: as promised by the caller.
         unsafe { self.at.add(column * self.column_bytes).cast::<f32>().add(row) }
@@ -127,7 +127,6 @@ impl To {
 }
 
 impl Product {
-    /// Empty.
     pub(super) const NONE: Self = Self {
         n_rows: 0,
         n_columns: 0,
@@ -155,7 +154,7 @@ impl Product {
         }
     }
 
-    /// The product and the type of its weights, if it is ours.
+    /// The product and the type of its weights, if it is computed here.
     ///
     /// # Safety
     /// `dst` is a matrix product of llama.cpp's.
@@ -207,7 +206,7 @@ impl Product {
         #[cfg(test)]
         N_PRODUCTS.fetch_add(1, Ordering::Relaxed);
         // SAFETY: the buffer has room for that (`of`), and nothing else uses it until all threads have left this
-        // product. Threads write to different blocks, and read only behind the barrier. Rows and columns lie where the
+        // product. Threads write to different blocks, and read only after the barrier. Rows and columns lie where the
         // tensors say, and each row's results are written by the one thread that took it.
         unsafe {
             if params.nth == 1 && crew::multiply::<I, W>(self) {
@@ -229,7 +228,8 @@ impl Product {
             let mut i = this;
             loop {
                 let piece = shares.piece(i);
-                // With few rows, a thread's own piece may be empty while others are not; the short ones are in order.
+                // With few rows, a thread's own piece may be empty though short ones are left. After an empty short one
+                // there are none.
                 if piece.is_empty() && i >= n_threads {
                     break;
                 }
@@ -242,7 +242,7 @@ impl Product {
     /// Activations of block `i`, counted through all columns.
     ///
     /// # Safety
-    /// The columns are there, and have such a block.
+    /// The columns are valid and have such a block.
     unsafe fn block(&self, i: usize) -> *const [f32; BLOCK] {
         let (column, block) = (i / self.n_blocks, i % self.n_blocks);
         // SAFETY: as promised by the caller.
@@ -252,7 +252,7 @@ impl Product {
     /// Rounds all columns.
     ///
     /// # Safety
-    /// The columns are there; the CPU has the instruction set.
+    /// The columns are valid; the CPU has the instruction set.
     pub(super) unsafe fn round<I: Kernel<W>, W>(&self, to: &mut Vec<Activations>) {
         to.resize(self.n_columns * self.n_blocks, Activations::ZERO);
         for (i, to) in to.iter_mut().enumerate() {
@@ -264,8 +264,8 @@ impl Product {
     /// Computes these rows with all columns, which were rounded for these weights.
     ///
     /// # Safety
-    /// The weights are there; `to` has a place for each product, and nothing else uses those of these rows; the CPU has
-    /// the instruction set.
+    /// The weights are valid; `to` has a place for each product, and nothing else uses the places of these rows; the
+    /// CPU has the instruction set.
     pub(super) unsafe fn compute<I: Kernel<W>, W>(&self, columns: &[Activations], rows: Range<usize>, to: To) {
         for row in rows {
             // SAFETY: as promised by the caller.
@@ -283,7 +283,7 @@ impl Product {
     /// They are complete, and nothing writes them any more.
     pub(super) unsafe fn copy(&self, from: To, rows: Range<usize>) {
         for column in 0..self.n_columns {
-            // SAFETY: as promised by the caller; the places are of different buffers.
+            // SAFETY: as promised by the caller; the two buffers are different.
             unsafe {
                 let (from, to) = (from.place(column, rows.start), self.to.place(column, rows.start));
                 std::ptr::copy_nonoverlapping(from, to, rows.len());

@@ -1,4 +1,4 @@
-//! The kernels against ggml's own unpacking, and that llama.cpp's products arrive here.
+//! Compares the kernels with ggml's own unpacking, and checks that llama.cpp's products are computed here.
 #![allow(clippy::print_stderr, reason = "what is not tested here is said")]
 
 use std::path::Path;
@@ -13,7 +13,7 @@ use super::blocks::{Activations, BLOCK, Q4K, Q5K, Q6K};
 use super::hook::{self, Shares};
 use super::instructions::{InstructionSet, Kernel};
 
-/// Numbers of a fixed order: xorshift64 (Marsaglia 2003).
+/// A deterministic generator: xorshift64 (Marsaglia 2003).
 struct Noise(u64);
 
 impl Noise {
@@ -34,15 +34,15 @@ fn blocks<W>(noise: &mut Noise, n: usize, halves_at: &[usize]) -> Vec<u8> {
     let mut bytes: Vec<u8> = (0..n * size_of::<W>()).map(|_| noise.next().to_le_bytes()[0]).collect();
     for block in bytes.chunks_mut(size_of::<W>()) {
         for &at in halves_at {
-            // A half of about 0.01: any bytes would also be infinities.
+            // An f16 value of about 0.01: random bytes could also be infinities.
             block[at + 1] = 0x21;
         }
     }
     bytes
 }
 
-/// Compares rows of 1, 2 and 7 blocks times 1 to 17 columns with ggml's weights times the activations as they were
-/// rounded.
+/// Compares products of rows of 1, 2 and 7 blocks and 1 to 17 columns with those of ggml's unpacked weights and the
+/// rounded activations.
 fn compare<W>(of: sys::ggml_type, halves_at: &[usize])
 where
     Native: Kernel<W>,
@@ -69,7 +69,7 @@ where
             let x: Vec<f32> = (0..n_columns * n_blocks * BLOCK).map(|_| noise.float()).collect();
             let columns: Vec<Activations> = x.as_chunks::<BLOCK>().0.iter().map(rounded::<W>).collect();
             let mut products = vec![f32::NAN; n_columns];
-            // SAFETY: the CPU was asked; whole columns.
+            // SAFETY: the CPU is supported; the columns are whole.
             unsafe { Native::row(row, &columns, |column, product| products[column] = product) };
             for (column, product) in products.into_iter().enumerate() {
                 let here = column * n_blocks * BLOCK..(column + 1) * n_blocks * BLOCK;
@@ -98,12 +98,12 @@ where
     Native: Kernel<W>,
 {
     let mut to = Activations::ZERO;
-    // SAFETY: whoever calls this has asked the CPU.
+    // SAFETY: callers have checked the CPU.
     unsafe { <Native as Kernel<W>>::quantize(x, &mut to) };
     to
 }
 
-/// What was rounded, in the order of the column.
+/// The rounded activations, in the order of the column.
 fn floats<W>(block: &Activations) -> impl Iterator<Item = f32>
 where
     Native: Kernel<W>,
@@ -150,8 +150,8 @@ fn each_row_is_in_one_piece() {
     }
 }
 
-/// That their results are right, and with them our idea of llama.cpp's structures, is tested where logits of single
-/// tokens, ours, are compared with those of long batches, which are its own (`llama_tests.rs`).
+/// `llama_tests.rs` tests their results, and thereby our mirror of llama.cpp's structure: it compares logits of single
+/// tokens, which use our kernels, with those of long batches, which use llama.cpp's.
 #[test]
 fn products_of_llama_cpp_come_here() {
     use crate::batch::Token;
@@ -175,7 +175,7 @@ fn products_of_llama_cpp_come_here() {
     assert!(n > 40, "{n} products of a model with 48 matrices");
 }
 
-/// What ends the build when llama.cpp changes its structure (`build.rs`).
+/// The check with which `build.rs` fails the build when llama.cpp changes its structure.
 #[test]
 fn a_structure_that_is_not_its_mirror_is_noticed() {
     const HEADER: &str = "struct other { int a; };\nstruct params {\n  // which, of how many\n  int ith, nth;\n\n  \

@@ -7,9 +7,9 @@
 //! weights, which slow down prefill). Here weights stay as they are in the file and are read once for all columns, and
 //! prefill keeps llama.cpp's tiles.
 //!
-//! How it hooks in: the linker redirects llama.cpp's calls of `ggml_compute_forward_mul_mat_tiled`, the first thing
-//! that a matrix product asks for on a CPU, to `__wrap_…` here (`build.rs`). Other products go on to `__real_…`. Can go
-//! once llama.cpp has such a kernel.
+//! How it hooks in: the linker redirects llama.cpp's calls of `ggml_compute_forward_mul_mat_tiled`, the first function
+//! that a matrix product calls on a CPU, to `__wrap_…` here (`build.rs`). Other products go on to `__real_…`. Can be
+//! removed once llama.cpp has such a kernel.
 #![allow(unsafe_code)]
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]

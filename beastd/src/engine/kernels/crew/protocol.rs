@@ -1,44 +1,45 @@
-//! Who computes which piece, and when a job may be used again. Knows no products, no clock and no threads.
+//! Decides which thread computes which piece, and when a job may be reused. Knows no products, no clock and no threads.
 //!
-//! The crew's owner takes each product through `free_job`, the writing of that job's task, `publish`, `take_front`
-//! until nothing is left, `done`, `close`. A helper goes through `open`, `look`, `take_back` until nothing is left with
-//! an `end` for each piece, `rest`. It may be paused anywhere and for any time.
+//! For each product, the crew's owner calls `free_job`, writes that job's task, and calls `publish`, `take_front` until
+//! nothing is left, `done` and `close`. A helper calls `open`, `look`, `take_back` until nothing is left, with an `end`
+//! for each piece, and `rest`. It may be paused anywhere and for any time.
 //!
 //! # Why that is safe
 //!
-//! 1. *A piece is taken once.* Each `publish` has a generation of its own, within it `front` only grows and `back` only
-//!    shrinks, and each step exchanges the whole word. (A generation comes again after 2^40 products, which are years;
-//!    a helper would have to be paused for exactly that long, between two instructions.)
-//! 2. *Who has taken a piece may read the task.* A take reads what `publish` stored, or what another take made of it:
-//!    takes are read-modify-writes and carry the release of `publish` on. What the owner wrote before happens before.
-//! 3. *The task stays as it is until the helper rests.* The owner writes it again only after its last `take_front`,
-//!    which found the ticket empty, and after a `free_job` that found no helper at the job. That `take_front` acquired
-//!    the last of all takes of the generation, and with it each one before. So the `look` of every helper that took a
-//!    piece happens before `free_job`, which sees this `look`, and then the job is not free, or a later store of that
-//!    helper. That can only be or follow its `rest`, which releases all that the helper has done. A take that comes
-//!    later fails: an exchange meets the newest value of the ticket, and that is closed or of another generation.
-//! 4. *A result that is used is complete.* `end` releases it and `done` acquires it. A piece without its bit is
-//!    computed again by the owner, into another place. By 3, nobody has a piece of the job when `publish` resets the
-//!    bits.
-//! 5. *Weights may go when all helpers rest.* The owner asks between two products, when the ticket is closed: nobody
-//!    can take a piece any more, and by 3 it sees everyone who has one.
+//! 1. *A piece is taken once.* Each `publish` has its own generation, within which `front` only grows and `back` only
+//!    shrinks, and each take exchanges the whole word. (Generations repeat after 2^40 products, which take years; a
+//!    helper would have to be paused for exactly that long, between two instructions.)
+//! 2. *A thread that has taken a piece may read the task.* A take reads the value that `publish` stored, or one that
+//!    other takes made of it: takes are read-modify-writes and continue the release sequence of `publish`. What the
+//!    owner wrote before `publish` happens before the take.
+//! 3. *The task does not change until the helper rests.* The owner writes it again only after its last `take_front`,
+//!    which found the ticket empty, and after a `free_job` that found no helper looking at the job. That `take_front`
+//!    acquired the last of all takes of the generation, and with it each one before. So the `look` of every helper that
+//!    took a piece happens before `free_job`, which sees either this `look`, and then the job is not free, or a later
+//!    store by that helper. Such a store is its `rest` or follows it, and `rest` releases everything that the helper
+//!    has done. A later take fails: an exchange reads the newest value of the ticket, which is closed or of another
+//!    generation.
+//! 4. *A result that is used is complete.* `end` releases it and `done` acquires it. The owner computes a piece without
+//!    its bit again, into another buffer. By 3, no helper has a piece of the job when `publish` resets the bits.
+//! 5. *Weights may be freed when all helpers rest.* The owner checks between two products, when the ticket is closed:
+//!    no helper can take another piece, and by 3 the owner sees every helper that has one.
 //!
-//! None of this needs `SeqCst`; falling asleep does, which is the business of `crew.rs`: the owner stores the ticket
-//! and asks who sleeps, a helper says that it sleeps and asks for the ticket. `protocol_tests.rs` has loom try the
-//! orders in which all this can happen, and the old values that loads may see.
+//! None of this needs `SeqCst`. Falling asleep does, in `crew.rs`: the owner stores the ticket, then loads who sleeps;
+//! a helper stores that it sleeps, then loads the ticket. `protocol_tests.rs` has loom try the orders in which all this
+//! can happen, and the stale values that loads may return.
 
 use super::atomics::{AtomicU64, AtomicUsize, Ordering};
 
 /// Most pieces of a product: each has a bit in `done`.
 pub(super) const MOST_PIECES: usize = 32;
-/// Most helpers: numbers of jobs are bytes, of which [`NONE`] is none.
+/// Most helpers. Job numbers are bytes, one of which is [`NONE`].
 pub(super) const MOST_HELPERS: usize = MOST_PIECES - 1;
 
 /// No job.
 const NONE: usize = u8::MAX as usize;
 
-/// Which pieces of which job nobody has taken yet: those from `front` to before `back`. In one word, so that a piece is
-/// taken in one go.
+/// The pieces of a job that are not taken yet: from `front` up to, but not including, `back`. In one word, so that a
+/// piece is taken atomically.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Ticket {
     generation: u64,
@@ -48,7 +49,6 @@ struct Ticket {
 }
 
 impl Ticket {
-    /// Nothing is to be done.
     const CLOSED: Self = Self { generation: 0, job: NONE, front: 0, back: 0 };
 
     fn pack(self) -> u64 {
@@ -80,7 +80,7 @@ pub(super) struct Protocol {
     ticket: AtomicU64,
     /// The job that each helper looks at (a hazard pointer).
     looks_at: Box<[AtomicUsize]>,
-    /// Of each job: the pieces that helpers have ended, a bit each.
+    /// For each job, a bit for each piece that a helper has finished.
     done: Box<[AtomicU64]>,
 }
 
@@ -94,7 +94,7 @@ impl Protocol {
         }
     }
 
-    /// Each helper may hold one up, and one is in hand.
+    /// Each helper may hold one job, and the owner uses one more.
     pub(super) fn n_jobs(n_helpers: usize) -> usize {
         n_helpers + 1
     }
@@ -105,21 +105,21 @@ impl Protocol {
         (0..self.done.len()).find(is_free).expect("there are more jobs than helpers")
     }
 
-    /// Owner: lets pieces of a job be taken; returns the generation, which every take must name.
+    /// Owner: offers the pieces of a job; returns the generation, which every take must name.
     pub(super) fn publish(&self, job: usize, n_pieces: usize) -> u64 {
         self.done[job].store(0, Ordering::Relaxed);
-        // Only the owner changes it.
+        // Only the owner changes the generation.
         let generation = Ticket::unpack(self.ticket.load(Ordering::Relaxed)).generation + 1;
         self.ticket.store(Ticket { generation, job, front: 0, back: n_pieces }.pack(), Ordering::SeqCst);
         generation
     }
 
-    /// Owner: a piece for itself.
+    /// Owner: takes a piece.
     pub(super) fn take_front(&self, generation: u64) -> Option<usize> {
         self.take(generation, Ticket::take_front)
     }
 
-    /// Helper: a piece, after `look`.
+    /// Helper: takes a piece, after `look`.
     pub(super) fn take_back(&self, generation: u64) -> Option<usize> {
         self.take(generation, Ticket::take_back)
     }
@@ -139,7 +139,7 @@ impl Protocol {
         }
     }
 
-    /// Owner: the pieces of a job that helpers have ended, a bit each.
+    /// Owner: a bit for each piece of a job that a helper has finished.
     pub(super) fn done(&self, job: usize) -> u64 {
         self.done[job].load(Ordering::Acquire)
     }
@@ -155,7 +155,7 @@ impl Protocol {
         (ticket.job != NONE && !ticket.is_empty()).then_some((ticket.generation, ticket.job))
     }
 
-    /// Helper: from here on the job stays as it is, if the next take succeeds.
+    /// Helper: if the next take succeeds, the job does not change from here on.
     pub(super) fn look(&self, this: usize, job: usize) {
         self.looks_at[this].store(job, Ordering::SeqCst);
     }
@@ -165,12 +165,12 @@ impl Protocol {
         self.done[job].fetch_or(1 << piece, Ordering::Release);
     }
 
-    /// Helper: it touches nothing of the job any more.
+    /// Helper: it accesses nothing of the job any more.
     pub(super) fn rest(&self, this: usize) {
         self.looks_at[this].store(NONE, Ordering::SeqCst);
     }
 
-    /// Owner, between two products: whether no helper touches anything.
+    /// Owner, between two products: whether no helper accesses anything.
     pub(super) fn are_all_resting(&self) -> bool {
         self.looks_at.iter().all(|at| at.load(Ordering::SeqCst) == NONE)
     }

@@ -1,7 +1,7 @@
-//! The protocol under loom: every order of steps that a bounded number of preemptions makes, with the old values that
-//! loads may see. Tasks, results and weights are cells of loom's, which finds two threads at one of them.
+//! The protocol under loom: every order of steps with a bounded number of preemptions, and the stale values that loads
+//! may return. Tasks, results and weights are loom's cells, so that loom finds conflicting accesses.
 //!
-//! The protocol's text is compiled once more here, on loom's atomics.
+//! protocol.rs is compiled again here, with loom's atomics.
 #![allow(clippy::duplicate_mod, reason = "on purpose, see above")]
 
 use loom::cell::UnsafeCell;
@@ -19,10 +19,10 @@ use protocol::Protocol;
 
 const N_PIECES: usize = 2;
 
-/// What surrounds the protocol in `crew.rs`.
+/// Stands for `crew.rs` around the protocol.
 struct Shared {
     protocol: Protocol,
-    /// Of each job: the number of its product, and a result for each piece.
+    /// For each job, the number of its product, and a result for each piece.
     tasks: Vec<UnsafeCell<usize>>,
     results: Vec<[UnsafeCell<usize>; N_PIECES]>,
     weights: UnsafeCell<usize>,
@@ -47,7 +47,7 @@ impl Shared {
     /// As `Crew::multiply`, with no patience.
     fn multiply(&self, product: usize) {
         let job = self.protocol.free_job();
-        // SAFETY: loom counts who is at a cell.
+        // SAFETY: loom checks all accesses to its cells.
         self.tasks[job].with_mut(|task| unsafe { *task = product });
         let generation = self.protocol.publish(job, N_PIECES);
         let mut products = [0; N_PIECES];
@@ -70,12 +70,12 @@ impl Shared {
     }
 
     fn compute(&self, job: usize, piece: usize) -> usize {
-        // SAFETY: loom counts who is at a cell.
+        // SAFETY: loom checks all accesses to its cells.
         let (product, weights) = unsafe { (self.tasks[job].with(|task| *task), self.weights.with(|weights| *weights)) };
         weights + 10 * product + piece
     }
 
-    /// As a helper's life, which ends after so many looks.
+    /// Like a helper's main loop, but ends after `n_looks` rounds.
     fn help(&self, this: usize, n_looks: usize) {
         for _ in 0..n_looks {
             let Some((generation, job)) = self.protocol.open() else {
@@ -107,11 +107,11 @@ fn check(n_helpers: usize, n_products: usize, n_looks: usize, n_preemptions: usi
         for product in 0..n_products {
             shared.multiply(product);
         }
-        // As `Helpers::drop`: then the weights go, while helpers may still look for work.
+        // Like `Helpers::drop`: afterwards the weights are freed, while helpers may still look for work.
         while !shared.protocol.are_all_resting() {
             thread::yield_now();
         }
-        // SAFETY: loom counts who is at a cell.
+        // SAFETY: loom checks all accesses to its cells.
         shared.weights.with_mut(|weights| unsafe { *weights = 0 });
         helpers.into_iter().for_each(|helper| helper.join().expect("it has not panicked"));
     });
