@@ -22,6 +22,7 @@ mod hook;
 mod hostile;
 mod inputs;
 mod integrations;
+mod keys;
 mod logs;
 mod manual;
 mod mistakes;

@@ -65,7 +65,7 @@ fn home() -> Beast {
 }
 
 /// A shell in a terminal of its own, ready for the first line; `None` where it is not installed.
-fn shell(beast: &Beast, words: &[&str], setup: &str) -> Option<(Child, Terminal)> {
+pub(crate) fn shell(beast: &Beast, words: &[&str], setup: &str) -> Option<(Child, Terminal)> {
     // A shell that may not own its terminal complains.
     let installed = Command::new("setsid").args([words[0], "-c", "true"]).output();
     if !installed.is_ok_and(|output| output.status.success()) {
