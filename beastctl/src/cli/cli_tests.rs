@@ -26,7 +26,7 @@ fn the_help_is_short() {
           run          Run any prompt: a built-in one, or your own prompts/NAME.md beside the configuration
           prompts      List, show, write and edit prompts
           chat         Chat with the model; without a terminal, answer stdin line by line
-          history      List, show or remove saved conversations
+          history      List, show, search or remove saved conversations
           status       Show what the daemon is doing; does not start one
           models       List, download, remove and select models
           bench        Benchmark this machine, or tune beastd for it

@@ -172,11 +172,12 @@ Examples:
         #[command(flatten)]
         options: Options,
     },
-    /// List, show or remove saved conversations.
+    /// List, show, search or remove saved conversations.
     #[command(after_help = "\
 Examples:
   beastctl history
   beastctl history show 2026-11-23
+  beastctl history grep -i 'broken pipe'
   beastctl history rm parser")]
     History(HistoryOptions),
     /// Show what the daemon is doing; does not start one.

@@ -2,6 +2,7 @@
 
 mod generate;
 mod history;
+mod history_grep;
 mod load;
 mod models;
 mod prompts;

@@ -34,6 +34,7 @@ mod prompts;
 mod pull;
 mod pulled_before;
 mod screen;
+mod searching;
 #[cfg(target_os = "linux")]
 mod service;
 #[cfg(target_os = "linux")]
