@@ -16,6 +16,7 @@ mod context;
 pub mod conversations;
 mod decide;
 mod doctor;
+mod editor;
 mod escapes;
 pub mod exit;
 pub mod git;

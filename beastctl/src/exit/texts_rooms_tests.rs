@@ -160,7 +160,6 @@ fn of_prompts() {
             PromptError::NoTerminal { name: "my haiku".into(), is_own: true },
             PromptError::NoTerminal { name: "tldr".into(), is_own: false },
         ],
-        Editor: [PromptError::Editor { editor: "vi".into(), problem: "not found".into() }],
     });
     check(
         samples,
@@ -185,7 +184,6 @@ fn of_prompts() {
             1   cannot write /some/file: Read-only file system (os error 30); try: use another folder, or run mount to see why this one is read-only
             2   cannot open an editor: stdin, stdout and stderr must be a terminal; try: beastctl prompts path 'my haiku', for the file to change
             2   cannot open an editor: stdin, stdout and stderr must be a terminal; try: beastctl prompts new tldr --from tldr, for a copy to change
-            1   the editor `vi` not found; try: set EDITOR=nano, or another installed editor
         "#]],
     );
 }
@@ -395,19 +393,6 @@ fn of_the_end_of_a_daemon() {
             1   cannot stop beastd (process 4711): Operation not permitted (os error 1); try: run this as the user who started it: ps -o user= -p 4711
             1   cannot stop beastd (process 4711): No such process (os error 3); try: beastctl status, to see whether it still runs
             1   beastd did not exit within 1m; try: raise --timeout, or check beastctl status
-        "#]],
-    );
-}
-
-#[test]
-fn of_a_chat() {
-    let samples =
-        samples!(ChatError { Typed: [ChatError::Typed("no question yet".into())], Tools: [ChatError::Tools] });
-    check(
-        samples,
-        expect![[r#"
-            2   no question yet; try: /help
-            2   chat does not support --tools; try: beastctl ask --tools FILE 'QUESTION'
         "#]],
     );
 }

@@ -30,7 +30,7 @@ fn the_rooms_of_the_client_know_only_those_below() {
         &["prompts", "models", "git", "conversations"],
         &["constraint", "input", "settings", "start", "stop"],
         &["client", "context", "machine"],
-        &["output", "program"],
+        &["editor", "output", "program"],
         &["wait"],
         &["exit"],
         &["text", "numbers", "escapes"],
