@@ -108,7 +108,7 @@ impl From<Truncate> for Place {
 pub struct ToolOptions {
     /// Functions that the model may call: a JSON array of OpenAI tools, as a file or inline. Prints each call as a
     /// JSON line.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["schema", "grammar", "extract"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["schema", "grammar", "extract", "extract_json"])]
     pub tools: Option<PathBuf>,
 
     /// Whether to call one: auto, none, required, or the NAME of the function.

@@ -30,6 +30,10 @@ pub struct OutputOptions {
     #[arg(short = 'x', long, conflicts_with_all = ["schema", "grammar"])]
     pub extract: bool,
 
+    /// Print only the JSON in the answer, or, with exit code 5, nothing. Short: -x json.
+    #[arg(long, conflicts_with_all = ["extract", "grammar"])]
+    pub extract_json: bool,
+
     /// Print the whole answer at the end.
     #[arg(long)]
     pub no_stream: bool,
@@ -45,6 +49,13 @@ pub struct OutputOptions {
     /// Exit with 5 if the answer is truncated.
     #[arg(long)]
     pub strict: bool,
+}
+
+impl OutputOptions {
+    /// Whether only a part of the answer is printed.
+    pub fn is_extracting(&self) -> bool {
+        self.extract || self.extract_json
+    }
 }
 
 /// What a command line that cannot be parsed says about colours and objects: what is said about it follows both as

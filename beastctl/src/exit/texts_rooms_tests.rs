@@ -346,6 +346,7 @@ fn of_a_turn() {
         DeadEnd: [TurnError::DeadEnd("no token can follow".into())],
         Withheld: [TurnError::Withheld("the answer is truncated at 9 tokens (--max-tokens)".into())],
         NoJson: [TurnError::NoJson(no_json)],
+        NoJsonFound: [TurnError::NoJsonFound],
         NoMessage: [TurnError::NoMessage("the model repeats the diff".into())],
         Incomplete: [TurnError::Incomplete(Duration::from_secs(90))],
         Cancelled: [TurnError::Cancelled],
@@ -361,6 +362,7 @@ fn of_a_turn() {
             5   no output: the grammar or schema reached a dead end: no token can follow; try: change the grammar or schema
             5   no output: the answer is truncated at 9 tokens (--max-tokens); try: raise --max-tokens, or shorten the input
             5   no output: the answer is not valid JSON (EOF while parsing an object at line 1 column 1); try: repeat the command, or simplify the --schema
+            5   no output: the answer contains no JSON; try: repeat the command, or pass a --schema
             1   no message: the model repeats the diff; try: repeat the command, commit less at once, or use a larger model: beastctl models list
             1   the answer did not finish within 1m 30s; try: raise --timeout, or lower --max-tokens
             75  beastd cancelled the answer; try: repeat the command

@@ -87,7 +87,7 @@ pub(crate) fn constraint(options: &Options, stdin_is_free: bool) -> Result<Optio
 
 /// The check for an answer of `commit-msg`, which scripts use as it is. A constrained answer is not a message.
 pub(crate) fn guard(prompt: &str, request: &Generate, span: Span, options: &Options) -> Result<Option<Guard>> {
-    let is_free = request.constraint.is_none() && request.tools.functions.is_empty() && !options.output.extract;
+    let is_free = request.constraint.is_none() && request.tools.functions.is_empty() && !options.output.is_extracting();
     if prompt != commit_message::PROMPT || !is_free {
         return Ok(None);
     }

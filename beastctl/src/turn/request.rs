@@ -22,7 +22,7 @@ pub(crate) fn generate(prompt: Prompt, material: Material, options: &Options) ->
     if !stop.is_empty() {
         request.stop.clone_from(stop);
     }
-    if options.output.extract && request.constraint.is_none() {
+    if options.output.is_extracting() && request.constraint.is_none() {
         request.extent = Extent::CodeBlock;
     }
     request.template.thinking = options.thinking.wish().or(request.template.thinking);
