@@ -35,11 +35,17 @@ use crate::{
 pub fn run(cli: Cli, console: Console, started: Instant) -> Result<()> {
     let context = Context { console, started, socket: cli.socket, timeout: cli.timeout };
     match cli.verb {
-        Verb::Summarize { files, options } => generate::run(&context, Task::of_prompt("summarize", files), &options),
-        Verb::Ask { question, options } => generate::run(&context, Task::Ask { question }, &options),
+        Verb::Summarize { files, options } => {
+            generate::run(&context, Task::of_prompt("summarize", files), None, &options)
+        }
+        Verb::Ask { question, files, messages, options } => {
+            generate::run(&context, Task::Ask { question, files }, messages.as_deref(), &options)
+        }
         Verb::Decide(options) => decide::run(&context, &options),
-        Verb::CommitMsg { options } => generate::run(&context, Task::CommitMsg, &options),
-        Verb::Run { prompt, files, options } => generate::run(&context, Task::of_prompt(&prompt, files), &options),
+        Verb::CommitMsg { options } => generate::run(&context, Task::CommitMsg, None, &options),
+        Verb::Run { prompt, files, messages, options } => {
+            generate::run(&context, Task::of_prompt(&prompt, files), messages.as_deref(), &options)
+        }
         // Not reached: `prompt_verb::parse` has made the help of it.
         Verb::Help { .. } => Ok(()),
         Verb::Prompt(words) => Err(prompt_verb::unknown(&words, crate::prompts::folder().ok().as_deref()).into()),

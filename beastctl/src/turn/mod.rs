@@ -7,6 +7,7 @@ pub(crate) mod commit_message;
 pub(crate) mod conversing;
 mod error;
 pub(crate) mod material;
+pub(crate) mod messages;
 pub(crate) mod request;
 
 use std::{
