@@ -107,7 +107,12 @@ async fn converse(shared: &Arc<Shared>, connection: &mut Connection) -> Result<(
                 let outcome = answering::change(shared, connection, Change::Load(model)).await;
                 told(connection, outcome).await?;
             }
-            Some(request @ (Request::Generate(_) | Request::Decide(_) | Request::KeepTemperatures(_))) => {
+            Some(
+                request @ (Request::Generate(_)
+                | Request::Decide(_)
+                | Request::KeepTemperatures(_)
+                | Request::CountTokens(_)),
+            ) => {
                 let outcome = compute(shared, connection, request).await;
                 match outcome {
                     Err(Stopped::Refused(error)) if error.code == ErrorCode::ShuttingDown && shared.is_kept => {
@@ -126,6 +131,7 @@ async fn compute(shared: &Arc<Shared>, connection: &mut Connection, request: Req
         Request::Generate(generate) => answering::answer(shared, connection, generate).await,
         Request::Decide(decide) => answering::decide(shared, connection, decide).await,
         Request::KeepTemperatures(fitted) => answering::keep(shared, connection, fitted).await,
+        Request::CountTokens(generate) => answering::count_tokens(shared, connection, generate).await,
         other => unreachable!("needs no model: {other:?}"),
     }
 }

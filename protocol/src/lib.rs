@@ -19,8 +19,8 @@ pub use decide::{
 };
 pub use error::{ErrorCode, Sizes, WireError};
 pub use event::{
-    Delta, Event, FinishReason, Gpu, LoadStage, Logprob, Model, Notice, NoticeKind, Part, Round, SpeculationStatus,
-    Stage, State, Status, StoredPrefixes, Timings, TokenLogprob, Tuning, Usage,
+    Counted, Delta, Event, FinishReason, Gpu, LoadStage, Logprob, Model, Notice, NoticeKind, Part, Round,
+    SpeculationStatus, Stage, State, Status, StoredPrefixes, Timings, TokenLogprob, Tuning, Usage,
 };
 pub use handshake::{HandshakeError, Hello, Welcome};
 pub use request::{
@@ -35,7 +35,8 @@ pub use request::{
 /// - 2: constraints, overflow handling, parts.
 /// - 3: resuming answers; loading, unloading and switching models.
 /// - 4: tools, thoughts, raw prompts, log-probabilities, more sampling parameters, priorities.
-/// - 5: answers that repeat themselves; parts of answers; limits of thoughts; decisions; GPUs.
+/// - 5: answers that repeat themselves; parts of answers; limits of thoughts; decisions; GPUs; counts
+///   of tokens; DRY and XTC.
 pub const VERSION: u32 = 5;
 
 /// Longest frame that is sent or accepted, in bytes, without its length prefix: 32 MiB, checked before any allocation.

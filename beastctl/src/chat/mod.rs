@@ -50,6 +50,11 @@ pub(super) fn run(context: &Context, prompt: Option<String>, options: &Options) 
     if options.tools.tools.is_some() {
         return Err(ChatError::Option { option: "--tools", way: "beastctl ask --tools FILE 'QUESTION'" }.into());
     }
+    if options.output.count_tokens {
+        return Err(
+            ChatError::Option { option: "--count-tokens", way: "beastctl ask --count-tokens 'QUESTION'" }.into()
+        );
+    }
     let begun = Chat::begin(context, prompt.as_deref().unwrap_or(PROMPT), options);
     let outcome = begun.and_then(|mut chat| if chat.is_interactive { chat.with_person() } else { chat.with_pipe() });
     outcome.inspect_err(|error| {

@@ -34,6 +34,10 @@ pub struct OutputOptions {
     #[arg(long, conflicts_with_all = ["extract", "grammar"])]
     pub extract_json: bool,
 
+    /// Print how many tokens the prompt has, chat template included, instead of an answer.
+    #[arg(long, conflicts_with = "stream_json")]
+    pub count_tokens: bool,
+
     /// Print the whole answer at the end.
     #[arg(long)]
     pub no_stream: bool,

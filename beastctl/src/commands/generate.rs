@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::count;
 use crate::{
     cli::Options,
     context::Context,
@@ -110,6 +111,9 @@ fn answer(context: &Context, task: Task, messages: Option<&Path>, options: &Opti
         messages.put_before(&mut request);
     }
     let wait = Wait::start(None).context("cannot watch for Ctrl-C")?.limited_as(&reading);
+    if options.output.count_tokens {
+        return count::run(context, &path, request, options, &wait);
+    }
     let asking = Asking::new(&path, !options.no_start, request);
     follow(context, options, (asking, conversing), warnings, guard.as_ref(), &wait)
 }

@@ -1,5 +1,6 @@
 //! One file per verb, and the dispatch. A verb of more than a few steps has its own room.
 
+mod count;
 mod generate;
 mod history;
 mod history_grep;

@@ -84,10 +84,19 @@ fn object(entry: &Entry) -> Value {
 
 /// What a prompt can set; the protocol knows more.
 fn sampling_object(sampling: &Sampling) -> Value {
-    let Sampling { temp, top_p, top_k, min_p, seed, repeat_penalty, .. } = sampling;
+    let Sampling { temp, top_p, top_k, min_p, seed, .. } = sampling;
     let mut object = json!({ "temp": temp, "top_p": top_p, "top_k": top_k, "min_p": min_p, "seed": seed });
-    if let Some(repeat_penalty) = repeat_penalty {
-        object["repeat_penalty"] = json!(repeat_penalty);
+    let rare = [
+        ("repeat_penalty", json!(sampling.repeat_penalty)),
+        ("dry_multiplier", json!(sampling.dry_multiplier)),
+        ("dry_base", json!(sampling.dry_base)),
+        ("dry_allowed_length", json!(sampling.dry_allowed_length)),
+        ("dry_penalty_last_n", json!(sampling.dry_penalty_last_n)),
+        ("xtc_probability", json!(sampling.xtc_probability)),
+        ("xtc_threshold", json!(sampling.xtc_threshold)),
+    ];
+    for (name, value) in rare.into_iter().filter(|(_, value)| !value.is_null()) {
+        object[name] = value;
     }
     object
 }

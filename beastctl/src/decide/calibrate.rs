@@ -7,7 +7,7 @@ use beast_protocol::{Decide, KeepTemperatures, Place, Question, Request};
 use serde::Deserialize;
 
 use super::{
-    Asking, DecideError,
+    DecideError,
     answers::Answers,
     decided,
     fit::{self, Judged, Quality},
@@ -16,6 +16,7 @@ use crate::{
     cli::DecideOptions,
     context::Context,
     exit::{During as _, Result},
+    turn::single::Single,
     wait::Wait,
 };
 
@@ -50,9 +51,9 @@ pub(super) fn run(context: &Context, options: &DecideOptions, path: &Path) -> Re
     };
     let examples = read(path, &answers, question)?;
     let wait = Wait::start(context.timeout).context("cannot watch for Ctrl-C")?.without_reader();
-    let mut asking = Asking::new(context, &socket, !options.no_start);
+    let mut asking = Single::new(context, &socket, !options.no_start);
     let outcome = fit_and_keep(context, options, examples, &mut asking, &wait);
-    asking.progress.erase();
+    asking.erase();
     outcome
 }
 
@@ -60,7 +61,7 @@ fn fit_and_keep(
     context: &Context,
     options: &DecideOptions,
     examples: Vec<Example>,
-    asking: &mut Asking<'_>,
+    asking: &mut Single<'_>,
     wait: &Wait,
 ) -> Result<()> {
     let (n, kind) = (examples.len(), examples.first().map(|example| example.question.kind));
@@ -75,14 +76,14 @@ fn fit_and_keep(
             return Err(DecideError::Mismatch.into());
         }
         judged.push(Judged { probabilities, right });
-        asking.waiting.say(format!("examples: {}/{n}", judged.len()));
+        asking.say(format!("examples: {}/{n}", judged.len()));
     }
     let temperature = fit::temperature(&judged);
     let n_examples = u32::try_from(judged.len()).unwrap_or(u32::MAX);
     #[expect(clippy::cast_possible_truncation, reason = "only three digits are meaningful")]
     let temperatures = vec![(kind, temperature as f32)];
     asking.ask(Request::KeepTemperatures(KeepTemperatures { temperatures, n_examples }), wait)?;
-    asking.progress.erase();
+    asking.erase();
     let (before, after) = (fit::quality(&judged, 1.0), fit::quality(&judged, temperature));
     let name = kind.as_str();
     let row = |name: &str, of: fn(Quality) -> f64| format!("{name:<12}{:>8.3}{:>8.3}\n", of(before), of(after));

@@ -7,11 +7,7 @@ mod calibrate;
 mod error;
 mod fit;
 
-use std::{
-    io::{self, Stderr},
-    path::Path,
-    time::Instant,
-};
+use std::path::Path;
 
 use beast_protocol::{Decide, Decided, Event, Place, Request};
 use serde_json::Value;
@@ -20,18 +16,14 @@ use self::answers::{Answer, Answers};
 pub use self::error::DecideError;
 use crate::{
     cli::DecideOptions,
-    client::{Client, ClientError},
+    client::ClientError,
     context::Context,
     exit::{self, AlreadyTold, During as _, Failure, Result},
     input::{self, InputError},
-    output::{OutputError, Progress, Waiting, json_line},
-    start,
-    turn::material,
+    output::{OutputError, json_line},
+    turn::{material, single::Single},
     wait::Wait,
 };
-
-/// Daemons that may end over one request before the request is to blame.
-const MAX_ENDS: usize = 5;
 
 /// Answers the questions; the exit code is the answer.
 pub(super) fn run(context: &Context, options: &DecideOptions) -> Result<()> {
@@ -72,9 +64,9 @@ fn decide(context: &Context, options: &DecideOptions) -> Result<u8> {
     let request =
         Decide { state, questions: questions.clone(), drop: options.truncate.map(Place::from), is_raw: false };
     let wait = Wait::start(None).context("cannot watch for Ctrl-C")?.limited_as(&reading).without_reader();
-    let mut asking = Asking::new(context, &path, !options.no_start);
+    let mut asking = Single::new(context, &path, !options.no_start);
     let decided = asking.ask(Request::Decide(request), &wait).and_then(decided);
-    asking.progress.erase();
+    asking.erase();
     let decided = decided?;
     for notice in &decided.notices {
         console.notice(notice);
@@ -134,61 +126,5 @@ fn decided(event: Event) -> Result<Decided> {
     match event {
         Event::Decided(decided) => Ok(decided),
         _ => Err(ClientError::Lost.into()),
-    }
-}
-
-/// A connection to the daemon for successive requests.
-struct Asking<'a> {
-    path: &'a Path,
-    may_start: bool,
-    client: Option<Client>,
-    progress: Progress<Stderr>,
-    waiting: Waiting,
-}
-
-impl<'a> Asking<'a> {
-    fn new(context: &Context, path: &'a Path, may_start: bool) -> Self {
-        let progress = Progress::with_spinner(io::stderr(), context.console.shows_progress(), context.started);
-        Self { path, may_start, client: None, progress, waiting: Waiting::default() }
-    }
-
-    /// Sends a request that one event answers. If the daemon ends meanwhile, asks the next one.
-    fn ask(&mut self, request: Request, wait: &Wait) -> Result<Event> {
-        let mut n_ends = 0;
-        loop {
-            let mut client = match self.client.take() {
-                Some(client) => client,
-                None => {
-                    let say = |text: &str| self.progress.set(text.into(), Instant::now());
-                    start::connect(self.path, self.may_start, wait, say)?
-                }
-            };
-            match self.hear(&mut client, &request, wait) {
-                Ok(event) => {
-                    self.client = Some(client);
-                    return Ok(event);
-                }
-                Err(error) if error.is_shutting_down() => client.wait_for_end(wait)?,
-                Err(ClientError::Lost) if n_ends < MAX_ENDS => n_ends += 1,
-                Err(error) => return Err(error.explained(self.path).into()),
-            }
-        }
-    }
-
-    fn hear(&mut self, client: &mut Client, request: &Request, wait: &Wait) -> Result<Event, ClientError> {
-        client.send(request, wait)?;
-        loop {
-            match client.next_event(wait, self.progress.due())? {
-                Some(event @ (Event::Decided(_) | Event::Status(_))) => return Ok(event),
-                Some(Event::Failed(error)) => return Err(error.into()),
-                Some(event) => self.waiting.take(&event, Instant::now()),
-                None => {}
-            }
-            let now = Instant::now();
-            match self.waiting.text(now) {
-                Some(text) => self.progress.set(text, now),
-                None => self.progress.tick(now),
-            }
-        }
     }
 }

@@ -89,9 +89,12 @@ pub fn event_object(event: &Event) -> Option<Value> {
         Event::Progress { n_done, n_total } => json!({"type": "progress", "n_done": n_done, "n_total": n_total}),
         Event::Round(round) => of_type("round", json!(round)),
         Event::Part(part) => of_type("part", json!(part)),
-        Event::Piece { .. } | Event::Done { .. } | Event::Failed(_) | Event::Status(_) | Event::Decided(_) => {
-            return None;
-        }
+        Event::Piece { .. }
+        | Event::Done { .. }
+        | Event::Failed(_)
+        | Event::Status(_)
+        | Event::Decided(_)
+        | Event::Counted(_) => return None,
     };
     Some(object)
 }

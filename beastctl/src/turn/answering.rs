@@ -219,7 +219,7 @@ impl<'a> Answering<'a> {
             }
             Event::Failed(error) => return Err(ClientError::Daemon(error).into()),
             // Not requested; harmless.
-            Event::Status(_) | Event::Decided(_) => {}
+            Event::Status(_) | Event::Decided(_) | Event::Counted(_) => {}
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ mod error;
 pub(crate) mod material;
 pub(crate) mod messages;
 pub(crate) mod request;
+pub(crate) mod single;
 
 use std::{
     env,

@@ -11,6 +11,7 @@ mod chat;
 mod chat_pipe;
 mod completions;
 mod conversations;
+mod counting;
 mod decide;
 mod doctor;
 mod editing;

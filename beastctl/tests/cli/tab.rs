@@ -26,6 +26,8 @@ const SAME: &[(&str, &str)] = &[
     (r#""summarize" uni"#, r#""summarize" uniq.txt "#),
     ("ask --schema=uni", "ask --schema=uniq.txt "),
     ("ask --schema ~/un", "ask --schema ~/uniq.txt "),
+    ("ask -f uni", "ask -f uniq.txt "),
+    ("ask --messages ~/un", "ask --messages ~/uniq.txt "),
     // A question is no file.
     ("ask uni", "ask uni"),
     ("run nothi", "run nothi"),
