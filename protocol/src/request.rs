@@ -5,10 +5,6 @@ use serde::{Deserialize, Serialize};
 use crate::decide::{Decide, KeepTemperatures};
 
 /// A message from client to daemon.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one at a time on a connection, and nearly all are the large one"
-)]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Request {
     /// Generate an answer. One at a time on a connection; closing the connection cancels it.
