@@ -72,7 +72,9 @@ impl<'a> Exchange<'a> {
         client.send(request, wait)?;
         loop {
             match client.next_event(wait, self.progress.due())? {
-                Some(event @ (Event::Decided(_) | Event::Embedded(_) | Event::Status(_))) => return Ok(event),
+                Some(event @ (Event::Decided(_) | Event::Embedded(_) | Event::Counted(_) | Event::Status(_))) => {
+                    return Ok(event);
+                }
                 Some(Event::Failed(error)) => return Err(error.into()),
                 Some(event) => self.waiting.take(&event, Instant::now()),
                 None => {}

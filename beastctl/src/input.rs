@@ -107,6 +107,17 @@ impl Input {
 pub fn read(files: &[PathBuf], wait: &Wait) -> Result<Input, InputError> {
     let stdin = [PathBuf::from("-")];
     let files = if files.is_empty() { &stdin } else { files };
+    Ok(read_all(files, files.len() > 1, wait)?.0)
+}
+
+/// Reads the files like [`read`], each with a heading, also a single one; nothing if all are blank.
+pub fn read_named(files: &[PathBuf], wait: &Wait) -> Result<Input, InputError> {
+    let (input, is_blank) = read_all(files, true, wait)?;
+    Ok(if is_blank { Input { text: String::new(), ..input } } else { input })
+}
+
+/// Also says whether all are blank.
+fn read_all(files: &[PathBuf], has_headings: bool, wait: &Wait) -> Result<(Input, bool), InputError> {
     if files.iter().filter(|file| is_stdin(file)).count() > 1 {
         return Err(InputError::StdinTwice);
     }
@@ -115,11 +126,13 @@ pub fn read(files: &[PathBuf], wait: &Wait) -> Result<Input, InputError> {
     if known > MAX_LEN as u64 {
         return Err(InputError::TooLong { known: Some(known), limit: MAX_LEN });
     }
-    let mut input = Input::default();
+    let (mut input, mut is_blank) = (Input::default(), true);
     for Source { name, reader, .. } in sources {
-        input.add(&name, reader, files.len() > 1, MAX_LEN)?;
+        let start = input.text.len() + if has_headings { input.heading(&name).len() } else { 0 };
+        input.add(&name, reader, has_headings, MAX_LEN)?;
+        is_blank &= input.text[start..].trim().is_empty();
     }
-    Ok(input)
+    Ok((input, is_blank))
 }
 
 pub fn stdin_is_terminal() -> bool {
@@ -193,8 +206,7 @@ impl Input {
     /// Appends the content of a source; `limit` applies to the whole text.
     fn add(&mut self, name: &str, mut reader: impl Read, has_heading: bool, limit: usize) -> Result<(), InputError> {
         if has_heading {
-            let gap = if self.text.is_empty() { "" } else { "\n" };
-            self.text += &format!("{gap}==> {name} <==\n");
+            self.text += &self.heading(name);
         }
         let mut bytes = Vec::new();
         let mut chunk = vec![0; CHUNK_LEN];
@@ -222,6 +234,18 @@ impl Input {
             self.text.push('\n');
         }
         Ok(())
+    }
+
+    /// Appends other input under its name.
+    pub fn add_stdin(&mut self, other: Input) {
+        self.text += &self.heading(STDIN);
+        self.text += &other.text;
+        self.warnings.extend(other.warnings);
+    }
+
+    fn heading(&self, name: &str) -> String {
+        let gap = if self.text.is_empty() { "" } else { "\n" };
+        format!("{gap}==> {name} <==\n")
     }
 
     fn append(&mut self, name: &str, bytes: &[u8]) {

@@ -16,6 +16,7 @@ mod context;
 pub mod conversations;
 mod decide;
 mod doctor;
+mod editor;
 mod embed;
 mod escapes;
 mod exchange;

@@ -25,6 +25,24 @@ pub fn min_p(text: &str) -> Result<f32, String> {
     number(text, |n| (0.0..=1.0).contains(&n), "from 0 to 1")
 }
 
+pub fn dry_multiplier(text: &str) -> Result<f32, String> {
+    number(text, |n| n >= 0.0, "0 or more; 0 has no effect")
+}
+
+pub fn dry_base(text: &str) -> Result<f32, String> {
+    number(text, |n| n >= 1.0, "1 or more")
+}
+
+/// A probability of XTC, or its threshold.
+pub fn xtc(text: &str) -> Result<f32, String> {
+    number(text, |n| (0.0..=1.0).contains(&n), "from 0 to 1")
+}
+
+/// A number of tokens that may be none.
+pub fn tokens(text: &str) -> Result<u32, String> {
+    whole(text, 0, "")
+}
+
 pub fn repeat_penalty(text: &str) -> Result<f32, String> {
     number(text, |n| n > 0.0, "above 0")
 }

@@ -10,12 +10,12 @@ use std::io;
 use std::sync::Arc;
 
 use beast_protocol::{
-    Decide, Decided, Delta, ErrorCode, Event, FinishReason, Generate, KeepTemperatures, Notice, Overflow, Timings,
-    Usage, WireError,
+    Counted as TokenCount, Decide, Decided, Delta, ErrorCode, Event, FinishReason, Generate, KeepTemperatures, Notice,
+    Overflow, Timings, Usage, WireError,
 };
 use tokio::sync::mpsc;
 
-use crate::admission::beside::admit_beside;
+use crate::admission::beside::{admit_beside, count_beside};
 use crate::admitted::Admitted;
 use crate::batch::SeqId;
 use crate::calibration::temperatures::RANGE;
@@ -204,6 +204,36 @@ async fn keep_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, fitted: KeepTem
     })?;
     tracing::info!(path = %path.display(), "saved the temperatures of decisions");
     Ok(peer.send(&[Event::Status(Box::new(shared.status()))]).await?)
+}
+
+/// Counts the tokens of a prompt; nothing is generated. The last event is `Counted`, unless an error is returned.
+///
+/// # Errors
+/// See [`Stopped`].
+pub async fn count_tokens<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: Generate) -> Result<(), Stopped> {
+    counted(shared, count_whole(shared, peer, request)).await
+}
+
+async fn count_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: Generate) -> Result<(), Stopped> {
+    if shared.phase() != Phase::Serving {
+        return Err(Stopped::Refused(shutting_down()));
+    }
+    let (ready, _lease) = wait_until_ready(shared, peer).await?;
+    let n_prompt = {
+        let counting = count_beside(&ready.admission, &shared.tokenizing, Arc::new(request));
+        tokio::pin!(counting);
+        tokio::select! {
+            outcome = &mut counting => outcome.map_err(Stopped::Refused)?,
+            stopped = peer.departure() => return Err(stopped),
+        }
+    };
+    let counted = TokenCount {
+        model: ready.model.name.clone(),
+        n_prompt: u32::try_from(n_prompt).unwrap_or(u32::MAX),
+        n_ctx: ready.model.n_ctx,
+        notices: ready.notices_to_tell(),
+    };
+    Ok(peer.send(&[Event::Counted(counted)]).await?)
 }
 
 /// Closes thoughts that have reached their limit, then resumes the answer after them as a new request.

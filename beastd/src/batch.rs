@@ -28,6 +28,10 @@ pub struct SamplingParams {
     pub min_p: f32,
     /// Penalties for recent tokens.
     pub penalties: Penalties,
+    /// The penalty for repeated sequences.
+    pub dry: Dry,
+    /// Dropping the likeliest tokens.
+    pub xtc: Xtc,
     /// Added to the logits of these tokens before anything else; minus infinity bans one.
     pub logit_bias: Vec<(Token, f32)>,
     /// Seed of the random number generator.
@@ -52,6 +56,40 @@ impl Penalties {
     pub const NONE: Self = Self { repeat: 1.0, frequency: 0.0, presence: 0.0, last_n: 64 };
 }
 
+/// A penalty for the token that continues a repeated sequence: DRY,
+/// <https://github.com/oobabooga/text-generation-webui/pull/5677>.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Dry {
+    /// Its strength; 0 does nothing.
+    pub multiplier: f32,
+    /// How it grows with each token of the sequence; at least 1.
+    pub base: f32,
+    /// So many tokens may repeat.
+    pub allowed_length: u32,
+    /// How many tokens count as recent; 0 for none.
+    pub last_n: u32,
+}
+
+impl Dry {
+    /// Nothing; the rest are llama.cpp's own defaults.
+    pub const NONE: Self = Self { multiplier: 0.0, base: 1.75, allowed_length: 2, last_n: u32::MAX };
+}
+
+/// Sometimes drops all but the least likely of the tokens that reach a threshold: XTC,
+/// <https://github.com/oobabooga/text-generation-webui/pull/6335>.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Xtc {
+    /// How often; 0 does nothing.
+    pub probability: f32,
+    /// The least probability of a token that may be dropped.
+    pub threshold: f32,
+}
+
+impl Xtc {
+    /// Nothing; llama.cpp's own threshold.
+    pub const NONE: Self = Self { probability: 0.0, threshold: 0.1 };
+}
+
 impl SamplingParams {
     /// Always the most likely token.
     pub const GREEDY: Self = Self {
@@ -60,6 +98,8 @@ impl SamplingParams {
         top_p: 1.0,
         min_p: 0.0,
         penalties: Penalties::NONE,
+        dry: Dry::NONE,
+        xtc: Xtc::NONE,
         logit_bias: Vec::new(),
         seed: 0,
     };

@@ -85,6 +85,13 @@ pub struct Config {
     pub prefix_disk_mib: u64,
     pub mmap: bool,
     pub max_tokens: usize,
+    pub repeat_penalty: f32,
+    pub dry_multiplier: f32,
+    pub dry_base: f32,
+    pub dry_allowed_length: u32,
+    pub dry_penalty_last_n: i64,
+    pub xtc_probability: f32,
+    pub xtc_threshold: f32,
     pub max_waiting: usize,
     pub max_connections: usize,
     #[serde(deserialize_with = "duration")]
@@ -267,6 +274,9 @@ fn profile_layer(name: &str, source: Source) -> Result<Table, ConfigError> {
 fn like(default: &Value, value: Value, key: &str, source: &Source) -> Result<Value, ConfigError> {
     let parsed = match (default, &value) {
         (Value::Integer(_), Value::String(text)) => text.trim().parse().ok().map(Value::Integer),
+        (Value::Float(_), Value::String(text)) => text.trim().parse().ok().map(Value::Float),
+        // `1` is a number too; one that large is out of every range.
+        (Value::Float(_), Value::Integer(n)) => Some(Value::Float(*n as f64)),
         (Value::Boolean(_), Value::String(text)) => text.trim().parse().ok().map(Value::Boolean),
         _ if default.same_type(&value) => Some(value.clone()),
         _ => None,

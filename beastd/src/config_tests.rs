@@ -36,6 +36,10 @@ fn each_layer_wins_over_the_one_below_and_says_so() {
         device = "auto"                         # default
         draft = "auto"                          # default
         drain_timeout = "30s"                   # default
+        dry_allowed_length = 2                  # default
+        dry_base = 1.75                         # default
+        dry_multiplier = 0.0                    # default
+        dry_penalty_last_n = -1                 # default
         failed_linger = "5s"                    # default
         governor = true                         # default
         handshake_timeout = "5s"                # default
@@ -75,9 +79,12 @@ fn each_layer_wins_over_the_one_below_and_says_so() {
         prefix_ram_mib = 0                      # default
         profile = "baseline"                    # DIR/config.toml
         repack = "auto"                         # default
+        repeat_penalty = 0.0                    # default
         socket = "/run/b.sock"                  # BEAST_SOCKET
         speculation = "auto"                    # default
         stall_timeout = "1h"                    # default
+        xtc_probability = -1.0                  # default
+        xtc_threshold = -1.0                    # default
     "#]]
     .assert_eq(&loaded.print().replace(&folder.path().display().to_string(), "DIR"));
 }
@@ -167,14 +174,18 @@ fn any_text_is_a_configuration_or_an_error_of_one_line() {
 
 /// Invalid values for this setting, as TOML.
 fn wrong(key: &str, default: &Value) -> Vec<&'static str> {
-    let mut wrong = vec!["[]", "[1, 2]", "1.5", "nan", "2026-11-26", "{ a = 1 }"];
+    let mut wrong = vec!["[]", "[1, 2]", "nan", "2026-11-26", "{ a = 1 }"];
     wrong.extend(match default {
         Value::Integer(_) => {
             ["true", "'many'", "''", "'1.5'", "-7", "-9223372036854775808", "'99999999999999999999'"].as_slice()
         }
+        Value::Float(_) => &["true", "'many'", "''", "'nan'", "inf", "-7", "101"],
         Value::Boolean(_) => &["1", "'maybe'", "''", "'1'"],
         _ => &["7", "true"],
     });
+    if !matches!(default, Value::Float(_)) {
+        wrong.push("1.5");
+    }
     wrong.extend(match key {
         _ if matches!(keys::find(key).expect("known").kind, keys::Kind::Duration) => {
             ["'half an hour'", "''", "'-5s'", "'30'", "'5 parsecs'", "'99999999999999999999y'"].as_slice()
@@ -191,6 +202,9 @@ fn wrong(key: &str, default: &Value) -> Vec<&'static str> {
         "n_ctx" => &["1", "99999999999"],
         "n_slots" | "max_connections" | "http.max_connections" | "http.max_body_mib" => &["0", "99999999999"],
         "n_batch" | "max_tokens" | "log_files" => &["0", "9223372036854775807"],
+        "dry_base" => &["0.5", "0"],
+        "xtc_probability" | "xtc_threshold" => &["1.5", "2"],
+        "dry_allowed_length" | "dry_penalty_last_n" => &["99999999999"],
         "n_cells" => &["1"],
         "prefix_ram_mib" | "prefix_disk_mib" | "max_waiting" | "n_threads" | "n_draft" | "n_prefixes"
         | "prefill_chunk" => &["9223372036854775807"],

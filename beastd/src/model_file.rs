@@ -1,6 +1,8 @@
 //! Finds the file to load: the configured one, else the default model when it is on disk, else the built-in one. Knows
 //! no llama.cpp.
 
+mod sampling;
+
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
@@ -12,7 +14,7 @@ use beast_launchd::{file, lock, model, paths, peer};
 use sha2::{Digest, Sha256};
 
 use crate::fingerprint::hex;
-use crate::sampling::SamplingDefaults;
+pub use sampling::sampling_defaults;
 
 /// How long to wait for another process that is unpacking, and how often to check.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -90,31 +92,6 @@ pub fn builtin_notice() -> String {
     "using the tiny built-in model; for real answers (1.6 GB): beastctl models pull lfm2-2.6b && beastctl models use \
      auto"
         .into()
-}
-
-/// Sampling defaults: from the file's metadata, else recommended for the model's family, else ours.
-pub fn sampling_defaults(name: &str, meta: impl Fn(&str) -> Option<String>) -> SamplingDefaults {
-    // LFM2: <https://huggingface.co/LiquidAI/LFM2-2.6B>, "Generation parameters".
-    let family = if name.to_ascii_lowercase().contains("lfm2") {
-        SamplingDefaults { temp: 0.3, top_k: 0, top_p: 1.0, min_p: 0.15, repeat_penalty: 1.05 }
-    } else {
-        SamplingDefaults { temp: 0.3, top_k: 40, top_p: 0.95, min_p: 0.05, repeat_penalty: 1.0 }
-    };
-    fn value<T: std::str::FromStr>(text: Option<String>) -> Option<T> {
-        text?.parse().ok()
-    }
-    let of_file = |key: &str| meta(&format!("general.sampling.{key}"));
-    SamplingDefaults {
-        temp: value(of_file("temp")).unwrap_or(family.temp),
-        top_k: value(of_file("top_k")).unwrap_or(family.top_k),
-        top_p: value(of_file("top_p")).unwrap_or(family.top_p),
-        min_p: value(of_file("min_p")).unwrap_or(family.min_p),
-        // A file may explicitly ask for greedy sampling.
-        repeat_penalty: value(of_file("penalty_repeat")).unwrap_or(match value(of_file("temp")) {
-            Some(0.0) => 1.0,
-            _ => family.repeat_penalty,
-        }),
-    }
 }
 
 /// Unpacks a built-in file into the cache folder or, if that is not writable, beside the default socket: that folder
@@ -249,14 +226,5 @@ mod tests {
             fs::read_dir(cache.path()).expect("readable").flatten().map(|entry| entry.file_name()).collect();
         assert_eq!(names, [CUB.name]);
         assert!(is_whole(&CUB, &cache.path().join(CUB.name)));
-    }
-
-    #[test]
-    fn the_files_own_sampling_comes_first() {
-        let meta = |key: &str| (key == "general.sampling.temp").then(|| "0.000000".to_owned());
-        let defaults = sampling_defaults("cub LFM2", meta);
-        assert_eq!((defaults.temp, defaults.repeat_penalty), (0.0, 1.0));
-        assert_eq!(sampling_defaults("LFM2 2.6B", |_| None).min_p, 0.15);
-        assert_eq!(sampling_defaults("other", |_| None).top_k, 40);
     }
 }

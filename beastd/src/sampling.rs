@@ -2,6 +2,7 @@
 
 use beast_protocol::{ErrorCode, Sampling, WireError};
 
+pub use crate::batch::{Dry, Xtc};
 use crate::batch::{Penalties, SamplingParams, Token};
 
 /// The model's defaults; see [`SamplingParams`] and [`Penalties`].
@@ -12,6 +13,12 @@ pub struct SamplingDefaults {
     pub top_p: f32,
     pub min_p: f32,
     pub repeat_penalty: f32,
+    /// See [`Penalties`].
+    pub repeat_last_n: u32,
+    /// See [`SamplingParams`].
+    pub dry: Dry,
+    /// See [`SamplingParams`].
+    pub xtc: Xtc,
 }
 
 /// Largest absolute penalty: the bound documented by the OpenAI API.
@@ -22,6 +29,18 @@ const MAX_BIAS: f32 = 10_000.0;
 const MAX_BIASES: usize = 1024;
 
 impl SamplingDefaults {
+    /// For a model of which nothing else is known.
+    pub const OURS: Self = Self {
+        temp: 0.3,
+        top_k: 40,
+        top_p: 0.95,
+        min_p: 0.05,
+        repeat_penalty: 1.0,
+        repeat_last_n: Penalties::NONE.last_n,
+        dry: Dry::NONE,
+        xtc: Xtc::NONE,
+    };
+
     /// Fills in defaults and validates the rest, for a vocabulary of `n_vocab` tokens.
     ///
     /// # Errors
@@ -39,35 +58,47 @@ impl SamplingDefaults {
                 repeat,
                 frequency: sampling.frequency_penalty.unwrap_or(0.0),
                 presence: sampling.presence_penalty.unwrap_or(0.0),
-                last_n: sampling.repeat_last_n.unwrap_or(Penalties::NONE.last_n),
+                last_n: sampling.repeat_last_n.unwrap_or(self.repeat_last_n),
+            },
+            dry: Dry {
+                multiplier: sampling.dry_multiplier.unwrap_or(if is_greedy { 0.0 } else { self.dry.multiplier }),
+                base: sampling.dry_base.unwrap_or(self.dry.base),
+                allowed_length: sampling.dry_allowed_length.unwrap_or(self.dry.allowed_length),
+                last_n: sampling.dry_penalty_last_n.unwrap_or(self.dry.last_n),
+            },
+            xtc: Xtc {
+                probability: sampling.xtc_probability.unwrap_or(self.xtc.probability),
+                threshold: sampling.xtc_threshold.unwrap_or(self.xtc.threshold),
             },
             logit_bias: sampling.logit_bias.iter().map(|&(token, bias)| (Token(token), bias)).collect(),
             seed: sampling.seed.unwrap_or_else(random_seed),
         };
-        // Negated, so that NaN is rejected too.
-        if !(params.temp >= 0.0 && params.temp.is_finite()) {
-            return Err(invalid(format!("temp is {}; it must be 0 or more", params.temp)));
-        }
-        if !(params.top_p > 0.0 && params.top_p <= 1.0) {
-            return Err(invalid(format!("top_p is {}; it must be above 0 and at most 1", params.top_p)));
-        }
-        if !(0.0..=1.0).contains(&params.min_p) {
-            return Err(invalid(format!("min_p is {}; it must be between 0 and 1", params.min_p)));
-        }
-        if !(repeat > 0.0 && repeat.is_finite()) {
-            return Err(invalid(format!("repeat_penalty is {repeat}; it must be above 0")));
-        }
-        for (name, penalty) in
-            [("frequency_penalty", params.penalties.frequency), ("presence_penalty", params.penalties.presence)]
-        {
-            if !(-MAX_PENALTY..=MAX_PENALTY).contains(&penalty) {
-                return Err(invalid(format!(
-                    "{name} is {penalty}; it must be between -{MAX_PENALTY} and {MAX_PENALTY}"
-                )));
-            }
-        }
+        check_numbers(&params)?;
         check_biases(&params.logit_bias, n_vocab)?;
         Ok(params)
+    }
+}
+
+fn check_numbers(params: &SamplingParams) -> Result<(), WireError> {
+    let SamplingParams { temp, top_p, min_p, penalties, dry, xtc, .. } = params;
+    let penalty = -MAX_PENALTY..=MAX_PENALTY;
+    let of_penalty = format!("between -{MAX_PENALTY} and {MAX_PENALTY}");
+    // NaN is in no range.
+    let all = [
+        ("temp", *temp, *temp >= 0.0 && temp.is_finite(), "0 or more"),
+        ("top_p", *top_p, *top_p > 0.0 && *top_p <= 1.0, "above 0 and at most 1"),
+        ("min_p", *min_p, (0.0..=1.0).contains(min_p), "between 0 and 1"),
+        ("repeat_penalty", penalties.repeat, penalties.repeat > 0.0 && penalties.repeat.is_finite(), "above 0"),
+        ("frequency_penalty", penalties.frequency, penalty.contains(&penalties.frequency), &of_penalty),
+        ("presence_penalty", penalties.presence, penalty.contains(&penalties.presence), &of_penalty),
+        ("dry_multiplier", dry.multiplier, dry.multiplier >= 0.0 && dry.multiplier.is_finite(), "0 or more"),
+        ("dry_base", dry.base, dry.base >= 1.0 && dry.base.is_finite(), "1 or more"),
+        ("xtc_probability", xtc.probability, (0.0..=1.0).contains(&xtc.probability), "between 0 and 1"),
+        ("xtc_threshold", xtc.threshold, (0.0..=1.0).contains(&xtc.threshold), "between 0 and 1"),
+    ];
+    match all.iter().find(|(_, _, is_good, _)| !is_good) {
+        Some((name, value, _, range)) => Err(invalid(format!("{name} is {value}; it must be {range}"))),
+        None => Ok(()),
     }
 }
 

@@ -1,7 +1,7 @@
 use super::*;
 
 const DEFAULTS: SamplingDefaults =
-    SamplingDefaults { temp: 0.3, top_k: 40, top_p: 0.9, min_p: 0.1, repeat_penalty: 1.05 };
+    SamplingDefaults { temp: 0.3, top_k: 40, top_p: 0.9, min_p: 0.1, repeat_penalty: 1.05, ..SamplingDefaults::OURS };
 const N_VOCAB: usize = 100;
 
 fn settle(change: impl FnOnce(&mut Sampling)) -> Result<SamplingParams, WireError> {
@@ -28,7 +28,7 @@ fn what_is_left_open_is_the_models() {
     let params = settle(|_| ()).expect("fine");
     let penalties = Penalties { repeat: 1.05, ..Penalties::NONE };
     let expected =
-        SamplingParams { temp: 0.3, top_k: 40, top_p: 0.9, min_p: 0.1, penalties, logit_bias: Vec::new(), seed: 7 };
+        SamplingParams { temp: 0.3, top_k: 40, top_p: 0.9, min_p: 0.1, penalties, seed: 7, ..SamplingParams::GREEDY };
     assert_eq!(params, expected);
 }
 
@@ -42,6 +42,10 @@ fn every_number_has_its_range() {
     let bad = [-2.1, 2.1, f32::NEG_INFINITY];
     check(|s, x| s.frequency_penalty = Some(x), &[-2.0, -0.0, 2.0], &bad, "frequency_penalty");
     check(|s, x| s.presence_penalty = Some(x), &[-2.0, -0.0, 2.0], &bad, "presence_penalty");
+    check(|s, x| s.dry_multiplier = Some(x), &[0.0, 0.8, huge], &[-0.1, f32::NEG_INFINITY], "dry_multiplier");
+    check(|s, x| s.dry_base = Some(x), &[1.0, 1.75, huge], &[0.0, 0.99, -2.0], "dry_base");
+    check(|s, x| s.xtc_probability = Some(x), &[0.0, 0.5, 1.0], &[-0.1, 1.1], "xtc_probability");
+    check(|s, x| s.xtc_threshold = Some(x), &[0.0, 0.1, 1.0], &[-0.1, 1.1], "xtc_threshold");
     let bias = |s: &mut Sampling, x| s.logit_bias = vec![(3, x)];
     check(bias, &[-100.0, -0.0, 100.0, f32::NEG_INFINITY], &[-huge, huge, 10_001.0], "logit_bias of token 3");
 }
@@ -70,6 +74,16 @@ fn temp_0_drops_the_models_repeat_penalty_but_not_the_requests() {
     }
     let asked = settle(|sampling| (sampling.temp, sampling.repeat_penalty) = (Some(0.0), Some(1.3))).expect("fine");
     assert_eq!(asked.penalties.repeat, 1.3);
+}
+
+#[test]
+fn the_same_goes_for_dry() {
+    let defaults = SamplingDefaults { dry: Dry { multiplier: 0.8, base: 2.0, ..Dry::NONE }, ..DEFAULTS };
+    let settle = |sampling: &Sampling| defaults.settle(sampling, N_VOCAB).expect("fine").dry;
+    assert_eq!(settle(&Sampling::default()), defaults.dry);
+    assert_eq!(settle(&Sampling { temp: Some(0.0), ..Sampling::default() }).multiplier, 0.0);
+    let asked = Sampling { temp: Some(0.0), dry_multiplier: Some(0.5), ..Sampling::default() };
+    assert_eq!(settle(&asked), Dry { multiplier: 0.5, ..defaults.dry });
 }
 
 #[test]

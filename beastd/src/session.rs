@@ -127,6 +127,7 @@ async fn compute(shared: &Arc<Shared>, connection: &mut Connection, request: Req
         Request::Decide(decide) => answering::decide(shared, connection, decide).await,
         Request::KeepTemperatures(fitted) => answering::keep(shared, connection, fitted).await,
         Request::Embed(embed) => answering::embed(shared, connection, embed).await,
+        Request::CountTokens(generate) => answering::count_tokens(shared, connection, generate).await,
         other => unreachable!("needs no model: {other:?}"),
     }
 }

@@ -81,6 +81,21 @@ pub enum Event {
     Decided(Decided),
     /// The answer to [`crate::Request::Embed`].
     Embedded(Embedded),
+    /// The answer to [`crate::Request::CountTokens`].
+    Counted(Counted),
+}
+
+/// The size of a prompt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counted {
+    /// Name of the model that would answer.
+    pub model: String,
+    /// Length of the whole prompt in tokens, template included.
+    pub n_prompt: u32,
+    /// Context of the request in tokens, prompt and answer together.
+    pub n_ctx: u32,
+    /// Notices for the user.
+    pub notices: Vec<Notice>,
 }
 
 /// A part of a piece of the answer.

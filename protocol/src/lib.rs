@@ -21,8 +21,8 @@ pub use decide::{
 pub use embed::{Embed, Embedded, MAX_TEXTS};
 pub use error::{ErrorCode, Sizes, WireError};
 pub use event::{
-    Delta, Event, FinishReason, Gpu, LoadStage, Logprob, Model, Notice, NoticeKind, Part, Round, SpeculationStatus,
-    Stage, State, Status, StoredPrefixes, Timings, TokenLogprob, Tuning, Usage,
+    Counted, Delta, Event, FinishReason, Gpu, LoadStage, Logprob, Model, Notice, NoticeKind, Part, Round,
+    SpeculationStatus, Stage, State, Status, StoredPrefixes, Timings, TokenLogprob, Tuning, Usage,
 };
 pub use handshake::{HandshakeError, Hello, Welcome};
 pub use request::{
@@ -38,7 +38,7 @@ pub use request::{
 /// - 3: resuming answers; loading, unloading and switching models.
 /// - 4: tools, thoughts, raw prompts, log-probabilities, more sampling parameters, priorities.
 /// - 5: loop detection; extents of answers; limits for thoughts; decisions; GPUs.
-/// - 6: embeddings.
+/// - 6: embeddings; token counts; DRY and XTC.
 pub const VERSION: u32 = 6;
 
 /// Longest frame that is sent or accepted, in bytes, without its length prefix: 32 MiB, checked before any allocation.

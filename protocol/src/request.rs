@@ -6,10 +6,6 @@ use crate::decide::{Decide, KeepTemperatures};
 use crate::embed::Embed;
 
 /// A message from client to daemon.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one at a time on a connection, and nearly all are the large one"
-)]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Request {
     /// Generate an answer. One at a time on a connection; closing the connection cancels it.
@@ -35,6 +31,9 @@ pub enum Request {
     KeepTemperatures(KeepTemperatures),
     /// Embed texts: `Loading` events, then `Embedded` or `Failed`.
     Embed(Embed),
+    /// Count the tokens of this request's prompt, whether or not they fit; nothing is generated. `Loading` and `Queued`
+    /// events, then `Counted` or `Failed`.
+    CountTokens(Generate),
 }
 
 /// A generation request.
@@ -342,4 +341,17 @@ pub struct Sampling {
     pub presence_penalty: Option<f32>,
     /// Added to the logits of tokens; minus infinity bans one.
     pub logit_bias: Vec<(i32, f32)>,
+    /// DRY: penalizes the token that would continue a repeated sequence, by this times `dry_base` to the power of the
+    /// sequence's length beyond `dry_allowed_length`; 0 for none.
+    pub dry_multiplier: Option<f32>,
+    /// See `dry_multiplier`; at least 1.
+    pub dry_base: Option<f32>,
+    /// How many tokens may repeat without a penalty.
+    pub dry_allowed_length: Option<u32>,
+    /// How many recent tokens of the answer DRY looks at; 0 for none.
+    pub dry_penalty_last_n: Option<u32>,
+    /// XTC: how often to drop all but the least likely of the tokens that reach `xtc_threshold`, in [0, 1].
+    pub xtc_probability: Option<f32>,
+    /// See `xtc_probability`, in [0, 1]; above 0.5 no two tokens reach it.
+    pub xtc_threshold: Option<f32>,
 }

@@ -102,6 +102,7 @@ pub(super) enum Command {
     System(Option<String>),
     Save(String),
     Retry,
+    Edit(Option<String>),
     File(PathBuf),
     Quit,
 }
@@ -112,8 +113,9 @@ pub(super) const HELP: &str = "\
 /system [TEXT]  show the system turn, or start a new conversation with this one
 /save NAME      name this conversation for --session
 /retry          ask the last question again
+/edit [TEXT]    write a question in your editor, beginning with TEXT or the last question
 /file PATH      add a file to the next question
-/quit           quit; so do Ctrl-D, exit, quit and /bye
+/quit           quit; so do Ctrl-D, exit, quit, /exit and /bye
 Enclose a question of several lines in \"\"\", or end a line with \\ to continue it.
 Ctrl-C stops an answer.
 ";
@@ -143,6 +145,7 @@ impl Typed {
             "system" => Some(Command::System(given())),
             "save" => given().map(Command::Save),
             "retry" => Some(Command::Retry),
+            "edit" => Some(Command::Edit(given())),
             "file" => given().map(|path| Command::File(expand(&path))),
             "quit" | "exit" | "bye" => Some(Command::Quit),
             _ => return Typed::Mistake(format!("unknown command /{word}")),

@@ -7,8 +7,10 @@ pub enum ChatError {
     /// Invalid input.
     #[error("{0}; try: /help")]
     Typed(String),
-    #[error("chat does not support --tools; try: beastctl ask --tools FILE 'QUESTION'")]
-    Tools,
+    #[error("/edit needs a terminal; try: type the question")]
+    NoTerminal,
+    #[error("chat does not support {option}; try: {way}")]
+    Option { option: &'static str, way: &'static str },
 }
 
 impl Failing for ChatError {

@@ -25,6 +25,7 @@ use crate::{
     cli::Options,
     context::Context,
     conversations::{Conversation, Exchange, Head, Open, Said, Store},
+    editor,
     exit::{self, AlreadyTold, During as _, Failure, Result},
     input,
     output::{Console, OutputError, units::count},
@@ -47,7 +48,12 @@ const PROMPT: &str = "ask";
 /// Chats until the user quits or the pipe ends.
 pub(super) fn run(context: &Context, prompt: Option<String>, options: &Options) -> Result<()> {
     if options.tools.tools.is_some() {
-        return Err(ChatError::Tools.into());
+        return Err(ChatError::Option { option: "--tools", way: "beastctl ask --tools FILE 'QUESTION'" }.into());
+    }
+    if options.output.count_tokens {
+        return Err(
+            ChatError::Option { option: "--count-tokens", way: "beastctl ask --count-tokens 'QUESTION'" }.into()
+        );
     }
     let begun = Chat::begin(context, prompt.as_deref().unwrap_or(PROMPT), options);
     let outcome = begun.and_then(|mut chat| if chat.is_interactive { chat.with_person() } else { chat.with_pipe() });
@@ -245,6 +251,7 @@ impl<'a> Chat<'a> {
                 self.console.info(&format!("this conversation is `{name}`"));
             }
             Command::Retry => self.retry()?,
+            Command::Edit(text) => return self.edit(text),
             Command::File(path) => self.attach(path)?,
             Command::Quit => return Ok(ControlFlow::Break(())),
         }
@@ -285,6 +292,26 @@ impl<'a> Chat<'a> {
             Some(last) => self.ask(last),
             None => Err(ChatError::Typed("no question yet".into()).into()),
         }
+    }
+
+    /// Has the question written in the editor. Nothing is sent unless something was written.
+    fn edit(&mut self, text: Option<String>) -> Result<ControlFlow<()>> {
+        if !self.is_interactive || !self.console.stdout_is_terminal || !self.console.stderr_is_terminal {
+            return Err(ChatError::NoTerminal.into());
+        }
+        let asked = self.last.as_ref().map(|last| last.material.question.clone());
+        let kept = || self.conversation.exchanges.last().map(|exchange| exchange.question.content.clone());
+        let before = text.or(asked).or_else(kept).unwrap_or_default();
+        let edited = editor::edit(&before);
+        // The editor's Ctrl-C is not meant for this chat.
+        self.wait.forget_interrupts();
+        let edited = edited?;
+        if edited.trim().is_empty() || edited.trim_end() == before.trim_end() {
+            self.console.info("no changes; nothing is sent");
+            return Ok(ControlFlow::Continue(()));
+        }
+        self.console.lines(&format!("{}\n", edited.trim_end()));
+        self.act(Typed::Question(edited.trim_end().to_owned()))
     }
 
     /// Sends a question, shows its answer and saves both. An answer to a repeated question replaces the last exchange.

@@ -2,7 +2,7 @@ use clap::CommandFactory;
 use expect_test::expect;
 
 use super::*;
-use crate::numbers::{min_p, temp, top_p};
+use crate::numbers::{dry_base, dry_multiplier, min_p, temp, top_p, xtc};
 
 #[test]
 fn the_command_line_is_consistent() {
@@ -28,7 +28,7 @@ fn the_help_is_short() {
           run          Run any prompt: a built-in one, or your own prompts/NAME.md beside the configuration
           prompts      List, show, write and edit prompts
           chat         Chat with the model; without a terminal, answer stdin line by line
-          history      List, show or remove saved conversations
+          history      List, show, search or remove saved conversations
           status       Show what the daemon is doing; does not start one
           models       List, download, remove and select models
           bench        Benchmark this machine, or tune beastd for it
@@ -94,6 +94,9 @@ fn numbers_stay_within_their_range() {
         (temp as fn(&str) -> Result<f32, String>, ["0", "0.7", "5"], ["-0.1", "NaN", "inf"]),
         (top_p, ["0.01", "0.9", "1"], ["0", "1.1", "x"]),
         (min_p, ["0", "0.05", "1"], ["-1", "1.01", ""]),
+        (dry_multiplier, ["0", "0.8", "5"], ["-0.1", "NaN", "inf"]),
+        (dry_base, ["1", "1.75", "4"], ["0.99", "-2", "x"]),
+        (xtc, ["0", "0.5", "1"], ["-0.1", "1.1", ""]),
     ] {
         assert!(good.iter().all(|text| check(text).is_ok()), "{good:?}");
         assert!(bad.iter().all(|text| check(text).is_err()), "{bad:?}");

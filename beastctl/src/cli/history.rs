@@ -23,6 +23,18 @@ pub enum HistoryVerb {
         #[arg(long)]
         json: bool,
     },
+    /// Find lines in them; exits with 1 if there are none.
+    Grep {
+        /// Regular expression.
+        #[arg(value_name = "PATTERN", value_parser = pattern)]
+        pattern: String,
+        /// Ignore case.
+        #[arg(short, long)]
+        ignore_case: bool,
+        /// Print one JSON array.
+        #[arg(long)]
+        json: bool,
+    },
     /// Remove some, or all of them with the input history of chats.
     Rm {
         /// Their names, or prefixes of them.
@@ -36,4 +48,11 @@ pub enum HistoryVerb {
         #[arg(short, long, visible_alias = "force")]
         yes: bool,
     },
+}
+
+fn pattern(text: &str) -> Result<String, String> {
+    match regex_lite::Regex::new(text) {
+        Ok(_) => Ok(text.into()),
+        Err(error) => Err(format!("is no regular expression: {error}")),
+    }
 }

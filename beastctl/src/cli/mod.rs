@@ -100,11 +100,18 @@ pub enum Verb {
     #[command(after_help = "\
 Examples:
   beastctl ask 'how do I undo a commit?'
+  beastctl ask -f main.c -f main.h 'where is the leak?'
   dmesg | beastctl ask 'is the disk all right?'")]
     Ask {
         /// The question; without one, stdin is the question. `-` reads stdin even from a terminal.
         #[arg(value_name = "QUESTION")]
         question: Vec<String>,
+        /// File that the question is about, `-` for stdin; repeatable.
+        #[arg(short, long = "file", value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// Continue this conversation: JSON messages with role and content, `-` for stdin. Reads no other input.
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["latest", "session"])]
+        messages: Option<PathBuf>,
         #[command(flatten)]
         options: Options,
     },
@@ -164,6 +171,10 @@ Examples:
         /// Files to read, `-` for stdin, or one text in quotes [default: stdin].
         #[arg(value_name = "FILE")]
         files: Vec<PathBuf>,
+        /// Continue this conversation: JSON messages with role and content, `-` for stdin. The last one is the input if
+        /// there are no files.
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["latest", "session"])]
+        messages: Option<PathBuf>,
         #[command(flatten)]
         options: Options,
     },
@@ -194,11 +205,12 @@ Examples:
         #[command(flatten)]
         options: Options,
     },
-    /// List, show or remove saved conversations.
+    /// List, show, search or remove saved conversations.
     #[command(after_help = "\
 Examples:
   beastctl history
   beastctl history show 2026-11-23
+  beastctl history grep -i 'broken pipe'
   beastctl history rm parser")]
     History(HistoryOptions),
     /// Show what the daemon is doing; does not start one.

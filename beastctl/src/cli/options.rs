@@ -6,7 +6,9 @@ use beast_protocol::Place;
 use clap::{Args, ValueEnum};
 
 use super::{conversation::ConversationOptions, output::OutputOptions};
-use crate::numbers::{max_tokens, min_p, repeat_penalty, seed, temp, top_k, top_p};
+use crate::numbers::{
+    dry_base, dry_multiplier, max_tokens, min_p, repeat_penalty, seed, temp, tokens, top_k, top_p, xtc,
+};
 
 /// Options of all verbs that generate an answer.
 #[derive(Debug, Args)]
@@ -108,7 +110,7 @@ impl From<Truncate> for Place {
 pub struct ToolOptions {
     /// Functions that the model may call: a JSON array of OpenAI tools, as a file or inline. Prints each call as a
     /// JSON line.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["schema", "grammar", "extract"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["schema", "grammar", "extract", "extract_json"])]
     pub tools: Option<PathBuf>,
 
     /// Whether to call one: auto, none, required, or the NAME of the function.
@@ -138,6 +140,30 @@ pub struct SamplingOptions {
     /// Divide the logits of recent tokens by this: above 1 for less repetition, 1 for none.
     #[arg(long, value_name = "P", value_parser = repeat_penalty, allow_negative_numbers = true)]
     pub repeat_penalty: Option<f32>,
+
+    /// DRY: penalize tokens that continue a repeated sequence, by this strength; 0 for none.
+    #[arg(long, value_name = "N", value_parser = dry_multiplier, allow_negative_numbers = true)]
+    pub dry_multiplier: Option<f32>,
+
+    /// DRY: growth of the penalty with each repeated token.
+    #[arg(long, value_name = "N", value_parser = dry_base, allow_negative_numbers = true)]
+    pub dry_base: Option<f32>,
+
+    /// DRY: how many tokens may repeat without a penalty.
+    #[arg(long, value_name = "N", value_parser = tokens, allow_negative_numbers = true)]
+    pub dry_allowed_length: Option<u32>,
+
+    /// DRY: how many recent tokens of the answer count [default: all].
+    #[arg(long, value_name = "N", value_parser = tokens, allow_negative_numbers = true)]
+    pub dry_penalty_last_n: Option<u32>,
+
+    /// XTC: how often to drop all but the least likely of the tokens above the threshold; 0 for never.
+    #[arg(long, value_name = "P", value_parser = xtc, allow_negative_numbers = true)]
+    pub xtc_probability: Option<f32>,
+
+    /// XTC: the threshold, as a probability; above 0.5 nothing is dropped.
+    #[arg(long, value_name = "P", value_parser = xtc, allow_negative_numbers = true)]
+    pub xtc_threshold: Option<f32>,
 
     /// Random seed, for a reproducible answer.
     #[arg(long, value_name = "N", value_parser = seed, allow_negative_numbers = true)]

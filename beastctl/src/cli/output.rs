@@ -30,6 +30,14 @@ pub struct OutputOptions {
     #[arg(short = 'x', long, conflicts_with_all = ["schema", "grammar"])]
     pub extract: bool,
 
+    /// Print only the JSON in the answer, or, with exit code 5, nothing. Short: -x json.
+    #[arg(long, conflicts_with_all = ["extract", "grammar"])]
+    pub extract_json: bool,
+
+    /// Print how many tokens the prompt has, chat template included, instead of an answer.
+    #[arg(long, conflicts_with = "stream_json")]
+    pub count_tokens: bool,
+
     /// Print the whole answer at the end.
     #[arg(long)]
     pub no_stream: bool,
@@ -45,6 +53,13 @@ pub struct OutputOptions {
     /// Exit with 5 if the answer is truncated.
     #[arg(long)]
     pub strict: bool,
+}
+
+impl OutputOptions {
+    /// Whether only a part of the answer is printed.
+    pub fn is_extracting(&self) -> bool {
+        self.extract || self.extract_json
+    }
 }
 
 /// The output options in a command line that cannot be parsed, which apply to its error message too.

@@ -19,6 +19,7 @@ use crate::{
 /// [`clap::Error`] for an invalid command line, and for help and version; [`PromptError::NoCommand`] for a first word
 /// that is neither a command nor a prompt.
 pub fn parse(mut arguments: Vec<OsString>, folder: Option<&Path>) -> Result<Cli> {
+    spell_out(&mut arguments);
     let cli = Cli::try_parse_from(&arguments)?;
     let words = match cli.verb {
         // The parser reports help as an error.
@@ -44,6 +45,15 @@ pub fn parse(mut arguments: Vec<OsString>, folder: Option<&Path>) -> Result<Cli>
     let mut command = Cli::command().mut_subcommand("run", |run| disguise(run, &prompt));
     let mut matches = command.try_get_matches_from_mut(arguments)?;
     Ok(Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))?)
+}
+
+/// `-x json` is `--extract-json`. An option with a value that can be left out would take the question for it.
+fn spell_out(arguments: &mut Vec<OsString>) {
+    let n_options = arguments.iter().position(|word| word == "--").unwrap_or(arguments.len());
+    let is_it = |pair: &[OsString]| (pair[0] == "-x" || pair[0] == "--extract") && pair[1] == "json";
+    if let Some(at) = arguments[..n_options].windows(2).position(is_it) {
+        arguments.splice(at..at + 2, ["--extract-json".into()]);
+    }
 }
 
 /// The command line that shows a command's help.

@@ -11,7 +11,7 @@ fn a_prompt_is_run_with_all_options_before_and_after_it() {
     let cli = typed(&["-q", "--socket", "/s", "tldr", "--json", "a.txt", "-", "--timeout", "3", "b.txt"]).unwrap();
     assert!(cli.quiet && cli.socket.as_deref() == Some("/s".as_ref()));
     assert_eq!(cli.timeout, Some(std::time::Duration::from_secs(3)));
-    let Verb::Run { prompt, files, options } = cli.verb else { panic!("{:?}", cli.verb) };
+    let Verb::Run { prompt, files, options, .. } = cli.verb else { panic!("{:?}", cli.verb) };
     assert_eq!((prompt.as_str(), options.output.json), ("tldr", true));
     assert_eq!(files, ["a.txt", "-", "b.txt"].map(PathBuf::from));
 }
@@ -62,4 +62,17 @@ fn help_and_mistakes_speak_of_the_prompt() {
     assert!(!help.contains("<PROMPT>"), "{help}");
     let mistake = error(&["explain", "--jsn"]);
     assert!(mistake.contains("Usage: beastctl explain [OPTIONS]"), "{mistake}");
+}
+
+#[test]
+fn json_behind_x_is_no_question() {
+    let spelled = |words: &[&str]| match typed(words).unwrap().verb {
+        Verb::Ask { question, options, .. } => (question, options.output.extract, options.output.extract_json),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(spelled(&["ask", "-x", "json", "why?"]), (vec!["why?".into()], false, true));
+    assert_eq!(spelled(&["ask", "why?", "--extract", "json"]), (vec!["why?".into()], false, true));
+    assert_eq!(spelled(&["ask", "-x", "why?", "json"]), (vec!["why?".into(), "json".into()], true, false));
+    assert_eq!(spelled(&["ask", "-x", "--", "json"]), (vec!["json".into()], true, false));
+    assert!(typed(&["tldr", "-x", "json"]).is_ok());
 }

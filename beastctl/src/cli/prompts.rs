@@ -24,15 +24,23 @@ pub enum PromptsAction {
         #[arg(value_name = "NAME", add = ArgValueCandidates::new(completers::prompts))]
         name: String,
     },
-    /// Create your own prompt, print its path, and open it in your editor; does not overwrite.
+    /// Create your own prompt and print its path; does not overwrite.
     #[command(after_help = "\
-Opens no editor without a terminal. A prompt that still contains the placeholder line does not run.
+Without TEXT, piped input is the text; without either, your editor opens on a terminal.
+The text may begin with settings between two lines `---`.
+A prompt that still contains the placeholder line does not run.
 
-Examples:\n  beastctl prompts new haiku\n  beastctl prompts new brief --from tldr")]
+Examples:
+  beastctl prompts new haiku
+  beastctl prompts new haiku 'Write a haiku about the input.'
+  beastctl prompts new brief --from tldr")]
     New {
         /// Name of the new prompt and command.
         #[arg(value_name = "NAME")]
         name: String,
+        /// The instruction [default: stdin, if something is piped in].
+        #[arg(value_name = "TEXT", conflicts_with = "from")]
+        text: Vec<String>,
         /// Start from a copy of this prompt.
         #[arg(long, value_name = "PROMPT", add = ArgValueCandidates::new(completers::prompts))]
         from: Option<String>,

@@ -1,18 +1,25 @@
 //! `summarize`, `ask`, `commit-msg` and `run`: material and prompt become a request, its events an answer.
 
-use std::{mem, path::PathBuf};
+use std::{
+    mem,
+    path::{Path, PathBuf},
+};
 
+use super::count;
 use crate::{
     cli::Options,
     context::Context,
     exit::{During as _, Result},
-    output::is_stdout_lost,
+    output::{Console, is_stdout_lost},
     turn::{
         self,
         answering::{Answering, Form},
         asking::Asking,
+        commit_message::Guard,
         conversing::Conversing,
-        material, request,
+        material::{self, Material},
+        messages::Messages,
+        request,
     },
     wait::Wait,
 };
@@ -22,6 +29,7 @@ pub(super) enum Task {
     /// `ask`: the question follows the material.
     Ask {
         question: Vec<String>,
+        files: Vec<PathBuf>,
     },
     CommitMsg,
     /// `summarize` and `run`.
@@ -60,19 +68,20 @@ impl Task {
     }
 }
 
-/// Answers one task. With `--stream-json`, a failure is also reported as the last line.
-pub(super) fn run(context: &Context, task: Task, options: &Options) -> Result<()> {
-    let outcome = answer(context, task, options);
+/// Answers one task, in the conversation `messages` if there is one. With `--stream-json`, a failure is also reported as
+/// the last line.
+pub(super) fn run(context: &Context, task: Task, messages: Option<&Path>, options: &Options) -> Result<()> {
+    let outcome = answer(context, task, messages, options);
     if options.output.stream_json { outcome.inspect_err(|error| turn::print_error(context, error)) } else { outcome }
 }
 
-fn answer(context: &Context, task: Task, options: &Options) -> Result<()> {
+fn answer(context: &Context, task: Task, messages: Option<&Path>, options: &Options) -> Result<()> {
     let console = context.console;
     // Reports all mistakes that the user must fix before contacting the daemon.
     turn::is_wanted("BEAST_MARKDOWN")?;
     let path = context.socket()?;
     let prompt_name = task.prompt().to_owned();
-    let prompt = turn::load_prompt(&prompt_name, options)?;
+    let mut prompt = turn::load_prompt(&prompt_name, options)?;
     let constraint = turn::constraint(options, task.leaves_stdin())?;
     let tools = turn::tools(options)?;
     if is_stdout_lost() {
@@ -80,14 +89,14 @@ fn answer(context: &Context, task: Task, options: &Options) -> Result<()> {
     }
     // While reading, Ctrl-C may end the process: there is nothing to clean up yet.
     let reading = Wait::default().limited(context.timeout);
-    let mut conversing = Conversing::begin(options, matches!(task, Task::Ask { .. }), console)?;
-    let mut material = match task {
-        Task::Ask { question } => material::question(&question, &reading, console)?,
-        Task::CommitMsg => material::diff(&reading, console)?,
-        Task::Prompt { name, files } => material::files(&name, &files, &reading, console)?,
-        Task::Text { text, .. } => material::text(&text, &reading, console)?,
-    };
+    let is_kept = matches!(task, Task::Ask { .. }) && messages.is_none();
+    let mut conversing = Conversing::begin(options, is_kept, console)?;
+    let mut messages = messages.map(|path| Messages::read(path, &reading, console)).transpose()?;
+    let mut material = material(task, messages.as_mut(), &reading, console)?;
     material.front = conversing.front(&prompt_name, &prompt);
+    if let Some(messages) = &mut messages {
+        messages.lead(&prompt_name, &mut prompt, &mut material, options.system.as_deref())?;
+    }
     let warnings = mem::take(&mut material.warnings);
     for warning in &warnings {
         console.warning(warning);
@@ -96,17 +105,59 @@ fn answer(context: &Context, task: Task, options: &Options) -> Result<()> {
     // The command line overrides the prompt's own constraint.
     request.constraint = constraint.or(request.constraint);
     request.tools = tools;
-    let form = Form::of(request.constraint.as_ref());
     let guard = turn::guard(&prompt_name, &request, span, options)?;
     conversing.take_part(&prompt_name, &mut request);
-
+    if let Some(messages) = messages {
+        messages.put_before(&mut request);
+    }
     let wait = Wait::start(None).context("cannot watch for Ctrl-C")?.limited_as(&reading);
-    let mut asking = Asking::new(&path, !options.no_start, request);
+    if options.output.count_tokens {
+        return count::run(context, &path, request, options, &wait);
+    }
+    let asking = Asking::new(&path, !options.no_start, request);
+    follow(context, options, (asking, conversing), warnings, guard.as_ref(), &wait)
+}
+
+/// What is asked about; without anything else, the last message of a conversation.
+fn material(task: Task, mut messages: Option<&mut Messages>, reading: &Wait, console: Console) -> Result<Material> {
+    let warnings = messages.as_mut().map(|messages| mem::take(&mut messages.warnings)).unwrap_or_default();
+    let mut material = match (task, messages) {
+        (Task::Ask { question, files }, None) => material::question(&question, &files, reading, console)?,
+        (Task::Ask { question, files }, Some(messages)) => {
+            let question = if question.is_empty() { messages.question()? } else { question.join(" ") };
+            match files.is_empty() {
+                true => Material { text: question, ..Material::default() },
+                false => Material { question, ..material::named(&files, reading, console)?.into() },
+            }
+        }
+        (Task::Prompt { files, .. }, Some(messages)) if files.is_empty() => {
+            Material { text: messages.question()?, ..Material::default() }
+        }
+        (Task::CommitMsg, _) => material::diff(reading, console)?,
+        (Task::Prompt { name, files }, _) => material::files(&name, &files, reading, console)?,
+        (Task::Text { text, .. }, None) => material::text(&text, reading, console)?,
+        (Task::Text { text, .. }, Some(_)) => Material { text, ..Material::default() },
+    };
+    material.warnings.extend(warnings);
+    Ok(material)
+}
+
+/// Asks until there is an answer, and saves it.
+fn follow(
+    context: &Context,
+    options: &Options,
+    (mut asking, mut conversing): (Asking<'_>, Conversing),
+    warnings: Vec<String>,
+    guard: Option<&Guard>,
+    wait: &Wait,
+) -> Result<()> {
+    let console = context.console;
+    let form = Form::of(asking.request().constraint.as_ref());
     loop {
-        let (client, progress) = turn::reach(context, &asking, &wait)?;
+        let (client, progress) = turn::reach(context, &asking, wait)?;
         let notices = warnings.iter().cloned().chain(conversing.loss()).collect();
-        let mut answering = Answering::new(context, options, progress, notices).bound_to(form).guarded(guard.as_ref());
-        if let Err(error) = answering.follow(client, &mut asking, &wait) {
+        let mut answering = Answering::new(context, options, progress, notices).bound_to(form).guarded(guard);
+        if let Err(error) = answering.follow(client, &mut asking, wait) {
             if conversing.make_room(&error, asking.request()) {
                 answering.give_up();
                 continue;

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::removal;
+use super::{history_grep, removal};
 use crate::{
     cli::{HistoryOptions, HistoryVerb},
     context::Context,
@@ -29,6 +29,9 @@ pub(super) fn run(context: &Context, options: HistoryOptions) -> Result<()> {
     match options.action.unwrap_or(HistoryVerb::List { json: options.json }) {
         HistoryVerb::List { json } => list(&store, json, console),
         HistoryVerb::Show { name, json } => show(&store, name.as_deref(), json, console),
+        HistoryVerb::Grep { pattern, ignore_case, json } => {
+            history_grep::run(&store, &pattern, ignore_case, json, console)
+        }
         HistoryVerb::Rm { all: true, yes, .. } => remove_all(&store, yes, console),
         HistoryVerb::Rm { names, .. } => remove(&store, &names),
     }

@@ -1,7 +1,9 @@
 //! One file per verb, and the dispatch. A verb with more than a few steps has a room of its own.
 
+mod count;
 mod generate;
 mod history;
+mod history_grep;
 mod load;
 mod models;
 mod prompts;
@@ -34,13 +36,19 @@ use crate::{
 pub fn run(cli: Cli, console: Console, started: Instant) -> Result<()> {
     let context = Context { console, started, socket: cli.socket, timeout: cli.timeout };
     match cli.verb {
-        Verb::Summarize { files, options } => generate::run(&context, Task::of_prompt("summarize", files), &options),
-        Verb::Ask { question, options } => generate::run(&context, Task::Ask { question }, &options),
+        Verb::Summarize { files, options } => {
+            generate::run(&context, Task::of_prompt("summarize", files), None, &options)
+        }
+        Verb::Ask { question, files, messages, options } => {
+            generate::run(&context, Task::Ask { question, files }, messages.as_deref(), &options)
+        }
         Verb::Decide(options) => decide::run(&context, &options),
         Verb::Embed(options) => embed::run(&context, &options),
         Verb::Similar(options) => embed::similar::run(&context, &options),
-        Verb::CommitMsg { options } => generate::run(&context, Task::CommitMsg, &options),
-        Verb::Run { prompt, files, options } => generate::run(&context, Task::of_prompt(&prompt, files), &options),
+        Verb::CommitMsg { options } => generate::run(&context, Task::CommitMsg, None, &options),
+        Verb::Run { prompt, files, messages, options } => {
+            generate::run(&context, Task::of_prompt(&prompt, files), messages.as_deref(), &options)
+        }
         // Not reached: `prompt_verb::parse` has already turned it into the help text.
         Verb::Help { .. } => Ok(()),
         Verb::Prompt(words) => Err(prompt_verb::unknown(&words, crate::prompts::folder().ok().as_deref()).into()),

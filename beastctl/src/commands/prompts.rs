@@ -6,7 +6,6 @@ use std::{
     io::{ErrorKind, Write as _},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::Path,
-    process::Command,
 };
 
 use beast_protocol::Sampling;
@@ -16,26 +15,25 @@ use crate::{
     cli::prompt_verb,
     cli::{PromptsAction, PromptsOptions},
     context::Context,
+    editor,
     exit::Result,
     input,
     output::{Console, json_line, one_line},
     prompts::{self, Entry, Origin, PromptError},
     text,
+    turn::material,
+    wait::Wait,
 };
 
 /// The contents of a new prompt: every setting, commented out.
 const TEMPLATE: &str = include_str!("../../prompts/template.txt");
-/// The editor if no variable names one.
-const EDITOR: &str = "vi";
-/// A shell's exit code for a command that it cannot find.
-const NOT_FOUND: i32 = 127;
 
 pub(super) fn run(context: &Context, options: PromptsOptions) -> Result<()> {
     match options.action {
         None => list(context, options.json),
         Some(PromptsAction::List { json }) => list(context, json),
         Some(PromptsAction::Show { name }) => show(context, &name),
-        Some(PromptsAction::New { name, from }) => new(context, &name, from.as_deref()),
+        Some(PromptsAction::New { name, text, from }) => new(context, &name, &text, from.as_deref()),
         Some(PromptsAction::Edit { name }) => edit(context, &name),
         Some(PromptsAction::Path { name }) => path(context, name.as_deref()),
     }
@@ -86,10 +84,19 @@ fn object(entry: &Entry) -> Value {
 
 /// The sampling parameters that a prompt can set, which are fewer than the protocol's.
 fn sampling_object(sampling: &Sampling) -> Value {
-    let Sampling { temp, top_p, top_k, min_p, seed, repeat_penalty, .. } = sampling;
+    let Sampling { temp, top_p, top_k, min_p, seed, .. } = sampling;
     let mut object = json!({ "temp": temp, "top_p": top_p, "top_k": top_k, "min_p": min_p, "seed": seed });
-    if let Some(repeat_penalty) = repeat_penalty {
-        object["repeat_penalty"] = json!(repeat_penalty);
+    let rare = [
+        ("repeat_penalty", json!(sampling.repeat_penalty)),
+        ("dry_multiplier", json!(sampling.dry_multiplier)),
+        ("dry_base", json!(sampling.dry_base)),
+        ("dry_allowed_length", json!(sampling.dry_allowed_length)),
+        ("dry_penalty_last_n", json!(sampling.dry_penalty_last_n)),
+        ("xtc_probability", json!(sampling.xtc_probability)),
+        ("xtc_threshold", json!(sampling.xtc_threshold)),
+    ];
+    for (name, value) in rare.into_iter().filter(|(_, value)| !value.is_null()) {
+        object[name] = value;
     }
     object
 }
@@ -159,32 +166,60 @@ fn is_there(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()
 }
 
-fn new(context: &Context, name: &str, from: Option<&str>) -> Result<()> {
+fn new(context: &Context, name: &str, words: &[String], from: Option<&str>) -> Result<()> {
     prompts::check_name(name)?;
     // The user may override the prompts of commands such as `summarize`.
     if prompt_verb::is_command(name) && !prompts::is_built_in(name) {
         return Err(PromptError::Reserved(name.into()).into());
     }
     let folder = prompts::folder().map_err(PromptError::from)?;
-    let text = match from {
-        Some(from) => prompts::find(from, Some(&folder))?.text,
-        None => TEMPLATE.into(),
-    };
     let path = prompts::own_file(name, &folder);
+    let given = match from {
+        Some(_) => None,
+        None => given(words, context)?,
+    };
+    let text = match (from, &given) {
+        (Some(from), _) => prompts::find(from, Some(&folder))?.text,
+        (None, Some(given)) => given.clone(),
+        (None, None) => TEMPLATE.into(),
+    };
     // The template would silently replace a good built-in prompt.
-    if from.is_none() && prompts::is_built_in(name) && !is_there(&path) {
+    if from.is_none() && given.is_none() && prompts::is_built_in(name) && !is_there(&path) {
         return Err(PromptError::BuiltIn(name.into()).into());
+    }
+    if given.is_some() {
+        prompts::check_text(name, &text, &folder)?;
     }
     create(&path, name, &text)?;
     context.console.print(&format!("{}\n", path.display()))?;
     let console = context.console;
+    if given.is_some() {
+        return Ok(());
+    }
     if can_edit(console) {
-        open_editor(&path)?;
+        editor::open(&path)?;
         prompts::load(name, Some(&folder))?;
     } else {
         console.info(&format!("fill in the instruction: beastctl prompts edit {}", text::quoted(name)));
     }
     Ok(())
+}
+
+/// The text of a new prompt: what is typed, else what is piped in. Many programs start others with empty stdin.
+fn given(words: &[String], context: &Context) -> Result<Option<String>> {
+    let text = if !words.is_empty() {
+        words.join(" ")
+    } else if input::stdin_is_terminal() {
+        return Ok(None);
+    } else {
+        let wait = Wait::default().limited(context.timeout);
+        material::hint_at_stdin(&wait, context.console);
+        let input = input::read(&[], &wait)?;
+        input.warnings.iter().for_each(|warning| context.console.warning(warning));
+        input.text
+    };
+    let text = text.trim();
+    Ok((!text.is_empty()).then(|| format!("{text}\n")))
 }
 
 /// An editor needs a terminal for input and output.
@@ -223,7 +258,7 @@ fn edit(context: &Context, name: &str) -> Result<()> {
         Some(text) => create(&path, name, &text).map(|()| Some(text))?,
         None => None,
     };
-    let edited = open_editor(&path);
+    let edited = editor::open(&path);
     // An unchanged copy would only hide improvements in later versions.
     if copy.is_some_and(|copy| beast_launchd::file::read(&path, 1 << 20).is_ok_and(|bytes| bytes == copy.as_bytes())) {
         fs::remove_file(&path).map_err(|source| PromptError::Unwritable { path: path.clone(), source })?;
@@ -234,18 +269,4 @@ fn edit(context: &Context, name: &str) -> Result<()> {
     edited?;
     prompts::load(name, Some(&folder))?;
     Ok(())
-}
-
-fn open_editor(path: &Path) -> Result<(), PromptError> {
-    let of = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
-    let editor = of("VISUAL").or_else(|| of("EDITOR")).unwrap_or_else(|| EDITOR.into());
-    let failed = |problem: String| PromptError::Editor { editor: editor.clone(), problem };
-    // Through the shell, as git does it: the setting may contain arguments, and quotes around a path with spaces.
-    let status = Command::new("sh").arg("-c").arg(format!("{editor} \"$@\"")).arg(&editor).arg(path).status();
-    let status = status.map_err(|error| failed(format!("cannot be started: {error}")))?;
-    match status.code() {
-        Some(0) => Ok(()),
-        Some(NOT_FOUND) => Err(failed("was not found".into())),
-        _ => Err(failed(format!("exited with {status}"))),
-    }
 }

@@ -160,7 +160,6 @@ fn of_prompts() {
             PromptError::NoTerminal { name: "my haiku".into(), is_own: true },
             PromptError::NoTerminal { name: "tldr".into(), is_own: false },
         ],
-        Editor: [PromptError::Editor { editor: "vi".into(), problem: "not found".into() }],
     });
     check(
         samples,
@@ -185,7 +184,6 @@ fn of_prompts() {
             1   cannot write /some/file: Read-only file system (os error 30); try: use another folder, or run mount to see why this one is read-only
             2   cannot open an editor: stdin, stdout and stderr must be a terminal; try: beastctl prompts path 'my haiku', for the file to change
             2   cannot open an editor: stdin, stdout and stderr must be a terminal; try: beastctl prompts new tldr --from tldr, for a copy to change
-            1   the editor `vi` not found; try: set EDITOR=nano, or another installed editor
         "#]],
     );
 }
@@ -348,6 +346,7 @@ fn of_a_turn() {
         DeadEnd: [TurnError::DeadEnd("no token can follow".into())],
         Withheld: [TurnError::Withheld("the answer is truncated at 9 tokens (--max-tokens)".into())],
         NoJson: [TurnError::NoJson(no_json)],
+        NoJsonFound: [TurnError::NoJsonFound],
         NoMessage: [TurnError::NoMessage("the model repeats the diff".into())],
         Incomplete: [TurnError::Incomplete(Duration::from_secs(90))],
         Cancelled: [TurnError::Cancelled],
@@ -363,6 +362,7 @@ fn of_a_turn() {
             5   no output: the grammar or schema reached a dead end: no token can follow; try: change the grammar or schema
             5   no output: the answer is truncated at 9 tokens (--max-tokens); try: raise --max-tokens, or shorten the input
             5   no output: the answer is not valid JSON (EOF while parsing an object at line 1 column 1); try: repeat the command, or simplify the --schema
+            5   no output: the answer contains no JSON; try: repeat the command, or pass a --schema
             1   no message: the model repeats the diff; try: repeat the command, commit less at once, or use a larger model: beastctl models list
             1   the answer did not finish within 1m 30s; try: raise --timeout, or lower --max-tokens
             75  beastd cancelled the answer; try: repeat the command
@@ -395,19 +395,6 @@ fn of_the_end_of_a_daemon() {
             1   cannot stop beastd (process 4711): Operation not permitted (os error 1); try: run this as the user who started it: ps -o user= -p 4711
             1   cannot stop beastd (process 4711): No such process (os error 3); try: beastctl status, to see whether it still runs
             1   beastd did not exit within 1m; try: raise --timeout, or check beastctl status
-        "#]],
-    );
-}
-
-#[test]
-fn of_a_chat() {
-    let samples =
-        samples!(ChatError { Typed: [ChatError::Typed("no question yet".into())], Tools: [ChatError::Tools] });
-    check(
-        samples,
-        expect![[r#"
-            2   no question yet; try: /help
-            2   chat does not support --tools; try: beastctl ask --tools FILE 'QUESTION'
         "#]],
     );
 }

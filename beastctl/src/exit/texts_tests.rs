@@ -71,6 +71,9 @@ mod service;
 #[path = "texts_models_tests.rs"]
 mod models;
 
+#[path = "texts_typed_tests.rs"]
+mod typed;
+
 fn check(samples: Vec<Sample>, expected: Expect) {
     let mut lines = String::new();
     for Sample { name, error } in samples {

@@ -206,7 +206,7 @@ impl Answer {
                 return Ok(true);
             }
             Some(Event::Failed(error)) => return Err(ClientError::Daemon(error).into()),
-            Some(Event::Status(_) | Event::Decided(_) | Event::Embedded(_)) | None => {}
+            Some(Event::Status(_) | Event::Decided(_) | Event::Embedded(_) | Event::Counted(_)) | None => {}
         }
         Ok(false)
     }

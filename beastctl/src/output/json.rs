@@ -95,9 +95,8 @@ pub fn event_object(event: &Event) -> Option<Value> {
         | Event::Failed(_)
         | Event::Status(_)
         | Event::Decided(_)
-        | Event::Embedded(_) => {
-            return None;
-        }
+        | Event::Embedded(_)
+        | Event::Counted(_) => return None,
     };
     Some(object)
 }

@@ -62,6 +62,14 @@ impl Source {
     }
 }
 
+/// Checks the text of a prompt that is to be written.
+pub fn check_text(name: &str, text: &str, folder: &Path) -> Result<(), PromptError> {
+    front_matter::parse(name, text, Some(folder)).map(drop).map_err(|Mistake { line, problem, hint }| {
+        let hint = hint.unwrap_or_else(|| "fix that line".into());
+        PromptError::Malformed { file: "the text".into(), line, problem, hint }
+    })
+}
+
 fn malformed(file: String, name: &str, mistake: Mistake) -> PromptError {
     let Mistake { line, problem, hint } = mistake;
     let hint = hint.unwrap_or_else(|| format!("beastctl prompts edit {}", quoted(name)));

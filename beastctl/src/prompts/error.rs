@@ -69,14 +69,12 @@ pub enum PromptError {
         without_editor(name, *is_own)
     )]
     NoTerminal { name: String, is_own: bool },
-    #[error("the editor `{editor}` {problem}; try: set EDITOR=nano, or another installed editor")]
-    Editor { editor: String, problem: String },
 }
 
 impl Failing for PromptError {
     fn exit_code(&self) -> u8 {
         match self {
-            PromptError::Unwritable { .. } | PromptError::Editor { .. } => exit::FAILED,
+            PromptError::Unwritable { .. } => exit::FAILED,
             _ => exit::USAGE,
         }
     }

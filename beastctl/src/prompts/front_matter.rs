@@ -20,7 +20,20 @@ const KEYS: [&str; 10] =
     ["description", "system", "variables", "sampling", "max_tokens", "stop", "one_line", "think", "schema", "reduce"];
 /// The placeholder for the text of a new prompt.
 const PLACEHOLDER: &str = "Replace this line with the instruction.";
-const SAMPLING_KEYS: [&str; 6] = ["temp", "top_p", "top_k", "min_p", "repeat_penalty", "seed"];
+const SAMPLING_KEYS: [&str; 12] = [
+    "temp",
+    "top_p",
+    "top_k",
+    "min_p",
+    "repeat_penalty",
+    "dry_multiplier",
+    "dry_base",
+    "dry_allowed_length",
+    "dry_penalty_last_n",
+    "xtc_probability",
+    "xtc_threshold",
+    "seed",
+];
 
 /// Parses the text of a prompt. `folder` contains its file.
 pub(super) fn parse(name: &str, text: &str, folder: Option<&Path>) -> Result<Prompt, Mistake> {
@@ -179,6 +192,20 @@ impl Settings<'_> {
                 "repeat_penalty" => {
                     sampling.repeat_penalty = Some(self.number("repeat_penalty", node, numbers::repeat_penalty)?);
                 }
+                "dry_multiplier" => {
+                    sampling.dry_multiplier = Some(self.number("dry_multiplier", node, numbers::dry_multiplier)?);
+                }
+                "dry_base" => sampling.dry_base = Some(self.number("dry_base", node, numbers::dry_base)?),
+                "dry_allowed_length" => {
+                    sampling.dry_allowed_length = Some(self.number("dry_allowed_length", node, whole)?);
+                }
+                "dry_penalty_last_n" => {
+                    sampling.dry_penalty_last_n = Some(self.number("dry_penalty_last_n", node, whole)?);
+                }
+                "xtc_probability" => {
+                    sampling.xtc_probability = Some(self.number("xtc_probability", node, numbers::xtc)?);
+                }
+                "xtc_threshold" => sampling.xtc_threshold = Some(self.number("xtc_threshold", node, numbers::xtc)?),
                 "seed" => sampling.seed = Some(self.number("seed", node, whole)?),
                 _ => return Err(unknown(key, " of `sampling`", &SAMPLING_KEYS)),
             }

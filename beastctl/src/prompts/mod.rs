@@ -13,7 +13,7 @@ mod schema;
 mod variables;
 mod yaml;
 
-pub use catalogue::{Entry, Origin, Source, check_name, find, is_built_in, list, load, names, own_file};
+pub use catalogue::{Entry, Origin, Source, check_name, check_text, find, is_built_in, list, load, names, own_file};
 pub use error::PromptError;
 pub use prompt::{Prompt, folder};
 pub use variables::Variable;

@@ -80,8 +80,8 @@ impl<'a> Answering<'a> {
         warnings: Vec<String>,
     ) -> Self {
         let output = &options.output;
-        let is_streamed = !(output.no_stream || output.json || output.stream_json || output.extract);
-        let markdown = context.console.markdown().filter(|_| !output.no_markdown && !output.extract);
+        let is_streamed = !(output.no_stream || output.json || output.stream_json || output.is_extracting());
+        let markdown = context.console.markdown().filter(|_| !output.no_markdown && !output.is_extracting());
         if output.stream_json {
             progress.erase();
         }
@@ -220,7 +220,7 @@ impl<'a> Answering<'a> {
             }
             Event::Failed(error) => return Err(ClientError::Daemon(error).into()),
             // Never requested here.
-            Event::Status(_) | Event::Decided(_) | Event::Embedded(_) => {}
+            Event::Status(_) | Event::Decided(_) | Event::Embedded(_) | Event::Counted(_) => {}
         }
         Ok(())
     }

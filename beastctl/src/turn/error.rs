@@ -22,6 +22,9 @@ pub enum TurnError {
     /// With `--schema`: the answer is invalid, although it is not truncated.
     #[error("no output: the answer is not valid JSON ({0}); try: repeat the command, or simplify the --schema")]
     NoJson(serde_json::Error),
+    /// With `-x json`: the answer contains none, although it is not truncated.
+    #[error("no output: the answer contains no JSON; try: repeat the command, or pass a --schema")]
+    NoJsonFound,
     /// For `commit-msg`: the answer is not a message.
     #[error(
         "no message: {0}; try: repeat the command, commit less at once, or use a larger model: beastctl models list"
@@ -46,7 +49,8 @@ impl Failing for TurnError {
             | TurnError::Repeats(_)
             | TurnError::Withheld(_)
             | TurnError::DeadEnd(_)
-            | TurnError::NoJson(_) => exit::CUT,
+            | TurnError::NoJson(_)
+            | TurnError::NoJsonFound => exit::CUT,
             TurnError::Cancelled => exit::BUSY,
             TurnError::NoQuestion | TurnError::Wish { .. } => exit::USAGE,
             TurnError::NoMessage(_) | TurnError::Incomplete(_) => exit::FAILED,

@@ -100,12 +100,15 @@ pub(crate) fn diff(wait: &Wait, console: Console) -> Result<Material> {
     Ok(input.into())
 }
 
-/// A question and, if stdin is piped, the material that it is about.
-pub(crate) fn question(words: &[String], wait: &Wait, console: Console) -> Result<Material> {
+/// A question and the material that it is about: files, and stdin if it is piped.
+pub(crate) fn question(words: &[String], files: &[PathBuf], wait: &Wait, console: Console) -> Result<Material> {
     let names_stdin = words.iter().any(|word| word == "-");
     let question = words.iter().filter(|word| *word != "-").map(String::as_str).collect::<Vec<_>>().join(" ");
     let question = question.trim().to_owned();
     hint_at_file(words, console);
+    if !files.is_empty() {
+        return about_files(question, files, names_stdin, wait, console);
+    }
     if input::stdin_is_terminal() && !names_stdin {
         if question.is_empty() {
             return Err(TurnError::NoQuestion.into());
@@ -122,13 +125,50 @@ pub(crate) fn question(words: &[String], wait: &Wait, console: Console) -> Resul
     }
 }
 
+/// Piped input is material too, or the question if none was typed.
+fn about_files(
+    mut question: String,
+    files: &[PathBuf],
+    names_stdin: bool,
+    wait: &Wait,
+    console: Console,
+) -> Result<Material> {
+    let mut input = named(files, wait, console)?;
+    let is_read = files.iter().any(|file| file.as_os_str() == "-");
+    if !is_read && (names_stdin || !input::stdin_is_terminal()) {
+        hint_at_stdin(wait, console);
+        let piped = input::read(&[], wait)?;
+        match piped.is_blank() {
+            true => {}
+            false if question.is_empty() => question = piped.text.trim().to_owned(),
+            false => input.add_stdin(piped),
+        }
+    }
+    if question.is_empty() {
+        return Err(TurnError::NoQuestion.into());
+    }
+    Ok(Material { question, ..input.into() })
+}
+
+/// Files with their names, which tell the model what they are.
+pub(crate) fn named(files: &[PathBuf], wait: &Wait, console: Console) -> Result<Input> {
+    if files.iter().any(|file| file.as_os_str() == "-") {
+        hint_at_stdin(wait, console);
+    }
+    let input = input::read_named(files, wait)?;
+    if input.is_blank() {
+        return Err(InputError::Empty { example: "beastctl ask -f FILE 'QUESTION'" }.into());
+    }
+    Ok(input)
+}
+
 /// Warns that `ask notes.txt` asks about these words, where other programs would read the file.
 fn hint_at_file(words: &[String], console: Console) {
     // Many ordinary words are also names of files.
     let looks_like_file = |word: &&String| words.len() == 1 || word.contains(['.', '/']);
     if let Some(file) = words.iter().find(|word| looks_like_file(word) && Path::new(word.as_str()).is_file()) {
-        let text = "is taken as the question, not read as a file; try: beastctl ask 'QUESTION' <";
-        console.info(&format!("`{file}` {text} {}", crate::text::quoted(file)));
+        let text = "is taken as the question, not read as a file; try: beastctl ask -f";
+        console.info(&format!("`{file}` {text} {} 'QUESTION'", crate::text::quoted(file)));
     }
 }
 

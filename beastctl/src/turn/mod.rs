@@ -7,6 +7,7 @@ pub(crate) mod commit_message;
 pub(crate) mod conversing;
 mod error;
 pub(crate) mod material;
+pub(crate) mod messages;
 pub(crate) mod request;
 
 use std::{
@@ -87,7 +88,7 @@ pub(crate) fn constraint(options: &Options, stdin_is_free: bool) -> Result<Optio
 
 /// The guard for an answer of `commit-msg`, which scripts use as it is. A constrained answer is not a message.
 pub(crate) fn guard(prompt: &str, request: &Generate, span: Span, options: &Options) -> Result<Option<Guard>> {
-    let is_free = request.constraint.is_none() && request.tools.functions.is_empty() && !options.output.extract;
+    let is_free = request.constraint.is_none() && request.tools.functions.is_empty() && !options.output.is_extracting();
     if prompt != commit_message::PROMPT || !is_free {
         return Ok(None);
     }

@@ -16,13 +16,19 @@ pub(crate) fn generate(prompt: Prompt, material: Material, options: &Options) ->
         min_p: sampling.min_p.or(request.sampling.min_p),
         seed: sampling.seed.or(request.sampling.seed),
         repeat_penalty: sampling.repeat_penalty.or(request.sampling.repeat_penalty),
+        dry_multiplier: sampling.dry_multiplier.or(request.sampling.dry_multiplier),
+        dry_base: sampling.dry_base.or(request.sampling.dry_base),
+        dry_allowed_length: sampling.dry_allowed_length.or(request.sampling.dry_allowed_length),
+        dry_penalty_last_n: sampling.dry_penalty_last_n.or(request.sampling.dry_penalty_last_n),
+        xtc_probability: sampling.xtc_probability.or(request.sampling.xtc_probability),
+        xtc_threshold: sampling.xtc_threshold.or(request.sampling.xtc_threshold),
         ..request.sampling
     };
     request.max_tokens = max_tokens.or(request.max_tokens);
     if !stop.is_empty() {
         request.stop.clone_from(stop);
     }
-    if options.output.extract && request.constraint.is_none() {
+    if options.output.is_extracting() && request.constraint.is_none() {
         request.extent = Extent::CodeBlock;
     }
     request.template.thinking = options.thinking.wish().or(request.template.thinking);

@@ -74,6 +74,34 @@ fn the_command_line_chooses_tokens_before_the_prompt_does() {
 }
 
 #[test]
+fn dry_and_xtc_are_the_command_lines_then_the_prompts() {
+    let sampling = beast_protocol::Sampling {
+        dry_multiplier: Some(0.5),
+        dry_base: Some(2.0),
+        dry_allowed_length: Some(3),
+        dry_penalty_last_n: Some(64),
+        xtc_probability: Some(0.25),
+        xtc_threshold: Some(0.125),
+        ..Default::default()
+    };
+    let of_prompt = || Prompt { sampling: sampling.clone(), ..prompt() };
+    assert_eq!(asked(of_prompt(), text("x"), &options(&[])).sampling, sampling);
+    let typed = "--dry-multiplier 0 --dry-base 1 --dry-allowed-length 0 --dry-penalty-last-n 8 --xtc-probability 1 \
+                 --xtc-threshold 0.2";
+    let typed: Vec<&str> = typed.split_whitespace().collect();
+    let expected = beast_protocol::Sampling {
+        dry_multiplier: Some(0.0),
+        dry_base: Some(1.0),
+        dry_allowed_length: Some(0),
+        dry_penalty_last_n: Some(8),
+        xtc_probability: Some(1.0),
+        xtc_threshold: Some(0.2),
+        ..Default::default()
+    };
+    assert_eq!(asked(of_prompt(), text("x"), &options(&typed)).sampling, expected);
+}
+
+#[test]
 fn what_does_not_fit_is_refused_reduced_or_dropped_as_it_was_asked() {
     let reducing = || Prompt { reduce: Some("Merge.".into()), ..prompt() };
     let overflow = |prompt, arguments: &[&str]| asked(prompt, text("long"), &options(arguments)).overflow;

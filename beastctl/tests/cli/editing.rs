@@ -5,6 +5,7 @@ use std::fs;
 use expect_test::expect;
 
 use crate::{
+    conversations::{daemon, turns},
     harness::{Beast, Ran, feed, spawn},
     terminal::Terminal,
 };
@@ -112,11 +113,51 @@ fn new_opens_the_editor_for_a_person() {
         DIR/config/beast/prompts/haiku.md
         exit 2
         DIR/config/beast/prompts/haiku.md
-        beastctl: DIR/config/beast/prompts/haiku.md:40: the prompt has no instruction yet: replace this line; try: beastctl prompts edit haiku
+        beastctl: DIR/config/beast/prompts/haiku.md:42: the prompt has no instruction yet: replace this line; try: beastctl prompts edit haiku
         exit 1
         DIR/config/beast/prompts/haiku.md
         beastctl: the editor `false` exited with exit status: 1; try: set EDITOR=nano, or another installed editor
         exit 0
         DIR/config/beast/prompts/haiku.md
     "#]].assert_eq(&[written, untouched, failed, copied].concat());
+}
+
+/// A chat on a terminal in which these lines are typed; what the daemon is asked, and what is seen.
+fn chat(lines: &str, editor: &str, n_asked: usize) -> (Vec<String>, String) {
+    let beast = Beast::new();
+    let daemon = daemon(&beast, &["one", "two", "three"][..n_asked]);
+    let terminal = Terminal::new(200);
+    let mut command = beast.command(&["chat", "--no-log"]);
+    command.env("PATH", "/usr/bin:/bin").env("TERM", "dumb").env("EDITOR", editor);
+    command.stdin(terminal.stdio()).stdout(terminal.stdio()).stderr(terminal.stdio());
+    let mut child = spawn(&mut command);
+    drop(command);
+    terminal.wait_for("> ");
+    terminal.type_in(lines);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let asked = daemon.join().unwrap().iter().map(|request| turns(request).pop().unwrap().to_owned()).collect();
+    (asked, terminal.finish())
+}
+
+#[test]
+fn a_chat_sends_what_was_saved_in_the_editor() {
+    // What is edited is kept for the test, then changed.
+    let (asked, _) = chat("hello\r/edit\r/edit a text\r/exit\r", "sh -c 'printf \" again\" >>\"$1\"' x", 3);
+    assert_eq!(asked, ["hello", "hello again", "a text again"]);
+    let (asked, seen) = chat("hello\r/edit\r/quit\r", "true", 1);
+    assert_eq!(asked, ["hello"]);
+    assert!(seen.contains("no changes; nothing is sent"), "{seen}");
+    let (asked, seen) = chat("hello\r/edit other\r/quit\r", "sh -c 'echo >\"$1\"' x", 1);
+    assert_eq!(asked, ["hello"]);
+    assert!(seen.contains("no changes; nothing is sent"), "{seen}");
+    let (asked, seen) = chat("hello\r/edit other\r/quit\r", "false", 1);
+    assert_eq!(asked, ["hello"]);
+    assert!(seen.contains("the editor `false` exited with exit status: 1; try: set EDITOR=nano"), "{seen}");
+}
+
+#[test]
+fn a_chat_in_a_pipe_opens_no_editor() {
+    let beast = Beast::new();
+    let ran = beast.run(&["chat", "--no-start"], b"/edit hello\n");
+    assert_eq!(ran.report(), "exit 2\nout: \"\"\nerr: beastctl: /edit needs a terminal; try: type the question\n");
 }

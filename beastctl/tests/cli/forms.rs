@@ -269,3 +269,80 @@ fn an_object_has_the_code_beside_the_text() {
         assert_eq!((&object["extracted"], &object["text"]), (&expected, &pieces.concat().into()));
     }
 }
+
+#[test]
+fn json_is_taken_out_of_an_answer_and_checked() {
+    use FinishReason::{MaxTokens, Stop};
+    let json = &["-x", "json"][..];
+    let mut said = String::new();
+    for (arguments, pieces, reason) in [
+        (json, &["Sure:\n```json\n", "{\"a\": 1}\n", "```\nBye."][..], Stop),
+        (&["--extract-json"], &["It is {\"a\": [1]} [1]."], Stop),
+        (json, &["[1,\n 2]\n"], MaxTokens),
+        (json, &["no idea"], Stop),
+        (json, &["{\"a\": [1], \"b\""], Stop),
+        (json, &["{\"a\": [1], \"b\""], MaxTokens),
+        (&["-x", "json", "--schema", "a int"], &["{\"a\": 1}"], Stop),
+        (&["-x", "json", "--schema", "a int"], &["{\"a\": "], Stop),
+    ] {
+        let beast = Beast::new();
+        says(&beast, pieces, reason);
+        said += &beast.run(&[&["summarize"], arguments].concat(), b"text").report();
+        said.push('\n');
+    }
+    for arguments in
+        [&["-x", "json", "-x"][..], &["-x", "json", "--grammar", "root ::= \"a\""], &["-x", "--schema", "a"]]
+    {
+        said += &Beast::new().run(&[&["summarize"], arguments].concat(), b"text").report();
+    }
+    expect![[r#"
+        exit 0
+        out: "{\"a\": 1}\n"
+        err: 
+        exit 0
+        out: "{\"a\": [1]}\n"
+        err: 
+        exit 0
+        out: "[1,\n 2]\n"
+        err: beastctl: warning: the answer is truncated at 3 tokens (--max-tokens)
+
+        exit 5
+        out: ""
+        err: beastctl: no output: the answer contains no JSON; try: repeat the command, or pass a --schema
+
+        exit 5
+        out: ""
+        err: beastctl: no output: the answer contains no JSON; try: repeat the command, or pass a --schema
+
+        exit 5
+        out: ""
+        err: beastctl: no output: the answer has no complete JSON: the answer is truncated at 3 tokens (--max-tokens); try: raise --max-tokens, or shorten the input
+
+        exit 0
+        out: "{\"a\": 1}\n"
+        err: 
+        exit 5
+        out: ""
+        err: beastctl: no output: the answer is not valid JSON (EOF while parsing a value at line 1 column 5); try: repeat the command, or simplify the --schema
+
+        exit 2
+        out: ""
+        err: beastctl: the argument '--extract-json' cannot be used with '--extract'; try: beastctl summarize --help
+        exit 2
+        out: ""
+        err: beastctl: the argument '--extract-json' cannot be used with '--grammar <FILE>'; try: beastctl summarize --help
+        exit 2
+        out: ""
+        err: beastctl: the argument '--extract' cannot be used with '--schema <SCHEMA>'; try: beastctl summarize --help
+    "#]].assert_eq(&said);
+}
+
+#[test]
+fn an_object_has_the_json_as_text_and_value() {
+    for arguments in [&["-x", "json"][..], &["-x", "json", "--schema", "a int"]] {
+        let beast = Beast::new();
+        says(&beast, &["{\"a\": 1}"], FinishReason::Stop);
+        let object = lines(&beast.run(&[&["summarize", "--json"], arguments].concat(), b"text")).pop().unwrap();
+        assert_eq!((&object["extracted"], &object["value"]["a"]), (&"{\"a\": 1}".into(), &1.into()), "{object}");
+    }
+}

@@ -392,13 +392,13 @@ fn a_prompt_that_says_nothing_yet_is_not_run() {
     expect![[r#"
         exit 2
         out: ""
-        err: beastctl: DIR/config/beast/prompts/haiku.md:40: the prompt has no instruction yet: replace this line; try: beastctl prompts edit haiku
+        err: beastctl: DIR/config/beast/prompts/haiku.md:42: the prompt has no instruction yet: replace this line; try: beastctl prompts edit haiku
         exit 2
         out: ""
-        err: beastctl: DIR/config/beast/prompts/haiku.md:40: the prompt has no instruction yet: replace this line; try: beastctl prompts edit haiku
+        err: beastctl: DIR/config/beast/prompts/haiku.md:42: the prompt has no instruction yet: replace this line; try: beastctl prompts edit haiku
         exit 2
         out: ""
-        err: beastctl: DIR/config/beast/prompts/haiku.md:40: the prompt has no instruction yet: replace this line; try: beastctl prompts edit haiku
+        err: beastctl: DIR/config/beast/prompts/haiku.md:42: the prompt has no instruction yet: replace this line; try: beastctl prompts edit haiku
     "#]].assert_eq(&reports.concat());
     let listed = beast.run(&["prompts"], b"").stdout;
     assert!(listed.contains("haiku") && listed.contains("no instruction yet"), "{listed}");
@@ -406,4 +406,46 @@ fn a_prompt_that_says_nothing_yet_is_not_run() {
     let beast = Beast::new();
     own(&beast, "haiku", "---\ndescription: What this prompt is for\n---\nWrite a haiku about the input.");
     assert_eq!(turns(&asked(&beast, &["haiku"], b"rain"))[0], "Write a haiku about the input.");
+}
+
+#[test]
+fn the_text_of_a_new_prompt_is_typed_or_piped_in() {
+    let beast = Beast::alone();
+    let new = |arguments: &[&str], input: &[u8]| beast.run(&[&["prompts", "new"], arguments].concat(), input);
+    let text = |name: &str| fs::read_to_string(beast.path(&format!("{FOLDER}/{name}.md"))).unwrap();
+    let ran = new(&["haiku", "Write", "a haiku."], b"not read");
+    assert_eq!(ran.report(), format!("exit 0\nout: \"DIR/{FOLDER}/haiku.md\\n\"\nerr: "));
+    assert_eq!(text("haiku"), "Write a haiku.\n");
+    assert_eq!(new(&["piped"], b"\n---\nmax_tokens: 9\n---\nBe brief.\n\n").code, Some(0));
+    assert_eq!(text("piped"), "---\nmax_tokens: 9\n---\nBe brief.\n");
+    assert_eq!(new(&["tldr", "Be brief."], b"").code, Some(0), "a text is no accident");
+    let refused = [
+        new(&["haiku", "Another."], b""),
+        new(&["wrong", "---\nmax_tokens: 0\n---\nx"], b""),
+        new(&["wrong"], b"---\nmax_token: 1\n---\nx"),
+        new(&["wrong"], b"a\0"),
+        new(&["wrong", "x", "--from", "tldr"], b""),
+        new(&["ask", "Replace this line with the instruction."], b""),
+    ];
+    assert!(!beast.path(&format!("{FOLDER}/wrong.md")).exists(), "nothing is left behind");
+    expect![[r#"
+        exit 2
+        out: ""
+        err: beastctl: DIR/config/beast/prompts/haiku.md exists already; try: beastctl prompts edit haiku
+        exit 2
+        out: ""
+        err: beastctl: '--- max_tokens: 0 --- x' starts with a dash, so it was parsed as options; try: beastctl prompts new -- '--- max_tokens: 0 --- x'
+        exit 2
+        out: ""
+        err: beastctl: the text:2: unknown key `max_token`, did you mean `max_tokens`?; try: one of description, system, variables, sampling, max_tokens, stop, one_line, think, schema, reduce
+        exit 2
+        out: ""
+        err: beastctl: stdin is binary (a NUL byte at offset 1); try: convert it to text first, for example with pdftotext or iconv -t UTF-8
+        exit 2
+        out: ""
+        err: beastctl: the argument '[TEXT]...' cannot be used with '--from <PROMPT>'; try: beastctl prompts new --help
+        exit 2
+        out: ""
+        err: beastctl: the text:1: the prompt has no instruction yet: replace this line; try: fix that line
+    "#]].assert_eq(&refused.map(|ran| ran.report()).concat());
 }

@@ -173,10 +173,13 @@ fn tables_and_help_keep_their_words_whole() {
         /save NAME      name this conversation for
                         --session
         /retry          ask the last question again
+        /edit [TEXT]    write a question in your
+                        editor, beginning with TEXT
+                        or the last question
         /file PATH      add a file to the next
                         question
         /quit           quit; so do Ctrl-D, exit,
-                        quit and /bye
+                        quit, /exit and /bye
         Enclose a question of several lines in """,
         or end a line with \ to continue it.
         Ctrl-C stops an answer.

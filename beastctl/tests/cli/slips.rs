@@ -59,7 +59,7 @@ fn a_file_that_was_meant_is_told_to_a_person() {
         assert_eq!((code, out.as_str()), (Some(0), "ok\n"));
         err
     };
-    let line = "`notes.txt` is taken as the question, not read as a file; try: beastctl ask 'QUESTION' < notes.txt\n";
+    let line = "`notes.txt` is taken as the question, not read as a file; try: beastctl ask -f notes.txt 'QUESTION'\n";
     assert!(told(&["notes.txt"]).contains(line));
     assert!(told(&["summarize", "notes.txt"]).contains(line));
     assert!(!told(&["what", "is", "a", "pipe?"]).contains("QUESTION"));

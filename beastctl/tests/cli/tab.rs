@@ -25,6 +25,8 @@ const SAME: &[(&str, &str)] = &[
     (r#""summarize" uni"#, r#""summarize" uniq.txt "#),
     ("ask --schema=uni", "ask --schema=uniq.txt "),
     ("ask --schema ~/un", "ask --schema ~/uniq.txt "),
+    ("ask -f uni", "ask -f uniq.txt "),
+    ("ask --messages ~/un", "ask --messages ~/uniq.txt "),
     // A question is not a file name.
     ("ask uni", "ask uni"),
     ("run nothi", "run nothi"),
@@ -64,7 +66,7 @@ fn home() -> Beast {
 }
 
 /// A shell in a terminal of its own, ready for the first line; `None` if it or setsid is not installed.
-fn shell(beast: &Beast, words: &[&str], setup: &str) -> Option<(Child, Terminal)> {
+pub(crate) fn shell(beast: &Beast, words: &[&str], setup: &str) -> Option<(Child, Terminal)> {
     // A shell that does not own its terminal prints a warning.
     let installed = Command::new("setsid").args([words[0], "-c", "true"]).output();
     if !installed.is_ok_and(|output| output.status.success()) {

@@ -2,11 +2,11 @@ use beast_protocol::{Overflow, Place, Role, Sampling, Span};
 use expect_test::{Expect, expect};
 
 use super::*;
-use crate::batch::SamplingParams;
+use crate::batch::{Dry, SamplingParams};
 use crate::engine::fake::{ByteVocab, END};
 
 const DEFAULTS: SamplingDefaults =
-    SamplingDefaults { temp: 0.3, top_k: 40, top_p: 0.9, min_p: 0.1, repeat_penalty: 1.05 };
+    SamplingDefaults { temp: 0.3, top_k: 40, top_p: 0.9, min_p: 0.1, repeat_penalty: 1.05, ..SamplingDefaults::OURS };
 
 pub(super) fn admission(template: Option<&str>) -> Admission {
     admission_of(template, 100)
@@ -44,6 +44,26 @@ fn the_template_is_rendered_and_its_control_tokens_are_read() {
     let admitted = admission(Some(TEMPLATE)).admit(&request("hi")).expect("fine").0;
     assert_eq!(text(&admitted.prompt), "user: hi§assistant:");
     assert_eq!((admitted.n_max_tokens, admitted.sampling.temp), (20, 0.3));
+}
+
+#[test]
+fn a_prompt_is_counted_whether_or_not_it_fits_and_refused_like_a_request() {
+    let admission = admission(Some(TEMPLATE));
+    let admitted = admission.admit(&request("hi")).expect("fine").0;
+    assert_eq!(admission.n_counted(&request("hi")), Ok(admitted.prompt.len()));
+    let long = "x".repeat(500);
+    assert!(admission.admit(&request(&long)).is_err());
+    assert_eq!(admission.n_counted(&request(&long)), Ok(admitted.prompt.len() + 498));
+    let wrong = [
+        Generate { max_tokens: Some(0), ..request("hi") },
+        Generate { sampling: Sampling { temp: Some(-1.0), ..Sampling::default() }, ..request("hi") },
+        Generate { constraint: Some(wire::Constraint::Schema("{".into())), ..request("hi") },
+        request(" "),
+    ];
+    for request in wrong {
+        let refused = admission.n_counted(&request).expect_err("refused");
+        assert_eq!(refused, admission.admit(&request).expect_err("refused"));
+    }
 }
 
 #[test]
@@ -135,7 +155,8 @@ fn what_makes_no_sense_is_refused() {
 fn a_request_overrides_the_model_and_temp_0_is_greedy() {
     let sampling = Sampling { temp: Some(0.0), seed: Some(7), ..Sampling::default() };
     let admitted = admission(None).admit(&Generate { sampling, ..request("a") }).expect("fine").0;
-    let expected = SamplingParams { temp: 0.0, top_k: 40, top_p: 0.9, min_p: 0.1, seed: 7, ..SamplingParams::GREEDY };
+    let dry = Dry { last_n: 100, ..Dry::NONE };
+    let expected = SamplingParams { top_k: 40, top_p: 0.9, min_p: 0.1, seed: 7, dry, ..SamplingParams::GREEDY };
     assert_eq!(admitted.sampling, expected);
 }
 

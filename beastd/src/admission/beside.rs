@@ -18,10 +18,31 @@ pub async fn admit_beside(
     permits: &Semaphore,
     request: &Arc<Generate>,
 ) -> Result<(Admitted, Vec<Notice>), WireError> {
+    let request = Arc::clone(request);
+    beside(admission, permits, move |admission| admission.admit(&request)).await
+}
+
+/// [`Admission::n_counted`] on its own thread, once `permits` has a permit.
+///
+/// # Errors
+/// Those of [`Admission::n_counted`].
+pub async fn count_beside(
+    admission: &Arc<Admission>,
+    permits: &Semaphore,
+    request: Arc<Generate>,
+) -> Result<usize, WireError> {
+    beside(admission, permits, move |admission| admission.n_counted(&request)).await
+}
+
+async fn beside<T: Send + 'static>(
+    admission: &Arc<Admission>,
+    permits: &Semaphore,
+    work: impl FnOnce(&Admission) -> Result<T, WireError> + Send + 'static,
+) -> Result<T, WireError> {
     let _permit = permits.acquire().await.expect("the semaphore is never closed");
-    let (admission, request) = (Arc::clone(admission), Arc::clone(request));
+    let admission = Arc::clone(admission);
     // That thread has the large stack that chat templates need.
-    large_stack::beside(move || admission.admit(&request)).await.unwrap_or_else(|why| {
+    large_stack::beside(move || work(&admission)).await.unwrap_or_else(|why| {
         let advice = match why.as_str() {
             large_stack::NO_MEMORY => "close other programs, or raise beastd's address space limit (ulimit -v)",
             _ => "repeat the request, and see beastctl logs for the reason",

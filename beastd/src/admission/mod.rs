@@ -81,7 +81,9 @@ impl Admission {
         self.check_resume(request)?;
         let mut sampling = self.defaults.settle(&request.sampling, self.vocab.n_tokens())?;
         // No request has more tokens than the context, and the engine allocates memory for `last_n`.
-        sampling.penalties.last_n = sampling.penalties.last_n.min(u32::try_from(self.n_ctx).unwrap_or(u32::MAX));
+        let n_most = u32::try_from(self.n_ctx).unwrap_or(u32::MAX);
+        sampling.penalties.last_n = sampling.penalties.last_n.min(n_most);
+        sampling.dry.last_n = sampling.dry.last_n.min(n_most);
         let setting = self.setting(request)?;
         let Answering { constraint: of_tools, parser, shown } = self.answering(request, &setting)?;
         let constraint = match of_tools {

@@ -104,7 +104,7 @@ fn logprobs_are_bounded() {
 /// The engine allocates memory for every token that the penalties look back at.
 #[test]
 fn penalties_look_no_further_back_than_the_context() {
-    let sampling = Sampling { repeat_last_n: Some(u32::MAX), ..Sampling::default() };
+    let sampling = Sampling { repeat_last_n: Some(u32::MAX), dry_penalty_last_n: None, ..Sampling::default() };
     let admitted = admission(None).admit(&Generate { sampling, ..raw_text("a") }).expect("fine").0;
-    assert_eq!(admitted.sampling.penalties.last_n, 100);
+    assert_eq!((admitted.sampling.penalties.last_n, admitted.sampling.dry.last_n), (100, 100));
 }

@@ -2,7 +2,7 @@
 
 use beast_protocol::{Generate, Message, WireError};
 
-use super::{Admission, invalid};
+use super::{Admission, check_request, invalid};
 use crate::template::{self, TemplateError};
 
 impl Admission {
@@ -25,6 +25,22 @@ impl Admission {
     /// See [`Admission::rendered`].
     pub fn n_rendered(&self, request: &Generate) -> Result<usize, WireError> {
         self.n_prompt(request)
+    }
+
+    /// The same for a request that is refused for whatever an answer to it would be refused, except its length.
+    ///
+    /// # Errors
+    /// See [`Admission::admit`].
+    pub fn n_counted(&self, request: &Generate) -> Result<usize, WireError> {
+        check_request(request)?;
+        self.defaults.settle(&request.sampling, self.vocab.n_tokens())?;
+        if self.answering(request, &self.setting(request)?)?.constraint.is_none() {
+            self.constraint(request)?;
+        }
+        match &request.raw {
+            Some(raw) => Ok(self.raw(request, raw)?.len()),
+            None => self.n_prompt(request),
+        }
     }
 }
 

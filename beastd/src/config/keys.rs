@@ -27,6 +27,8 @@ pub enum Kind {
     Choice(&'static [&'static str]),
     /// An integer, both bounds included.
     Number(i64, i64),
+    /// A number, both bounds included.
+    Real(f64, f64),
     /// True or false.
     Switch,
     /// `30s`, `1h 30m`, `0` or `never`.
@@ -51,6 +53,9 @@ impl Kind {
             Self::Number(min, max) if !value.as_integer().is_some_and(|n| (*min..=*max).contains(&n)) => {
                 Err(format!("it must be between {min} and {max}"))
             }
+            Self::Real(min, max) if !value.as_float().is_some_and(|n| (*min..=*max).contains(&n)) => {
+                Err(format!("it must be between {min} and {max}"))
+            }
             Self::Duration => parse_duration(text).map(drop),
             Self::Filter => EnvFilter::try_new(text).map(drop).map_err(|error| error.to_string()),
             _ => Ok(()),
@@ -66,6 +71,7 @@ impl Kind {
             Self::Path(words) => format!("a path, or {}", alternatives(words)),
             Self::Choice(words) => alternatives(words),
             Self::Number(min, max) => format!("{min} to {max}"),
+            Self::Real(min, max) => format!("{min} to {max}"),
             Self::Switch => "true, false".into(),
             Self::Duration => "a duration such as 30s or 1h 30m, 0, never".into(),
             Self::Filter => "the syntax of RUST_LOG".into(),
@@ -105,10 +111,10 @@ const fn live(name: &'static str, kind: Kind, copy: fn(&mut Config, &Config)) ->
 const MAX_MIB: i64 = 1 << 30;
 const MAX_TOKENS: i64 = 1 << 24;
 
-use Kind::{Choice, Filter, Http, Number, Path, Switch, Text};
+use Kind::{Choice, Filter, Http, Number, Path, Real, Switch, Text};
 
 /// All settings, in the order of `config.default.toml`.
-pub static KEYS: [Key; 48] = [
+pub static KEYS: [Key; 55] = [
     fixed("model", Path(&["auto", "builtin"])),
     of_speed("profile", Choice(&["beast", "baseline"])),
     fixed("socket", Path(&["auto"])),
@@ -139,6 +145,13 @@ pub static KEYS: [Key; 48] = [
     of_speed("prefix_disk_mib", Number(0, MAX_MIB)),
     of_speed("mmap", Switch),
     fixed("max_tokens", Number(1, MAX_TOKENS)),
+    fixed("repeat_penalty", Real(0.0, 100.0)),
+    fixed("dry_multiplier", Real(0.0, 100.0)),
+    fixed("dry_base", Real(1.0, 100.0)),
+    fixed("dry_allowed_length", Number(0, MAX_TOKENS)),
+    fixed("dry_penalty_last_n", Number(-1, MAX_TOKENS)),
+    fixed("xtc_probability", Real(-1.0, 1.0)),
+    fixed("xtc_threshold", Real(-1.0, 1.0)),
     fixed("max_waiting", Number(0, 4096)),
     fixed("max_connections", Number(1, 4096)),
     live("idle_unload", Kind::Duration, |to, from| to.idle_unload = from.idle_unload),

@@ -11,7 +11,7 @@ use llama_cpp_2::token::LlamaToken;
 
 use super::context::Context;
 use super::embedder::Embedder;
-use super::sampler::Sampler;
+use super::sampler::{Sampler, dry};
 use super::scan::Scan;
 use super::{
     constraint::Constraint,
@@ -185,7 +185,8 @@ pub(super) fn id(slot: SlotId) -> i32 {
 impl Engine for LlamaEngine<'_> {
     fn arm(&mut self, seq: SeqId, sampling: &SamplingParams, n_logprobs: Option<usize>) {
         let end = self.model.model.vocab().eos();
-        self.samplers.insert(seq, Sampler::new(sampling, n_logprobs, end));
+        let dry = dry(sampling, &self.model.model);
+        self.samplers.insert(seq, Sampler::new(sampling, n_logprobs, end, dry));
     }
 
     fn want(&mut self, seq: SeqId, tokens: Vec<Token>) {

@@ -1,5 +1,6 @@
 //! Sampling parameters → llama.cpp's sampler chain; one per armed sequence.
 
+use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::sampling::LlamaSampler;
 use llama_cpp_2::token::LlamaToken;
 use llama_cpp_2::token::data::LlamaTokenData;
@@ -9,8 +10,10 @@ use super::adjust::Adjust;
 use super::constraint::Constraint;
 use super::logprobs::{logprobs, logprobs_of};
 use super::scan::{Row, Scan};
-use crate::batch::{Logprobs, SamplingParams, Stuck, Token};
+use crate::batch::{Dry, Logprobs, SamplingParams, Stuck, Token};
 
+/// A repeated sequence ends at these: llama.cpp's own.
+const BREAKERS: [&str; 4] = ["\n", ":", "\"", "*"];
 /// Below this, temperature counts as 0: divided logits would overflow.
 const MIN_TEMP: f32 = 1e-5;
 
@@ -55,9 +58,14 @@ enum First {
 }
 
 impl Sampler {
-    /// A sampler for a vocabulary of which `end` ends an answer.
-    pub(super) fn new(params: &SamplingParams, n_logprobs: Option<usize>, end: LlamaToken) -> Self {
-        Self { chooser: Chooser::new(params), constraint: None, n_logprobs, wanted: Vec::new(), end }
+    /// A sampler for a vocabulary of which `end` ends an answer; `dry` is what [`dry`] has made.
+    pub(super) fn new(
+        params: &SamplingParams,
+        n_logprobs: Option<usize>,
+        end: LlamaToken,
+        dry: Option<LlamaSampler>,
+    ) -> Self {
+        Self { chooser: Chooser::new(params, dry), constraint: None, n_logprobs, wanted: Vec::new(), end }
     }
 
     /// From now on, only tokens that this allows.
@@ -123,14 +131,22 @@ impl Sampler {
     }
 }
 
+/// The penalty for repeated sequences, if there is one. Finding the tokens that end a sequence takes a look at each of
+/// the vocabulary.
+pub(super) fn dry(params: &SamplingParams, model: &LlamaModel) -> Option<LlamaSampler> {
+    let Dry { multiplier, base, allowed_length, last_n } = params.dry;
+    let [length, last_n] = [allowed_length, last_n].map(|n| i32::try_from(n).unwrap_or(i32::MAX));
+    (multiplier > 0.0 && last_n > 0).then(|| LlamaSampler::dry(model, multiplier, base, length, last_n, BREAKERS))
+}
+
 fn candidates(logits: impl IntoIterator<Item = (i32, f32)>, is_sorted: bool) -> LlamaTokenDataArray {
     let data = logits.into_iter().map(|(id, logit)| LlamaTokenData::new(LlamaToken(id), logit, 0.0));
     LlamaTokenDataArray::from_iter(data, is_sorted)
 }
 
 impl Chooser {
-    fn new(params: &SamplingParams) -> Self {
-        Self { adjust: Adjust::new(params), pick: Pick::new(params) }
+    fn new(params: &SamplingParams, dry: Option<LlamaSampler>) -> Self {
+        Self { adjust: Adjust::new(params), pick: Pick::new(params, dry) }
     }
 
     /// Samples from the whole vocabulary; `accept` records the choice.
@@ -165,11 +181,16 @@ impl Chooser {
 }
 
 impl Pick {
-    fn new(params: &SamplingParams) -> Self {
+    fn new(params: &SamplingParams, dry: Option<LlamaSampler>) -> Self {
+        let has_dry = dry.is_some();
+        let mut chain = Vec::from_iter(dry);
         if params.temp < MIN_TEMP {
-            return Self::Greedy;
+            if !has_dry {
+                return Self::Greedy;
+            }
+            chain.push(LlamaSampler::greedy());
+            return Self::Chain { chain: LlamaSampler::chain(chain, true), first: First::Other };
         }
-        let mut chain = Vec::new();
         // llama.cpp's order, so that the same values mean the same there and here.
         if params.top_k > 0 {
             chain.push(LlamaSampler::top_k(i32::try_from(params.top_k).unwrap_or(i32::MAX)));
@@ -180,10 +201,15 @@ impl Pick {
         if params.min_p > 0.0 {
             chain.push(LlamaSampler::min_p(params.min_p, 1));
         }
-        chain.push(LlamaSampler::temp(params.temp));
         // The largest number makes llama.cpp pick a random seed.
-        chain.push(LlamaSampler::dist(params.seed.min(u32::MAX - 1)));
+        let seed = params.seed.min(u32::MAX - 1);
+        if params.xtc.probability > 0.0 {
+            chain.push(LlamaSampler::xtc(params.xtc.probability, params.xtc.threshold, 1, seed));
+        }
+        chain.push(LlamaSampler::temp(params.temp));
+        chain.push(LlamaSampler::dist(seed));
         let first = match () {
+            () if has_dry => First::Other,
             () if params.top_k > 0 => First::TopK(usize::try_from(params.top_k).unwrap_or(usize::MAX)),
             () if params.top_p >= 1.0 && params.min_p > 0.0 => First::MinP(params.min_p),
             () => First::Other,

@@ -2,7 +2,7 @@ use llama_cpp_2::token::logit_bias::LlamaLogitBias;
 use proptest::prelude::*;
 
 use super::*;
-use crate::batch::Penalties;
+use crate::batch::{Penalties, Xtc};
 
 /// llama.cpp's own chain over the whole vocabulary, with its own biases and penalties: slow, and what counts.
 fn reference(params: &SamplingParams, n_vocab: i32) -> LlamaSampler {
@@ -26,6 +26,7 @@ fn reference(params: &SamplingParams, n_vocab: i32) -> LlamaSampler {
         if params.min_p > 0.0 {
             chain.push(LlamaSampler::min_p(params.min_p, 1));
         }
+        chain.push(LlamaSampler::xtc(params.xtc.probability, params.xtc.threshold, 1, params.seed));
         chain.push(LlamaSampler::temp(params.temp));
         chain.push(LlamaSampler::dist(params.seed));
     }
@@ -35,7 +36,7 @@ fn reference(params: &SamplingParams, n_vocab: i32) -> LlamaSampler {
 /// What both choose, row after row, each remembering its own choices.
 fn check(params: &SamplingParams, rows: &[Vec<f32>]) -> Result<(), TestCaseError> {
     let mut theirs = reference(params, i32::try_from(rows[0].len()).expect("small"));
-    let mut ours = Sampler::new(params, None, LlamaToken(0));
+    let mut ours = Sampler::new(params, None, LlamaToken(0), None);
     for row in rows {
         let mut all = candidates((0..).zip(row.iter().copied()), false);
         let expected = choose(&mut theirs, &mut all);
@@ -58,9 +59,15 @@ fn params() -> impl Strategy<Value = SamplingParams> {
             .prop_map(|(repeat, frequency, presence, last_n)| Penalties { repeat, frequency, presence, last_n })
     ];
     let bias = proptest::collection::btree_map(0..500_i32, prop_oneof![-9.0_f32..9.0, Just(f32::NEG_INFINITY)], 0..4);
-    (temp, filters, penalties, bias, any::<u32>()).prop_map(|(temp, (top_k, top_p, min_p), penalties, bias, seed)| {
+    let xtc = prop_oneof![
+        Just(Xtc::NONE),
+        (0.0_f32..1.0, 0.0_f32..0.6).prop_map(|(probability, threshold)| Xtc { probability, threshold })
+    ];
+    let all = (temp, filters, penalties, bias, any::<u32>(), xtc);
+    all.prop_map(|(temp, (top_k, top_p, min_p), penalties, bias, seed, xtc)| {
         let logit_bias = bias.into_iter().map(|(token, bias)| (Token(token), bias)).collect();
-        SamplingParams { temp, top_k, top_p, min_p, penalties, logit_bias, seed: seed.min(u32::MAX - 1) }
+        let (seed, dry) = (seed.min(u32::MAX - 1), Dry::NONE);
+        SamplingParams { temp, top_k, top_p, min_p, penalties, dry, xtc, logit_bias, seed }
     })
 }
 
@@ -88,7 +95,7 @@ proptest! {
 
 #[test]
 fn logits_that_are_not_numbers_are_noticed() {
-    let mut sampler = Sampler::new(&SamplingParams::GREEDY, None, LlamaToken(7));
+    let mut sampler = Sampler::new(&SamplingParams::GREEDY, None, LlamaToken(7), None);
     let mut logits = vec![0.0; 1000];
     logits[500] = f32::NAN;
     let choice = sampler.sample(&logits, &Scan::of(&logits));

@@ -2,7 +2,7 @@
 
 use super::tests::{engine, model, row, tokens};
 use super::*;
-use crate::batch::{Logprobs, Penalties};
+use crate::batch::{Dry, Logprobs, Penalties, Xtc};
 
 const GREEDY: SamplingParams = SamplingParams::GREEDY;
 const N: usize = 40;
@@ -144,6 +144,55 @@ fn penalties_keep_the_model_from_repeating_itself() {
     assert!(count(&said(&mut engine, &with(strong)), common) < most);
 }
 
+/// The longest sequence that occurs twice.
+fn longest_repeat(tokens: &[Token]) -> usize {
+    let same = |a: usize, b: usize| tokens[a..].iter().zip(&tokens[b..]).take_while(|(a, b)| a == b).count();
+    let pairs = (0..tokens.len()).flat_map(|a| (a + 1..tokens.len()).map(move |b| (a, b)));
+    pairs.map(|(a, b)| same(a, b)).max().unwrap_or(0)
+}
+
+#[test]
+fn dry_ends_sequences_that_repeat_with_and_without_drafts() {
+    let model = model();
+    let mut engine = engine(&model);
+    // A model that only ever says the same.
+    let bias: Vec<_> = [300, 301].map(|token| (Token(token), 1000.0)).into();
+    let loops = SamplingParams { logit_bias: bias, ..GREEDY };
+    let plain = said(&mut engine, &loops);
+    assert!(longest_repeat(&plain) > 10, "{plain:?}");
+    let dry = Dry { multiplier: 1e6, last_n: 4096, ..Dry::NONE };
+    let penalized = SamplingParams { dry, ..loops.clone() };
+    let dried = said(&mut engine, &penalized);
+    assert!(longest_repeat(&dried) <= 3, "{dried:?}");
+    assert_eq!(said(&mut engine, &penalized), dried, "it draws nothing");
+    assert_eq!(answer(&mut engine, &penalized, None, &dried).0, dried, "guessed ahead");
+    for none in [Dry { multiplier: 0.0, ..dry }, Dry { last_n: 0, ..dry }, Dry { allowed_length: 1000, ..dry }] {
+        assert_eq!(said(&mut engine, &SamplingParams { dry: none, ..loops.clone() }), plain, "{none:?}");
+    }
+    let drawn = SamplingParams { temp: 0.7, seed: 5, dry, ..loops };
+    let first = said(&mut engine, &drawn);
+    assert!(longest_repeat(&first) <= 3, "{first:?}");
+    assert_eq!(said(&mut engine, &drawn), first, "a seed repeats");
+}
+
+#[test]
+fn xtc_drops_the_likeliest_and_a_seed_repeats() {
+    let model = model();
+    let mut engine = engine(&model);
+    let drawn = |xtc| SamplingParams { temp: 0.01, seed: 11, xtc, ..GREEDY };
+    let plain = said(&mut engine, &drawn(Xtc::NONE));
+    let always = Xtc { probability: 1.0, threshold: 0.01 };
+    let dropped = said(&mut engine, &drawn(always));
+    assert_ne!(dropped, plain);
+    assert_eq!(said(&mut engine, &drawn(always)), dropped, "a seed repeats");
+    let often = drawn(Xtc { probability: 0.5, ..always });
+    assert_eq!(said(&mut engine, &often), said(&mut engine, &often), "a seed repeats");
+    for none in [Xtc { probability: 0.0, ..always }, Xtc { threshold: 0.51, ..always }] {
+        assert_eq!(said(&mut engine, &drawn(none)), plain, "{none:?}");
+    }
+    assert_eq!(said(&mut engine, &SamplingParams { xtc: always, ..GREEDY }), said(&mut engine, &GREEDY), "greedy");
+}
+
 /// Numbers at the ends of their ranges neither end the process nor give a token that is none.
 #[test]
 fn extreme_parameters_are_survived() {
@@ -153,6 +202,7 @@ fn extreme_parameters_are_survived() {
     assert_eq!(said(&mut engine, &SamplingParams { temp: f32::MIN_POSITIVE, ..GREEDY }), plain, "as good as greedy");
     let n_vocab = engine.model.model.n_vocab();
     let all = (0..1024).map(|token| (Token(token), f32::NEG_INFINITY)).collect();
+    let dry = Dry { multiplier: 1.0, last_n: 4096, ..Dry::NONE };
     for sampling in [
         SamplingParams { temp: f32::MAX, ..GREEDY },
         SamplingParams { temp: 1.0, top_p: f32::MIN_POSITIVE, ..GREEDY },
@@ -162,6 +212,11 @@ fn extreme_parameters_are_survived() {
         SamplingParams { temp: 1.0, penalties: Penalties { repeat: f32::MAX, ..Penalties::NONE }, ..GREEDY },
         SamplingParams { temp: 1.0, penalties: Penalties { repeat: 1e-38, ..Penalties::NONE }, ..GREEDY },
         SamplingParams { penalties: Penalties { repeat: 1e-38, ..Penalties::NONE }, ..GREEDY },
+        SamplingParams { dry: Dry { multiplier: f32::MAX, base: f32::MAX, allowed_length: 0, last_n: 4096 }, ..GREEDY },
+        SamplingParams { temp: 1.0, dry: Dry { multiplier: f32::MAX, base: 1.0, ..dry }, ..GREEDY },
+        SamplingParams { temp: 1.0, dry: Dry { allowed_length: u32::MAX, ..dry }, ..GREEDY },
+        SamplingParams { temp: 1.0, xtc: Xtc { probability: 1.0, threshold: 0.0 }, ..GREEDY },
+        SamplingParams { temp: f32::MAX, xtc: Xtc { probability: 1.0, threshold: 1.0 }, ..GREEDY },
     ] {
         let said = said(&mut engine, &sampling);
         assert!(said.iter().all(|token| (0..n_vocab).contains(&token.0)), "{sampling:?}: {said:?}");

@@ -11,7 +11,7 @@ use crate::calibration::temperatures::Temperatures;
 use crate::config::Config;
 use crate::engine::{Device, LoadedModel, Vocab};
 use crate::model_file;
-use crate::sampling::SamplingDefaults;
+use crate::sampling::{Dry, SamplingDefaults, Xtc};
 use crate::scheduler::Limits;
 use crate::template::ChatTemplate;
 
@@ -73,6 +73,7 @@ impl Description<'_> {
         };
         let model = self.model(template.is_some());
         let defaults = model_file::sampling_defaults(&model.name, |key| self.loaded.meta(key));
+        let defaults = configured(defaults, self.config);
         let admission = Admission::new(Arc::clone(vocab), template, defaults, self.n_ctx, self.config.max_tokens);
         let admission = Arc::new(admission);
         let facts = Arc::new(ModelFacts {
@@ -154,5 +155,24 @@ impl Description<'_> {
                 n_free: device.n_free,
             }),
         }
+    }
+}
+
+/// The model's defaults, where the configuration has no others.
+fn configured(of_model: SamplingDefaults, config: &Config) -> SamplingDefaults {
+    let or = |value: f32, is_set: bool, of_model: f32| if is_set { value } else { of_model };
+    SamplingDefaults {
+        repeat_penalty: or(config.repeat_penalty, config.repeat_penalty > 0.0, of_model.repeat_penalty),
+        dry: Dry {
+            multiplier: config.dry_multiplier,
+            base: config.dry_base,
+            allowed_length: config.dry_allowed_length,
+            last_n: u32::try_from(config.dry_penalty_last_n).unwrap_or(u32::MAX),
+        },
+        xtc: Xtc {
+            probability: or(config.xtc_probability, config.xtc_probability >= 0.0, of_model.xtc.probability),
+            threshold: or(config.xtc_threshold, config.xtc_threshold >= 0.0, of_model.xtc.threshold),
+        },
+        ..of_model
     }
 }

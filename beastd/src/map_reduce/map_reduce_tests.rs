@@ -13,7 +13,7 @@ use crate::worker::fixture;
 
 const N_CTX: usize = 256;
 const DEFAULTS: SamplingDefaults =
-    SamplingDefaults { temp: 0.0, top_k: 0, top_p: 1.0, min_p: 0.0, repeat_penalty: 1.0 };
+    SamplingDefaults { temp: 0.0, top_k: 0, top_p: 1.0, min_p: 0.0, repeat_penalty: 1.0, ..SamplingDefaults::OURS };
 
 struct Fixture {
     means: Means,

@@ -31,7 +31,7 @@ fn the_rooms_of_the_client_know_only_those_below() {
         &["exchange"],
         &["constraint", "input", "settings", "start", "stop"],
         &["client", "context", "machine"],
-        &["output", "program"],
+        &["editor", "output", "program"],
         &["wait"],
         &["exit"],
         &["text", "numbers", "escapes"],

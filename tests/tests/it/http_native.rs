@@ -228,3 +228,37 @@ fn what_would_change_state_is_not_there() {
     let wrong = get(&address, "/completion");
     assert_eq!((wrong.status, wrong.header("allow")), (405, Some("POST")));
 }
+
+#[test]
+fn dry_and_xtc_are_named_as_in_llama_server_and_configured_as_everything() {
+    let beast = Home::new().start_http(&["dry_multiplier=0.25", "xtc_probability=1", "repeat_penalty=1.1"]);
+    let address = beast.http();
+    let settings = |more: Value| {
+        let mut body = json!({ "prompt": "The server", "n_predict": 2, "seed": 7 });
+        body.as_object_mut().expect("an object").extend(more.as_object().cloned().expect("an object"));
+        let answered = post(&address, "/completion", &body);
+        (answered.status, answered.json())
+    };
+    let (status, whole) = settings(json!({
+        "dry_multiplier": 0.5, "dry_base": 2.0, "dry_allowed_length": 3, "dry_penalty_last_n": 64,
+        "xtc_probability": 0.5, "xtc_threshold": 0.25,
+    }));
+    let told = &whole["generation_settings"];
+    assert_eq!((status, &told["dry_multiplier"], &told["dry_base"]), (200, &json!(0.5), &json!(2.0)), "{whole}");
+    assert_eq!((&told["dry_allowed_length"], &told["dry_penalty_last_n"]), (&json!(3), &json!(64)));
+    assert_eq!((&told["xtc_probability"], &told["xtc_threshold"]), (&json!(0.5), &json!(0.25)));
+    let (_, whole) = settings(json!({ "dry_base": 0.5 }));
+    let told = &whole["generation_settings"];
+    assert_eq!(
+        (&told["dry_multiplier"], &told["dry_base"], &told["dry_penalty_last_n"]),
+        (&json!(0.25), &json!(1.75), &json!(-1))
+    );
+    assert_eq!(
+        (&told["xtc_probability"], told["repeat_penalty"].as_f64().map(|n| n > 1.09)),
+        (&json!(1.0), Some(true))
+    );
+    for (name, value) in [("dry_multiplier", json!(-1)), ("xtc_probability", json!(2)), ("xtc_threshold", json!("x"))] {
+        let (status, refused) = settings(json!({ name: value }));
+        assert_eq!((status, &refused["error"]["param"]), (400, &json!(name)), "{refused}");
+    }
+}

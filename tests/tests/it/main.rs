@@ -10,6 +10,7 @@ mod circles;
 mod concurrency;
 mod config;
 mod conversations;
+mod counting;
 mod crash;
 mod damage;
 mod decide;

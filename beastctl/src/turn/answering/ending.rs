@@ -6,14 +6,17 @@ use serde_json::{Value, json};
 use super::{Answering, Done, Form, Guard, TurnError};
 use crate::{
     exit::Result,
-    output::{OutputError, Told, answer_line, answer_object, first_code_block, json_line, stats_lines, units::count},
+    output::{
+        OutputError, Told, answer_line, answer_object, embedded_json, first_code_block, json_line, stats_lines,
+        units::count,
+    },
 };
 
 #[derive(Debug, Default)]
 struct Made {
-    /// The parsed answer, with `--schema`.
+    /// The parsed answer, with `--schema` and `--extract-json`.
     value: Option<Value>,
-    /// The first code block, if any, with `--extract`.
+    /// The first code block, if any, with `--extract`; the JSON, with `--extract-json`.
     code: Option<String>,
     /// The message, for `commit-msg`.
     message: Option<String>,
@@ -64,9 +67,18 @@ impl Answering<'_> {
             return Err(TurnError::Withheld(cut.into()));
         }
         let is_only_calls = !self.has_text() && !self.calls.is_empty();
+        let takes_json = self.options.output.extract_json;
         if self.form == Some(Form::Json) && !is_only_calls {
             let value = serde_json::from_str(self.text()).map_err(TurnError::NoJson)?;
-            return Ok(Made { value: Some(value), ..Made::default() });
+            let code = takes_json.then(|| self.text().to_owned());
+            return Ok(Made { value: Some(value), code, ..Made::default() });
+        }
+        if takes_json {
+            let (code, value) = embedded_json(self.text()).ok_or_else(|| match cut {
+                Some(cut) => TurnError::Withheld(format!("the answer has no complete JSON: {cut}")),
+                None => TurnError::NoJsonFound,
+            })?;
+            return Ok(Made { value: Some(value), code: Some(code.to_owned()), ..Made::default() });
         }
         if let Some(guard) = self.guard {
             return Ok(Made { message: Some(self.message(guard, cut)?), ..Made::default() });
@@ -118,7 +130,7 @@ impl Answering<'_> {
             reasoning: self.calls.reasoning(),
             tool_calls: self.calls.objects(),
             value: made.value,
-            extracted: output.extract.then_some(made.code.as_deref()),
+            extracted: output.is_extracting().then_some(made.code.as_deref()),
         };
         let object = answer_object(&told);
         let line = if output.stream_json { answer_line(object) } else { object };

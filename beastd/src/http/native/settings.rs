@@ -4,7 +4,7 @@
 use beast_protocol::{Constraint, Generate, Sampling};
 use serde_json::{Value, json};
 
-use crate::sampling::SamplingDefaults;
+use crate::sampling::{Dry, SamplingDefaults, Xtc};
 
 /// llama.cpp's value for a random seed.
 const RANDOM_SEED: u32 = 0xffff_ffff;
@@ -38,22 +38,32 @@ pub(super) fn of(request: &Generate, defaults: SamplingDefaults, n_predict: i64,
 fn common(sampling: &Sampling, defaults: Option<SamplingDefaults>, n_predict: i64) -> Value {
     let is_greedy = sampling.temp == Some(0.0);
     let repeat = if is_greedy { Some(1.0) } else { defaults.map(|defaults| defaults.repeat_penalty) };
+    let dry = defaults.map_or(Dry::NONE, |defaults| defaults.dry);
+    let last_n = sampling.dry_penalty_last_n.unwrap_or(dry.last_n);
+    let xtc = defaults.map_or(Xtc::NONE, |defaults| defaults.xtc);
     let mut value = json!({
         "seed": sampling.seed.unwrap_or(RANDOM_SEED),
         "temperature": sampling.temp.or(defaults.map(|defaults| defaults.temp)),
         "top_k": sampling.top_k.or(defaults.map(|defaults| defaults.top_k)),
         "top_p": sampling.top_p.or(defaults.map(|defaults| defaults.top_p)),
         "min_p": sampling.min_p.or(defaults.map(|defaults| defaults.min_p)),
-        "repeat_last_n": sampling.repeat_last_n.unwrap_or(crate::batch::Penalties::NONE.last_n),
+        "repeat_last_n": sampling.repeat_last_n.or(defaults.map(|defaults| defaults.repeat_last_n)),
         "repeat_penalty": sampling.repeat_penalty.or(repeat),
         "presence_penalty": sampling.presence_penalty.unwrap_or(0.0),
         "frequency_penalty": sampling.frequency_penalty.unwrap_or(0.0),
+        "dry_multiplier": sampling.dry_multiplier.unwrap_or(if is_greedy { 0.0 } else { dry.multiplier }),
+        "dry_base": sampling.dry_base.unwrap_or(dry.base),
+        "dry_allowed_length": sampling.dry_allowed_length.unwrap_or(dry.allowed_length),
+        "dry_penalty_last_n": if last_n == u32::MAX { -1 } else { i64::from(last_n) },
+        "dry_sequence_breakers": ["\n", ":", "\"", "*"],
+        "xtc_probability": sampling.xtc_probability.unwrap_or(xtc.probability),
+        "xtc_threshold": sampling.xtc_threshold.unwrap_or(xtc.threshold),
         "max_tokens": n_predict,
         "n_predict": n_predict,
         "ignore_eos": false,
         "stream": false,
         "n_probs": 0,
-        "samplers": ["penalties", "top_k", "top_p", "min_p", "temperature"],
+        "samplers": ["penalties", "dry", "top_k", "top_p", "min_p", "xtc", "temperature"],
         "timings_per_token": false,
         "post_sampling_probs": false,
     });
@@ -70,14 +80,7 @@ fn absent_samplers() -> Value {
         "dynatemp_range": 0.0,
         "dynatemp_exponent": 1.0,
         "top_n_sigma": -1.0,
-        "xtc_probability": 0.0,
-        "xtc_threshold": 0.1,
         "typical_p": 1.0,
-        "dry_multiplier": 0.0,
-        "dry_base": 1.75,
-        "dry_allowed_length": 2,
-        "dry_penalty_last_n": -1,
-        "dry_sequence_breakers": [],
         "mirostat": 0,
         "mirostat_tau": 5.0,
         "mirostat_eta": 0.1,

@@ -29,7 +29,14 @@ fn facts(template: &str) -> ModelFacts {
         chat_template: template.into(),
         bos: String::new(),
         eos: String::new(),
-        sampling: SamplingDefaults { temp: 0.5, top_k: 40, top_p: 0.9, min_p: 0.05, repeat_penalty: 1.0 },
+        sampling: SamplingDefaults {
+            temp: 0.5,
+            top_k: 40,
+            top_p: 0.9,
+            min_p: 0.05,
+            repeat_penalty: 1.0,
+            ..SamplingDefaults::OURS
+        },
         metadata: metadata.map(|(key, value)| (key.into(), value.into())).to_vec(),
     }
 }

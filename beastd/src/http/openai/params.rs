@@ -22,13 +22,24 @@ pub(crate) fn sampling(fields: &Fields<'_>, max_temp: f64) -> Result<Sampling, R
             None => fields.number("repetition_penalty", 0.01..=100.0)?,
             penalty => penalty,
         },
-        repeat_last_n: fields
-            .integer("repeat_last_n", -1..=i64::from(i32::MAX))?
-            .map(|n| if n < 0 { i32::MAX.unsigned_abs() } else { as_u32(n) }),
+        repeat_last_n: last_n(fields, "repeat_last_n")?,
         frequency_penalty: fields.number("frequency_penalty", -2.0..=2.0)?,
         presence_penalty: fields.number("presence_penalty", -2.0..=2.0)?,
         logit_bias: logit_bias(fields)?,
+        dry_multiplier: fields.number("dry_multiplier", 0.0..=100.0)?,
+        // Others take any, and fall back to their default below 1.
+        dry_base: fields.number("dry_base", 0.0..=100.0)?.filter(|base| *base >= 1.0),
+        dry_allowed_length: fields.integer("dry_allowed_length", 0..=i64::from(i32::MAX))?.map(as_u32),
+        dry_penalty_last_n: last_n(fields, "dry_penalty_last_n")?,
+        xtc_probability: fields.number("xtc_probability", 0.0..=1.0)?,
+        xtc_threshold: fields.number("xtc_threshold", 0.0..=1.0)?,
     })
+}
+
+/// A number of recent tokens; -1 for all.
+fn last_n(fields: &Fields<'_>, name: &str) -> Result<Option<u32>, Refusal> {
+    let n = fields.integer(name, -1..=i64::from(i32::MAX))?;
+    Ok(n.map(|n| u32::try_from(n).unwrap_or(i32::MAX.unsigned_abs())))
 }
 
 /// The seed; -1 and llama.cpp's `LLAMA_DEFAULT_SEED` ask for a random one.
