@@ -6,7 +6,7 @@ use std::str::FromStr;
 use crate::sampling::{SamplingDefaults, Xtc};
 
 const OURS: SamplingDefaults = SamplingDefaults::OURS;
-/// What nobody filters.
+/// Nothing is filtered.
 const OPEN: SamplingDefaults = SamplingDefaults { top_k: 0, top_p: 1.0, min_p: 0.0, ..OURS };
 
 /// What makers recommend on the pages of their models, for names that contain this; the first that fits counts.
@@ -15,7 +15,7 @@ const FAMILIES: [(&str, SamplingDefaults); 12] = [
     ("deepseekr1", SamplingDefaults { temp: 0.6, top_p: 0.95, ..OPEN }),
     ("lfm2.5", SamplingDefaults { temp: 0.1, top_k: 50, top_p: 0.1, repeat_penalty: 1.05, ..OPEN }),
     ("lfm2", SamplingDefaults { temp: 0.3, min_p: 0.15, repeat_penalty: 1.05, ..OPEN }),
-    ("qwen2.5", SamplingDefaults { temp: 0.7, top_k: 20, top_p: 0.8, repeat_penalty: 1.1, ..OPEN }),
+    ("qwen2.5", SamplingDefaults { temp: 0.7, top_k: 20, top_p: 0.8, repeat_penalty: 1.05, ..OPEN }),
     ("qwen3", SamplingDefaults { temp: 0.6, top_k: 20, top_p: 0.95, ..OPEN }),
     ("smollm2", SamplingDefaults { temp: 0.2, top_k: 50, top_p: 0.9, ..OPEN }),
     ("smollm3", SamplingDefaults { temp: 0.6, top_p: 0.95, ..OPEN }),
