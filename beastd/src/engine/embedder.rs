@@ -66,7 +66,15 @@ impl<'model> Embedder<'model> {
     ) -> Result<Self, EngineError> {
         let n_cells = n_tokens.next_power_of_two().max(MIN_CELLS);
         let n_batch = n_chunk.next_power_of_two().max(MIN_BATCH);
-        let options = ContextOptions { n_cells, n_places: 1, n_batch, n_ubatch: n_batch, n_threads, n_draft: 0 };
+        let options = ContextOptions {
+            n_cells,
+            is_divided: false,
+            n_places: 1,
+            n_batch,
+            n_ubatch: n_batch,
+            n_threads,
+            n_draft: 0,
+        };
         let params = params(&options).with_embeddings(true).with_pooling_type(LlamaPoolingType::None);
         let context = Context::new(model, params).map_err(|error| {
             EngineError::NoEmbeddings(format!(

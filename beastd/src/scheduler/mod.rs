@@ -5,6 +5,7 @@
 //!     give way         a background sequence gives its slot up for a request that somebody waits for
 //!     admit            waiting → running, in order, while slots and cells last; copies the longest kept prefix
 //!     reserve cells    evict kept prefixes; if decoding still lacks cells, preempt the youngest sequence
+//!     close gaps       move sequences into lower slots, for an engine that computes neighbours together
 //!     grant decode     one token for each sequence that decodes, those that have waited longest first
 //!     grant prefill    what is left of the budget to one prompt: the shortest remainder, every eighth time the oldest
 //!     add drafts       if nobody prefills and all of them fit
@@ -22,7 +23,7 @@ mod kv_cache;
 mod room;
 mod sequence;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 pub use kv_cache::KvCache;
 pub use sequence::Sequence;
@@ -53,6 +54,16 @@ pub struct Limits {
     pub n_prefix_cells: usize,
     /// Tokens of all running background sequences; beyond this no other one starts.
     pub n_background_cells: usize,
+    /// Whether running sequences must be in the lowest slots, because the engine computes neighbours in one pass.
+    pub is_adjacent: bool,
+}
+
+impl Limits {
+    /// The same for an engine in which each slot has cells of its own, `n_ctx` of them.
+    #[must_use]
+    pub fn divided(self, n_ctx: usize) -> Self {
+        Self { n_cells: (self.n_slots + self.n_prefixes) * n_ctx, is_adjacent: true, ..self }
+    }
 }
 
 /// The outcome of a step for one sequence that asked for a token.
@@ -99,8 +110,7 @@ pub struct Scheduler {
     limits: Limits,
     waiting: VecDeque<Sequence>,
     running: Vec<Sequence>,
-    /// Least recently used first.
-    idle: VecDeque<SlotId>,
+    idle: BTreeSet<SlotId>,
     cache: KvCache,
     prefixes: PrefixCache,
     /// Changes that the next plan makes first, so that the engine's cells match the ledger.
@@ -191,6 +201,7 @@ impl Scheduler {
         self.admit();
         self.reserve_decode_cells();
         self.reserve_prefill_cells();
+        self.close_gaps();
         let mut rows = self.grant_decode();
         let n_decoding = rows.iter().sum();
         self.grant_prefill(&mut rows, n_decoding);
@@ -460,7 +471,7 @@ impl Scheduler {
         let slot = sequence.slot.take().expect("a running sequence has a slot");
         self.cache.release(slot);
         self.edits.push(KvEdit::Clear(slot));
-        self.idle.push_back(slot);
+        self.idle.insert(slot);
     }
 }
 

@@ -17,13 +17,14 @@ const UNKNOWN_SLOPE: f64 = 0.1;
 #[derive(Debug, Clone, Default)]
 pub struct StepCosts {
     n_threads: usize,
+    change_us: f64,
     curves: BTreeMap<usize, BTreeMap<usize, f64>>,
 }
 
 impl StepCosts {
     /// No measurements.
     pub fn new(n_threads: usize) -> Self {
-        Self { n_threads, curves: BTreeMap::new() }
+        Self { n_threads, change_us: 0.0, curves: BTreeMap::new() }
     }
 
     /// Earlier measurements for the current number of threads: (tokens of a step, microseconds).
@@ -31,6 +32,17 @@ impl StepCosts {
     pub fn knowing(mut self, curve: impl IntoIterator<Item = (usize, f64)>) -> Self {
         self.curves.entry(self.n_threads).or_default().extend(curve);
         self
+    }
+
+    /// How much longer the first steps take together after those of another shape.
+    #[must_use]
+    pub fn changing(self, change_us: f64) -> Self {
+        Self { change_us, ..self }
+    }
+
+    /// The same; 0 where the shape of the step before does not matter, as on a CPU.
+    pub fn change_us(&self) -> f64 {
+        self.change_us
     }
 
     /// Sets the number of threads.

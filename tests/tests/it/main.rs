@@ -51,4 +51,5 @@ mod speculation;
 mod start;
 mod stream;
 mod templates;
+mod vulkan;
 mod wire;
