@@ -80,7 +80,8 @@ impl Scan {
         };
         thread::scope(|scope| {
             let help = || scan(wait_for(&there, expected.mul_f64(SLEEP)));
-            let helpers: Vec<_> = (1..n_threads).map(|_| scope.spawn(help)).collect();
+            let helpers: Vec<_> =
+                (1..n_threads).filter_map(|_| thread::Builder::new().spawn_scoped(scope, help).ok()).collect();
             // Without rows, if `rows` panics: nobody waits forever.
             let released = Released(&there);
             let rows = released.0.get_or_init(rows);

@@ -310,9 +310,12 @@ fn try_to_load(
     let (state_bytes, limits, costs) = progress
         .stage(LoadStage::WarmUp, || {
             let state_bytes = engine.warm_up(first, on_gpu)?;
-            let limits = if on_gpu { tuning.timed(config, limits, |n| engine.time_prefill(first, n))? } else { limits };
-            let costs = speculate::costs(&tuning, &mut engine, first, on_gpu)?;
-            Ok::<_, EngineError>((state_bytes, limits, costs))
+            if !on_gpu {
+                return Ok::<_, EngineError>((state_bytes, limits, speculate::costs(&tuning)));
+            }
+            let limits = tuning.timed(config, limits, |n| engine.time_prefill(first, n))?;
+            let costs = speculate::timed_costs(&tuning, &mut engine, first, n_ctx)?;
+            Ok((state_bytes, limits, costs))
         })
         .map_err(|error| unavailable(&error))?;
     gpu.settle(on_gpu);

@@ -71,24 +71,32 @@ impl DraftFile {
     }
 }
 
+/// What steps cost, as calibrated.
+pub(super) fn costs(tuning: &Tuning) -> StepCosts {
+    StepCosts::new(tuning.n_threads).knowing(tuning.verify_costs())
+}
+
 /// Tokens of steps to time on a GPU: with no draft, and with as many as speculation may choose.
 const WIDTHS: [usize; 4] = [1, 4, 8, 16];
 
 /// A step that takes longer is slow.
 const SLOW_US: u64 = 20_000;
 
-/// What steps cost: as calibrated; on a GPU, as timed now.
+/// Room for all of these steps.
+const LEAST_CONTEXT: usize = 256;
+
+/// What steps cost on a GPU: as calibrated and as timed now.
 ///
 /// # Errors
 /// Those of the engine.
-pub(super) fn costs(
+pub(super) fn timed_costs(
     tuning: &Tuning,
     engine: &mut LlamaEngine<'_>,
     token: Token,
-    on_gpu: bool,
+    n_ctx: usize,
 ) -> Result<StepCosts, EngineError> {
-    let costs = StepCosts::new(tuning.n_threads).knowing(tuning.verify_costs());
-    if !on_gpu || engine.n_rollback() == 0 {
+    let costs = costs(tuning);
+    if engine.n_rollback() == 0 || n_ctx < LEAST_CONTEXT {
         return Ok(costs);
     }
     // A GPU that slow would take long to time, and its driver's work does not matter.
