@@ -128,8 +128,8 @@ mod tests {
         sums.times[Phase::Wait as usize] = Duration::from_micros(500);
         assert_eq!(
             line(&sums),
-            "2 steps of 4.0 rows, 1 graphs kept, us a step: inbox 0, draft 0, schedule 0, submit 0, wait 250, sample 0, \
-             commit 0, deliver 0, all 250"
+            "2 steps of 4.0 rows, 1 graphs kept, us a step: inbox 0, draft 0, schedule 0, submit 0, wait 250, \
+             sample 0, commit 0, deliver 0, all 250"
         );
     }
 }

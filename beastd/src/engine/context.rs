@@ -50,8 +50,8 @@ impl<'model> Context<'model> {
         self.inner.decode(batch)
     }
 
-    /// Graphs that llama.cpp has computed once more instead of making new ones, since the context exists; 0 where that is
-    /// unknown.
+    /// Graphs that llama.cpp has computed once more instead of making new ones, since the context exists; 0 where that
+    /// is unknown.
     pub(super) fn n_graphs_kept(&self) -> u32 {
         #[cfg(target_os = "linux")]
         if let Some(address) = self.address {

@@ -314,7 +314,7 @@ fn try_to_load(
                 return Ok::<_, EngineError>((state_bytes, limits, speculate::costs(&tuning)));
             }
             let limits = tuning.timed(config, limits, |n| engine.time_prefill(first, n))?;
-            let costs = speculate::timed_costs(&tuning, &mut engine, first, n_ctx)?;
+            let costs = speculate::timed_costs(&tuning, &mut engine, first, (n_ctx, limits.n_batch))?;
             Ok((state_bytes, limits, costs))
         })
         .map_err(|error| unavailable(&error))?;

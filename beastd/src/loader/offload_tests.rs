@@ -48,6 +48,8 @@ proptest! {
         let context = |n_cells| ContextOptions { n_cells, ..fixed };
         let total = |n_cells| Need::new(&sizes, &context(n_cells)).total();
         prop_assert!(total(n_cells) <= total(n_cells + more));
+        let divided = ContextOptions { is_divided: true, ..context(n_cells) };
+        prop_assert!(Need::new(&sizes, &divided).total() <= total(n_cells), "each row masks the cells of one place");
     }
 }
 

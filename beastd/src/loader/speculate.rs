@@ -82,6 +82,8 @@ const WIDTHS: [usize; 4] = [1, 4, 8, 16];
 /// A step that takes longer is slow.
 const SLOW_US: u64 = 20_000;
 
+/// Tokens of a step to time for many sequences.
+const MANY: usize = 64;
 /// Room for all of these steps.
 const LEAST_CONTEXT: usize = 256;
 
@@ -93,7 +95,7 @@ pub(super) fn timed_costs(
     tuning: &Tuning,
     engine: &mut LlamaEngine<'_>,
     token: Token,
-    n_ctx: usize,
+    (n_ctx, n_batch): (usize, usize),
 ) -> Result<StepCosts, EngineError> {
     let costs = costs(tuning);
     if engine.n_rollback() == 0 || n_ctx < LEAST_CONTEXT {
@@ -104,7 +106,10 @@ pub(super) fn timed_costs(
         return Ok(costs);
     }
     let widths: Vec<usize> = WIDTHS.into_iter().filter(|n| *n <= engine.n_rollback() + 1).collect();
-    let (usual, change_us) = engine.time_steps(token, &widths)?;
+    let (mut usual, change_us) = engine.time_steps(token, &widths)?;
+    if n_batch >= MANY {
+        usual.push((MANY, engine.time_prefill(token, MANY)? as f64));
+    }
     tracing::info!(?usual, change_us, "timed steps with drafts");
     Ok(costs.knowing(usual).changing(change_us))
 }

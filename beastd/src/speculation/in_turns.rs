@@ -42,12 +42,12 @@ impl Speculation<'_> {
     /// Drafts per row for a turn that begins now; `None` if none should.
     fn width(&self, candidates: &[Candidate<'_>], looked_up: &[Option<Proposal>], n_room: usize) -> Option<usize> {
         let (n_rows, change_us) = (candidates.len(), self.costs.change_us());
-        let plain_us = self.costs.us(n_rows)?;
+        let plain_us = self.costs.us(n_rows, n_rows)?;
         let n_left = candidates.iter().map(|candidate| candidate.n_max).min().unwrap_or(0) as f64;
         let widths = || WIDTHS.into_iter().filter(|n| *n <= n_room);
         // Microseconds that a step saves, and its time.
         let saved = |n_tokens: f64, us: f64| (n_tokens * plain_us / n_rows as f64 - us, us);
-        let looking = |n: usize| Some((n, saved(found_tokens(looked_up, n), self.costs.us(n_rows * (n + 1))?)));
+        let looking = |n: usize| Some((n, saved(found_tokens(looked_up, n), self.costs.us(n_rows, n_rows * (n + 1))?)));
         let best = |steps: Vec<(usize, (f64, f64))>| {
             let per_time = |(_, (saved, us)): &(usize, (f64, f64))| saved / us;
             steps.into_iter().max_by(|a, b| per_time(a).total_cmp(&per_time(b)))
@@ -62,7 +62,7 @@ impl Speculation<'_> {
         }
         let p = self.drafted_share(candidates)?;
         let drafting = |n: usize| {
-            let us = self.costs.us(n_rows * (n + 1))? + (n_rows * n) as f64 * self.draft_us;
+            let us = self.costs.us(n_rows, n_rows * (n + 1))? + (n_rows * n) as f64 * self.draft_us;
             Some((n, saved(n_rows as f64 * expected_tokens(p, n), us)))
         };
         let (n, (saved, us)) = best(widths().filter_map(drafting).collect())?;
@@ -107,16 +107,16 @@ impl Speculation<'_> {
     /// Weighs the other kind of step after this one.
     pub(super) fn take_turns(&mut self, batch: &Batch, sampled: &[Sampled], step_us: f64, is_usual: bool) {
         let n_rows = batch.rows.len();
-        let Some(plain_us) = self.costs.us(n_rows) else { return };
+        let Some(plain_us) = self.costs.us(n_rows, n_rows) else { return };
         if self.turns.n_draft() > 0 {
             let n_tokens: usize = sampled.iter().map(|sampled| sampled.tokens.len()).sum();
             let gained_us = n_tokens as f64 * plain_us / n_rows as f64;
-            let usual_us = if is_usual { step_us } else { self.costs.us(batch.n_tokens()).unwrap_or(step_us) };
+            let usual_us = if is_usual { step_us } else { self.costs.us(n_rows, batch.n_tokens()).unwrap_or(step_us) };
             self.turns.saved(gained_us - step_us, gained_us - usual_us);
             return;
         }
         let width = WIDTHS.into_iter().rfind(|n| *n <= self.n_max.min(USUAL_WIDTH));
-        let Some((n, us)) = width.and_then(|n| Some((n, self.costs.us(n_rows * (n + 1))?))) else { return };
+        let Some((n, us)) = width.and_then(|n| Some((n, self.costs.us(n_rows, n_rows * (n + 1))?))) else { return };
         let is_right = |sampled: &Sampled| {
             let request = self.requests.get(&sampled.seq)?;
             Some(*request.expected.first()? == *sampled.tokens.first()?)

@@ -226,7 +226,7 @@ impl<'model> Speculation<'model> {
     /// of different lengths would cost the engine one pass each.
     pub fn propose(&mut self, candidates: &[Candidate<'_>]) -> Vec<(SeqId, Vec<Token>)> {
         self.proposed.clear();
-        if self.n_max == 0 || candidates.is_empty() || self.costs.us(candidates.len()).is_none() {
+        if self.n_max == 0 || candidates.is_empty() || self.costs.us(candidates.len(), candidates.len()).is_none() {
             return Vec::new();
         }
         if self.costs.change_us() > 0.0 {
@@ -255,7 +255,7 @@ impl<'model> Speculation<'model> {
         let is_usual = self.is_usual(batch);
         // Prefill steps have other costs, and so have the first steps of another shape on a GPU.
         if is_decoding && is_usual {
-            self.costs.record(batch.n_tokens(), step_us as f64);
+            self.costs.record(batch.rows.len(), batch.n_tokens(), step_us as f64);
         }
         if is_decoding && self.costs.change_us() > 0.0 {
             self.take_turns(batch, sampled, step_us as f64, is_usual);
@@ -369,12 +369,12 @@ impl Asking {
 /// How many drafts per sequence yield most tokens per second; 0 when plain decoding does. `chances` has the acceptance
 /// and number of drafts for each.
 fn best_length(costs: &StepCosts, n_seqs: usize, chances: &[(f64, usize)], asking: Asking) -> usize {
-    let Some(plain_us) = costs.us(n_seqs) else { return 0 };
+    let Some(plain_us) = costs.us(n_seqs, n_seqs) else { return 0 };
     let n_max = chances.iter().map(|(_, n)| *n).min().unwrap_or(0);
     let mut best = (n_seqs as f64 / plain_us * WORTH_IT, 0);
     for k in 1..=n_max {
         let n_tokens: f64 = chances.iter().map(|(p, _)| expected_tokens(*p, k)).sum();
-        let Some(us) = costs.us(n_seqs * (k + 1)) else { break };
+        let Some(us) = costs.us(n_seqs, n_seqs * (k + 1)) else { break };
         let Asking { each_us, answered } = asking;
         let guessed_us = us + (n_seqs * k) as f64 * each_us;
         let declined_us = plain_us + n_seqs as f64 * each_us;

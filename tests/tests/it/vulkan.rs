@@ -49,8 +49,8 @@ fn backend(beast: &Beast) -> (String, Vec<String>) {
 fn several_clients_get_the_answers_of_the_model_from_a_gpu() {
     let Some((plugin, driver)) = parts() else { return };
     let folder = plugin.parent().expect("a file has a folder");
-    // With these, few steps are timed while the model is loaded.
-    let quick = ["prefill_chunk=64", "speculation=off"];
+    // Short steps, and few that are timed while the model is loaded.
+    let quick = ["prefill_chunk=16", "speculation=off"];
     let settings = [&["n_ctx=512", "n_slots=2", "n_prefixes=2"][..], &quick].concat();
     let beast = start(Home::new(), folder, &driver, &settings);
     // The first to end leaves a gap below the other one's slot.
