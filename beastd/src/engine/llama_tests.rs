@@ -479,3 +479,13 @@ fn helpers_in_place_of_threads_change_nothing() {
     }
     assert_eq!(again[0].0, together[0].0);
 }
+
+#[test]
+fn steps_are_timed_and_leave_nothing() {
+    let model = model();
+    let mut engine = engine_with(&model, true);
+    let (usual, change_us) = engine.time_steps(Token(5), &[1, 4, 8]).expect("room");
+    assert_eq!(usual.iter().map(|(n, _)| *n).collect::<Vec<_>>(), [1, 4, 8]);
+    assert!(usual.iter().all(|(_, us)| *us > 0.0) && change_us >= 0.0, "{usual:?}, {change_us}");
+    assert!(engine.is_empty(SlotId(0)) && engine.samplers.is_empty());
+}
