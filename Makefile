@@ -7,7 +7,7 @@ PROGRAMS ?= target/release
 # One profile everywhere: llama.cpp takes minutes to compile.
 CARGO_BUILD = cargo build --release --workspace --locked
 
-.PHONY: help demo test fuzz faults soak test-dialects lint build bench bench-peers damage check-macos install uninstall deb vulkan cuda formula check-packages clean
+.PHONY: help demo test fuzz faults soak test-dialects lint build bench bench-peers damage check-macos install uninstall deb vulkan test-vulkan cuda formula check-packages clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -72,6 +72,10 @@ deb: ## build a portable Debian package in target/debian (first run 10 minutes; 
 
 vulkan: ## build the Vulkan plug-in and its Debian package (10 minutes; needs glslc libvulkan-dev spirv-headers)
 	@.ci/deb-plugin vulkan
+
+test-vulkan: build ## test the Vulkan plug-in on Mesa's software GPU (first run 10 minutes; needs mesa-vulkan-drivers)
+	@[ -s target/plugins/libggml-vulkan.so ] || .ci/plugin vulkan
+	cargo test --release --locked -p beast-tests --test it vulkan
 
 cuda: ## build the CUDA plug-in and its Debian package (needs nvcc)
 	@.ci/deb-plugin cuda

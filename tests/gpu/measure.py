@@ -92,7 +92,7 @@ def beastd(a, name, model, *settings, env=None):
     home = a.out / f"{name}.home"
     env = {**os.environ, "HOME": str(home), "XDG_RUNTIME_DIR": str(home), "XDG_CACHE_HOME": str(a.work / "cache"), **(env or {})}
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    settings = ["backend=cuda", f"backend_dir={a.work}/plugins", f"model={model}", "n_slots=16", "n_ctx=2048", "n_prefixes=8",
+    settings = [f"backend={a.backend}", f"backend_dir={a.work}/plugins", f"model={model}", "n_slots=16", "n_ctx=2048", "n_prefixes=8",
                 f"http.listen=127.0.0.1:{port}", f"socket={home}/b.sock", "prefix_disk_mib=0", "calibration=false", *settings]
     command = [str(a.work / "beastd")] + [word for setting in settings for word in ("--set", setting)]
     server = Server(name, command, port, env, a.out)
@@ -241,7 +241,8 @@ def measure(a):
     for shape in a.shapes:
         model = a.work / f"{shape}.gguf"
         draft = f"draft={a.work}/350m.gguf"
-        part(report, f"{shape} tools", lambda: llama_tools(a, model))
+        if a.backend == "cuda":
+            part(report, f"{shape} tools", lambda: llama_tools(a, model))
 
         def plain():
             with beastd(a, f"beastd-plain-{shape}", model, "speculation=off") as server:
@@ -263,15 +264,17 @@ def measure(a):
         def theirs():
             with llama_server(a, model) as server:
                 return {"ready_s": server.ready_s, "widths": widths(server), "first": first_tokens(server)}
-        part(report, f"{shape} llama-server", theirs)
+        if a.backend == "cuda":
+            part(report, f"{shape} llama-server", theirs)
 
         def on_cpu():
             with beastd(a, f"beastd-cpu-{shape}", model, "speculation=off", "backend=cpu", "n_slots=1") as server:
                 return {"greedy": greedy(server)}
         part(report, f"{shape} cpu", on_cpu)
-    (a.out / "report.json").write_text(json.dumps(report, indent=1))
+    name = "report" if a.backend == "cuda" else f"report-{a.backend}"
+    (a.out / f"{name}.json").write_text(json.dumps(report, indent=1))
     text = tables(report, a.shapes)
-    (a.out / "report.md").write_text(text)
+    (a.out / f"{name}.md").write_text(text)
     print(text)
 
 
@@ -306,14 +309,20 @@ def tables(report, shapes):
 
 def profile(a):
     """beastd's own timers: its log has a line for each second of work (BEAST_TIMINGS)."""
+    variants = {"divided": ["speculation=off"], "one-pool": ["speculation=off", "n_cells=32768"], "lookup": ["speculation=auto", "draft=none"]}
     for shape in a.shapes:
-        for name, settings in (("off", ["speculation=off"]), ("auto", ["speculation=auto", "draft=none"])):
+        for name, settings in variants.items():
             with beastd(a, f"profile-{shape}-{name}", a.work / f"{shape}.gguf", *settings, "log=info", env={"BEAST_TIMINGS": "1"}) as server:
-                for width in (1, 4, 16):
+                at_once(server, 4, 32)
+                for width in WIDTHS:
                     print(shape, name, at_once(server, width), flush=True)
                     time.sleep(0.2)
+                print(shape, name, first_tokens(server), flush=True)
             log = (a.out / f"profile-{shape}-{name}.log").read_text()
-            print("\n".join(line for line in log.splitlines() if "step timings" in line), flush=True)
+            print("\n".join(line for line in log.splitlines() if "step timings" in line or "timed steps" in line), flush=True)
+        command = [a.work / "build/bin/llama-batched-bench", "-m", a.work / f"{shape}.gguf", "-ngl", 99, "-c", 16384, "-b", 2048, "-ub", 512,
+                   "-fa", "on", "-npp", 32, "-ntg", N_TOKENS, "-npl", ",".join(map(str, WIDTHS))]
+        print(shape, "llama-batched-bench", batched(run(command)), flush=True)
 
 
 def main():
@@ -321,6 +330,7 @@ def main():
     ap.add_argument("what", choices=("measure", "profile"))
     ap.add_argument("--work", type=Path, required=True)
     ap.add_argument("--out", type=Path, required=True)
+    ap.add_argument("--backend", default="cuda", choices=("cuda", "vulkan"), help="beastd's; llama.cpp's tools are built for CUDA")
     ap.add_argument("--shapes", default="2.6b,350m", type=lambda text: text.split(","))
     a = ap.parse_args()
     a.out.mkdir(parents=True, exist_ok=True)

@@ -45,6 +45,11 @@ pack() {
     --exclude='llama.cpp/ggml/src/ggml-webgpu' --exclude='llama.cpp/ggml/src/ggml-cann' \
     --exclude='llama.cpp/ggml/src/ggml-virtgpu' llama.cpp
   cp .ci/plugin.cmake .ci/vulkan_compat.h "$pack/"
+  # What has a driver for Vulkan may still lack the loader.
+  if [ -s target/plugins/libggml-vulkan.so ]; then
+    xz -T0 -6 -c target/plugins/libggml-vulkan.so >"$pack/libggml-vulkan.so.xz"
+    cp -L "$(ldconfig -p | sed -n 's|.*libvulkan.so.1 .*=> ||p' | head -n 1)" "$pack/libvulkan.so.1"
+  fi
   du -sh "$pack" && ls -l "$pack"
 }
 
@@ -73,7 +78,11 @@ build_model() { # SHAPE SOURCE
 }
 
 build() {
-  mkdir -p "$work/stubs"
+  mkdir -p "$work/stubs" "$work/plugins" "$work/lib"
+  if [ -s "$pack/libggml-vulkan.so.xz" ]; then
+    xz -dc "$pack/libggml-vulkan.so.xz" >"$work/plugins/libggml-vulkan.so"
+    cp "$pack/libvulkan.so.1" "$work/lib/"
+  fi
   for program in beastd beastctl; do xz -dc "$pack/$program.xz" >"$work/$program" && chmod +x "$work/$program"; done
   tar -xJf "$pack/llama.cpp.tar.xz" -C "$work"
   # gguf's reader of model cards imports it; nothing here uses it.
@@ -94,6 +103,7 @@ case ${1:-} in
   measure | profile)
     export OUT=${OUT:-$work/out}
     mkdir -p "$OUT"
+    ldconfig -p | grep -q libvulkan.so.1 || export LD_LIBRARY_PATH="$work/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
     exec python3 tests/gpu/measure.py "$1" --work "$work" --out "$OUT" "${@:2}"
     ;;
   *) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 2 ;;

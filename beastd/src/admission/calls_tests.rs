@@ -198,8 +198,15 @@ struct Bench<'model> {
 impl<'model> Bench<'model> {
     fn new(model: &'model Arc<LoadedModel>) -> Self {
         let vocab: Arc<dyn Vocab> = Arc::new(LlamaVocab::new(Arc::clone(model)));
-        let options =
-            ContextOptions { n_cells: 8192, n_places: 4, n_batch: 128, n_ubatch: 128, n_threads: 1, n_draft: 0 };
+        let options = ContextOptions {
+            n_cells: 8192,
+            is_divided: false,
+            n_places: 4,
+            n_batch: 128,
+            n_ubatch: 128,
+            n_threads: 1,
+            n_draft: 0,
+        };
         let defaults = SamplingDefaults {
             temp: 1.0,
             top_k: 0,

@@ -166,6 +166,7 @@ impl<'model> Bench<'model> {
         let n_draft = config.n_draft().min(model.max_states() - 1);
         let options = ContextOptions {
             n_cells: 2048,
+            is_divided: false,
             n_places: MAX_SEQS,
             n_batch: MAX_CHUNK,
             n_ubatch: MAX_CHUNK,

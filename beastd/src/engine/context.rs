@@ -50,6 +50,18 @@ impl<'model> Context<'model> {
         self.inner.decode(batch)
     }
 
+    /// Graphs that llama.cpp has computed once more instead of making new ones, since the context exists; 0 where that
+    /// is unknown.
+    pub(super) fn n_graphs_kept(&self) -> u32 {
+        #[cfg(target_os = "linux")]
+        if let Some(address) = self.address {
+            // SAFETY: the address is that of the context in `inner`, which lives; llama.cpp copies a few numbers.
+            let timings = unsafe { llama_cpp_sys_2::llama_perf_context(address.as_ptr()) };
+            return u32::try_from(timings.n_reused).unwrap_or(0);
+        }
+        0
+    }
+
     /// Gives this thread other helpers, for all contexts that compute on it.
     pub(super) fn set_helpers(&mut self, n: usize) {
         self.helpers = Helpers::of_this_thread(n);

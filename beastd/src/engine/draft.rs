@@ -75,7 +75,7 @@ impl<'model> DraftModel<'model> {
             return Err(LoadError::Vocabulary { path: model.path().to_owned() });
         }
         let n_places = n_slots + N_KEPT + 1;
-        let options = ContextOptions { n_places, n_draft: 0, n_batch: options.n_ubatch, ..*options };
+        let options = ContextOptions { is_divided: false, n_places, n_draft: 0, n_batch: options.n_ubatch, ..*options };
         let context = new_context(model, &options)?;
         let batch = LlamaBatch::new(options.n_batch, 1);
         let place = |n: usize| SlotId(u32::try_from(n).expect("few slots"));

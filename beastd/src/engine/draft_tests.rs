@@ -27,7 +27,15 @@ impl Models {
     }
 
     fn draft(&self, n_cells: usize) -> DraftModel<'_> {
-        let options = ContextOptions { n_cells, n_places: 4, n_batch: 512, n_ubatch: 128, n_threads: 1, n_draft: 8 };
+        let options = ContextOptions {
+            n_cells,
+            is_divided: false,
+            n_places: 4,
+            n_batch: 512,
+            n_ubatch: 128,
+            n_threads: 1,
+            n_draft: 8,
+        };
         DraftModel::new(&self.small, &self.large, 2, &options).expect("the same vocabulary")
     }
 

@@ -68,8 +68,15 @@ impl<'model> Embedder<'model> {
         let n_tokens = n_tokens.next_power_of_two().max(MIN_TOKENS).max(n_batch);
         // An unfinished text, and whole ones beside its last piece.
         let n_cells = n_tokens + n_batch;
-        let options =
-            ContextOptions { n_cells, n_places: MAX_PIECES, n_batch, n_ubatch: n_batch, n_threads, n_draft: 0 };
+        let options = ContextOptions {
+            n_cells,
+            is_divided: false,
+            n_places: MAX_PIECES,
+            n_batch,
+            n_ubatch: n_batch,
+            n_threads,
+            n_draft: 0,
+        };
         let params = params(&options).with_embeddings(true).with_pooling_type(LlamaPoolingType::None);
         let context = Context::new(model, params).map_err(|error| {
             EngineError::NoEmbeddings(format!(

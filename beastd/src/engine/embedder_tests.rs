@@ -81,7 +81,15 @@ fn texts_that_share_a_batch_get_what_each_gets_alone() {
 #[test]
 fn chunks_of_a_text_may_grow() {
     let model = model();
-    let options = ContextOptions { n_cells: 512, n_places: 1, n_batch: 256, n_ubatch: 256, n_threads: 1, n_draft: 0 };
+    let options = ContextOptions {
+        n_cells: 512,
+        is_divided: false,
+        n_places: 1,
+        n_batch: 256,
+        n_ubatch: 256,
+        n_threads: 1,
+        n_draft: 0,
+    };
     let mut engine = super::super::LlamaEngine::new(&model, &options).expect("there is memory");
     let text: Vec<Token> = tokens(&model).into_iter().cycle().take(200).collect();
     let whole = embed(&mut engine, &text, 50);

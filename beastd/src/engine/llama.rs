@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
 
 use llama_cpp_2::DecodeError;
 use llama_cpp_2::context::params::LlamaContextParams;
@@ -23,16 +24,23 @@ use super::{
 use super::{context, raw};
 use crate::batch::{Batch, KvEdit, Row, Sampled, SamplingParams, SeqId, SlotId, Stuck, Token};
 use crate::clock::now_us;
-use crate::timings::{Phase, timed};
+use crate::timings::{self, Phase, timed};
 
 /// Returned by `llama_decode` when interrupted.
 const ABORTED: i32 = 2;
+
+/// Longer steps are timed only once.
+const SLOW_US: u64 = 50_000;
 
 /// Sizes of a context.
 #[derive(Debug, Clone, Copy)]
 pub struct ContextOptions {
     /// KV cells for all slots.
     pub n_cells: usize,
+    /// Whether each place has a share of the cells for itself, instead of all having one pool: a step then neither
+    /// reads the cells of other sequences nor masks them, but a copy moves them, and a step computes places that are
+    /// not neighbours in passes of their own.
+    pub is_divided: bool,
     /// Sequences: slots and cached prefixes.
     pub n_places: usize,
     /// Most tokens per step.
@@ -56,6 +64,11 @@ pub struct LlamaEngine<'model> {
     /// Slots whose last drafts were rolled back and that have not computed since. llama.cpp records that beside the
     /// sequence, where a copy within the cache does not see it.
     rolled_back: HashSet<SlotId>,
+    /// Copies between places with cells of their own that llama.cpp makes before the next step; until then, a saved or
+    /// restored state would be wrong.
+    is_copying: bool,
+    /// For the last logits of a GPU.
+    waited: Duration,
     /// Created for the first embedding.
     embedder: Option<Embedder<'model>>,
     /// Current number of threads.
@@ -78,6 +91,8 @@ impl<'model> LlamaEngine<'model> {
             samplers: HashMap::new(),
             n_rollback: 0,
             rolled_back: HashSet::new(),
+            is_copying: false,
+            waited: Duration::ZERO,
             embedder: None,
             n_threads: options.n_threads,
         })
@@ -111,23 +126,63 @@ impl<'model> LlamaEngine<'model> {
         Ok(state_bytes)
     }
 
-    /// Microseconds for a prompt of `n_tokens`, at its second run: the first may compile kernels.
+    /// Microseconds for a prompt of `n_tokens`, at the fastest of several runs: the first may compile kernels, and the
+    /// second makes a graph for later ones.
     ///
     /// # Errors
     /// See [`EngineError`].
     pub fn time_prefill(&mut self, token: Token, n_tokens: usize) -> Result<u64, EngineError> {
         let (seq, slot) = (SeqId(u64::MAX), SlotId(0));
         self.arm(seq, &SamplingParams::GREEDY, None);
-        let mut us = 0;
-        for _ in 0..2 {
+        let mut us = u64::MAX;
+        for n_before in 0..4 {
             let row = Row { seq, slot, pos: 0, tokens: vec![token; n_tokens], n_draft: 0, sample: true };
             let began_us = now_us();
             self.step(&Batch { edits: vec![KvEdit::Clear(slot)], rows: vec![row] })?;
-            us = now_us() - began_us;
+            us = if n_before == 0 { u64::MAX } else { us.min(now_us() - began_us) };
+            if us < u64::MAX && us > SLOW_US {
+                break;
+            }
         }
         self.disarm(seq);
         self.edit(&[KvEdit::Clear(slot)])?;
         Ok(us)
+    }
+
+    /// Microseconds of steps of one sequence with these numbers of tokens, all but the first of them drafts, and how
+    /// much longer the first of each kind take together: then llama.cpp and the GPU's driver make graphs anew. On a
+    /// second round, as the first may compile kernels.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub fn time_steps(&mut self, token: Token, widths: &[usize]) -> Result<(Vec<(usize, f64)>, f64), EngineError> {
+        let (seq, slot) = (SeqId(u64::MAX), SlotId(0));
+        self.arm(seq, &SamplingParams::GREEDY, None);
+        let (mut usual, mut changes) = (Vec::new(), Vec::new());
+        for n_steps in [2, 6] {
+            (usual, changes) = (Vec::new(), Vec::new());
+            self.edit(&[KvEdit::Clear(slot)])?;
+            let mut pos = 0;
+            for &width in widths {
+                let mut times = Vec::new();
+                for _ in 0..n_steps {
+                    let row = Row { seq, slot, pos, tokens: vec![token; width], n_draft: width - 1, sample: true };
+                    let began = Instant::now();
+                    let sampled = self.step(&Batch { edits: Vec::new(), rows: vec![row] })?;
+                    times.push(began.elapsed().as_secs_f64() * 1e6);
+                    pos += u32::try_from(sampled[0].tokens.len()).expect("a short row");
+                }
+                let (first, rest) = times.split_at_mut(2);
+                rest.sort_unstable_by(f64::total_cmp);
+                let us = rest.get(rest.len() / 2).copied().unwrap_or(first[0]);
+                usual.push((width, us));
+                changes.push(first.iter().sum::<f64>() - us * first.len() as f64);
+            }
+        }
+        self.disarm(seq);
+        self.edit(&[KvEdit::Clear(slot)])?;
+        changes.sort_unstable_by(f64::total_cmp);
+        Ok((usual, changes.get(changes.len() / 2).copied().unwrap_or(0.0).max(0.0)))
     }
 
     /// Bytes held by a slot with `n_tokens`: the part per token, and the fixed part.
@@ -157,10 +212,11 @@ impl<'model> LlamaEngine<'model> {
                     false => Err(EngineError::Fatal(format!("no room to copy slot {}", from.0))),
                 }
             }
-            KvEdit::Copy { from, to } => self
-                .context
-                .copy_kv_cache_seq(id(from), id(to), None, None)
-                .map_err(|error| EngineError::Fatal(format!("cannot copy slot {}: {error}", from.0))),
+            KvEdit::Copy { from, to } => {
+                self.is_copying = self.options.is_divided;
+                let outcome = self.context.copy_kv_cache_seq(id(from), id(to), None, None);
+                outcome.map_err(|error| EngineError::Fatal(format!("cannot copy slot {}: {error}", from.0)))
+            }
         }
     }
 
@@ -272,12 +328,14 @@ impl Engine for LlamaEngine<'_> {
     }
 
     fn save(&mut self, slot: SlotId) -> Result<SavedState, EngineError> {
+        self.finish_copies(slot)?;
         raw::save(&self.context, id(slot)).ok_or_else(|| {
             EngineError::Fatal(format!("llama.cpp saved slot {} with a size other than announced", slot.0))
         })
     }
 
     fn restore(&mut self, slot: SlotId, state: &SavedState) -> Result<bool, EngineError> {
+        self.finish_copies(slot)?;
         if raw::restore(&mut self.context, id(slot), state) {
             return Ok(true);
         }
@@ -291,14 +349,33 @@ impl LlamaEngine<'_> {
     /// Another, empty slot.
     fn empty_place(&self, slot: SlotId) -> Option<SlotId> {
         let mut places = (0..).map(SlotId).take(self.options.n_places);
-        places.find(|&place| place != slot && self.context.kv_cache_seq_pos_max(id(place)) < 0)
+        places.find(|&place| place != slot && self.is_empty(place))
+    }
+
+    fn is_empty(&self, place: SlotId) -> bool {
+        self.context.kv_cache_seq_pos_max(id(place)) < 0
+    }
+
+    /// Makes copies that wait for a step, with a step of a token that nobody needs.
+    fn finish_copies(&mut self, slot: SlotId) -> Result<(), EngineError> {
+        if !self.is_copying {
+            return Ok(());
+        }
+        let place = if self.is_empty(slot) { Some(slot) } else { self.empty_place(slot) };
+        let place = place.ok_or_else(|| EngineError::Fatal("no empty slot for a step that makes copies".into()))?;
+        let row = Row { seq: SeqId(u64::MAX), slot: place, pos: 0, tokens: vec![Token(0)], n_draft: 0, sample: false };
+        self.compute(&[row])?;
+        self.edit_one(KvEdit::Clear(place))
     }
 
     /// Computes the rows and samples tokens.
     fn compute(&mut self, rows: &[Row]) -> Result<Vec<Sampled>, EngineError> {
         self.batch.clear();
-        let mut asked = Vec::new();
-        for row in rows {
+        let mut asked = Vec::with_capacity(rows.len());
+        // llama.cpp computes rows in one pass whose divided slots are neighbours in ascending order.
+        let mut in_order: Vec<&Row> = rows.iter().collect();
+        in_order.sort_unstable_by_key(|row| row.slot);
+        for row in in_order {
             if row.sample {
                 asked.push((row, self.batch.n_tokens() + i32::try_from(row.n_known() - 1).expect("a short row")));
             }
@@ -310,33 +387,39 @@ impl LlamaEngine<'_> {
                     .map_err(|error| EngineError::Fatal(format!("a plan over n_batch: {error}")))?;
             }
         }
+        self.is_copying = false;
         timed(Phase::Submit, || self.context.decode(&mut self.batch)).map_err(|error| match error {
             DecodeError::NoKvCacheSlot => EngineError::CacheFull,
             DecodeError::Unknown(ABORTED) => EngineError::Interrupted,
             error => EngineError::Fatal(format!("llama.cpp failed to decode: {error}")),
         })?;
+        timings::graphs_kept(|| self.context.n_graphs_kept());
         for row in rows {
             self.rolled_back.remove(&row.slot);
         }
-        if !asked.is_empty() {
-            // Reading the first row would do it; here the wait is told from the work.
-            timed(Phase::Wait, || self.context.synchronize());
-        }
-        timed(Phase::Sample, || {
-            let mut scans = self.scans(&asked);
-            asked.into_iter().map(|(row, idx)| self.verify(row, idx, &mut scans)).collect()
-        })
+        let mut scans = self.scans(&asked);
+        timed(Phase::Sample, || asked.into_iter().map(|(row, idx)| self.verify(row, idx, &mut scans)).collect())
     }
 
-    /// Looks through the logits of all rows at once while a GPU has nothing to do; the CPU's own threads come from a
-    /// step, and would be in the way.
-    fn scans(&self, asked: &[(&Row, i32)]) -> HashMap<i32, Scan> {
-        if self.model.n_gpu_layers() == 0 {
+    /// Waits for a GPU, then looks through the logits of all rows at once; the CPU's own threads come from a step, and
+    /// would be in the way.
+    fn scans(&mut self, asked: &[(&Row, i32)]) -> HashMap<i32, Scan> {
+        if self.model.n_gpu_layers() == 0 || asked.is_empty() {
             return HashMap::new();
         }
         let places: Vec<i32> = asked.iter().flat_map(|(row, idx)| (*idx..).take(row.n_draft + 1)).collect();
-        let logits: Vec<&[f32]> = places.iter().map(|idx| self.context.get_logits_ith(*idx)).collect();
-        places.into_iter().zip(Scan::of_all(&logits)).collect()
+        let (context, began) = (&self.context, Instant::now());
+        let mut waited = Duration::ZERO;
+        let scans = Scan::of_all(places.len(), self.waited, || {
+            // Waits for the first.
+            let logits = places.iter().map(|idx| context.get_logits_ith(*idx)).collect();
+            waited = began.elapsed();
+            logits
+        });
+        self.waited = waited;
+        timings::add(Phase::Wait, waited);
+        timings::add(Phase::Sample, began.elapsed() - waited);
+        places.into_iter().zip(scans).collect()
     }
 
     /// Samples tokens while they match the drafts, and one more; rolls back the rest. Sampling from the model at each
@@ -390,8 +473,7 @@ pub(super) fn params(options: &ContextOptions) -> LlamaContextParams {
         .with_n_rs_seq(as_u32(options.n_draft))
         .with_n_threads(n_threads)
         .with_n_threads_batch(n_threads)
-        // Sequences of any length share one pool; otherwise each slot has a fixed share.
-        .with_kv_unified(true)
+        .with_kv_unified(!options.is_divided)
         .with_no_perf(true)
 }
 

@@ -23,7 +23,19 @@ pub(in crate::engine) fn model() -> LoadedModel {
 }
 
 pub(in crate::engine) fn engine(model: &LoadedModel) -> LlamaEngine<'_> {
-    let options = ContextOptions { n_cells: 2048, n_places: 8, n_batch: 512, n_ubatch: 128, n_threads: 1, n_draft: 8 };
+    engine_with(model, false)
+}
+
+fn engine_with(model: &LoadedModel, is_divided: bool) -> LlamaEngine<'_> {
+    let options = ContextOptions {
+        n_cells: 2048,
+        is_divided,
+        n_places: 8,
+        n_batch: 512,
+        n_ubatch: 128,
+        n_threads: 1,
+        n_draft: 8,
+    };
     let mut engine = LlamaEngine::new(model, &options).expect("there is memory for a small context");
     engine.warm_up(Token(5), false).expect("two tokens can be computed");
     engine
@@ -58,42 +70,45 @@ fn chunked_copied_and_batched_equal_whole() {
     let tokens = tokens(&model);
     let n = tokens.len();
     assert!(n > 80, "{n} tokens are too few for this test");
-    let mut engine = engine(&model);
-    let whole = logits(&mut engine, vec![], vec![row(0, 0, &tokens, true)]);
+    for is_divided in [false, true] {
+        let mut engine = engine_with(&model, is_divided);
+        let whole = logits(&mut engine, vec![], vec![row(0, 0, &tokens, true)]);
 
-    let mut chunked = Vec::new();
-    for start in (0..n).step_by(20) {
-        let end = (start + 20).min(n);
-        chunked = logits(&mut engine, vec![], vec![row(1, start, &tokens[start..end], true)]);
+        let mut chunked = Vec::new();
+        for start in (0..n).step_by(20) {
+            let end = (start + 20).min(n);
+            chunked = logits(&mut engine, vec![], vec![row(1, start, &tokens[start..end], true)]);
+        }
+        assert!(difference(&whole, &chunked) < ROUNDING, "chunked: {}", difference(&whole, &chunked));
+
+        // The beginning is computed in one slot, kept in a place, and copied to another slot; the first goes on with
+        // something else.
+        logits(&mut engine, vec![], vec![row(2, 0, &tokens[..30], true)]);
+        let copies =
+            vec![KvEdit::Copy { from: SlotId(2), to: SlotId(6) }, KvEdit::Copy { from: SlotId(6), to: SlotId(3) }];
+        logits(&mut engine, copies, vec![row(2, 30, &tokens[50..80], true)]);
+        let copied = logits(&mut engine, vec![], vec![row(3, 30, &tokens[30..], true)]);
+        assert!(difference(&whole, &copied) < ROUNDING, "copied: {}", difference(&whole, &copied));
+
+        // The kept one is still as it was, and slots can be emptied around it.
+        let edits =
+            vec![KvEdit::Clear(SlotId(3)), KvEdit::Clear(SlotId(2)), KvEdit::Copy { from: SlotId(6), to: SlotId(3) }];
+        let rows = vec![row(2, 0, &tokens[5..70], true), row(3, 30, &tokens[30..], true)];
+        let batched = logits(&mut engine, edits, rows);
+        assert!(difference(&whole, &batched) < ROUNDING, "batched: {}", difference(&whole, &batched));
+
+        // Another number of threads, in the middle of it all.
+        assert!(engine.set_threads(2));
+        let edits = vec![KvEdit::Clear(SlotId(3)), KvEdit::Copy { from: SlotId(6), to: SlotId(3) }];
+        let threaded = logits(&mut engine, edits, vec![row(3, 30, &tokens[30..], true)]);
+        assert!(difference(&whole, &threaded) < ROUNDING, "threaded: {}", difference(&whole, &threaded));
+
+        // The measure can fail: one wrong token in the middle makes a larger difference.
+        let mut wrong = tokens.clone();
+        wrong[30] = wrong[31];
+        let wrong = logits(&mut engine, vec![KvEdit::Clear(SlotId(0))], vec![row(0, 0, &wrong, true)]);
+        assert!(difference(&whole, &wrong) > 2.0 * ROUNDING, "wrong: {}", difference(&whole, &wrong));
     }
-    assert!(difference(&whole, &chunked) < ROUNDING, "chunked: {}", difference(&whole, &chunked));
-
-    // The beginning is computed in one slot, kept in a place, and copied to another slot; the first goes on with
-    // something else.
-    logits(&mut engine, vec![], vec![row(2, 0, &tokens[..30], true)]);
-    let copies = vec![KvEdit::Copy { from: SlotId(2), to: SlotId(6) }, KvEdit::Copy { from: SlotId(6), to: SlotId(3) }];
-    logits(&mut engine, copies, vec![row(2, 30, &tokens[50..80], true)]);
-    let copied = logits(&mut engine, vec![], vec![row(3, 30, &tokens[30..], true)]);
-    assert!(difference(&whole, &copied) < ROUNDING, "copied: {}", difference(&whole, &copied));
-
-    // The kept one is still as it was, and slots can be emptied around it.
-    let edits =
-        vec![KvEdit::Clear(SlotId(3)), KvEdit::Clear(SlotId(2)), KvEdit::Copy { from: SlotId(6), to: SlotId(3) }];
-    let rows = vec![row(2, 0, &tokens[5..70], true), row(3, 30, &tokens[30..], true)];
-    let batched = logits(&mut engine, edits, rows);
-    assert!(difference(&whole, &batched) < ROUNDING, "batched: {}", difference(&whole, &batched));
-
-    // Another number of threads, in the middle of it all.
-    assert!(engine.set_threads(2));
-    let edits = vec![KvEdit::Clear(SlotId(3)), KvEdit::Copy { from: SlotId(6), to: SlotId(3) }];
-    let threaded = logits(&mut engine, edits, vec![row(3, 30, &tokens[30..], true)]);
-    assert!(difference(&whole, &threaded) < ROUNDING, "threaded: {}", difference(&whole, &threaded));
-
-    // The measure can fail: one wrong token in the middle makes a larger difference.
-    let mut wrong = tokens.clone();
-    wrong[30] = wrong[31];
-    let wrong = logits(&mut engine, vec![KvEdit::Clear(SlotId(0))], vec![row(0, 0, &wrong, true)]);
-    assert!(difference(&whole, &wrong) > 2.0 * ROUNDING, "wrong: {}", difference(&whole, &wrong));
 }
 
 /// Decodes greedily from a prompt: `n` tokens and the logits after each but the last of them.
@@ -193,16 +208,18 @@ fn plain(engine: &mut LlamaEngine<'_>, tokens: &[Token], n_answer: usize) -> Vec
 fn guessing_ahead_changes_nothing_however_many_guesses_are_wrong() {
     let model = model();
     let tokens = tokens(&model);
-    let mut engine = engine(&model);
-    assert_eq!(engine.n_rollback(), 8, "LFM2 can take guesses back");
-    let all = plain(&mut engine, &tokens, 60);
-    let clear: Vec<_> = (0..4).map(|slot| KvEdit::Clear(SlotId(slot))).collect();
-    for (n_draft, n_right) in [(1, 0), (4, 0), (4, 2), (8, 1), (8, 8), (3, 3)] {
-        let n_alone = check_guessing(&mut engine, &all[2..3], n_draft, n_right, |_, _| ());
-        engine.edit(&clear).expect("emptied");
-        let n_together = check_guessing(&mut engine, &all, n_draft, n_right, |_, _| ());
-        engine.edit(&clear).expect("emptied");
-        assert!(n_alone > 0 && (n_together > 0 || n_right > 4), "{n_draft}/{n_right}: {n_alone}, {n_together}");
+    for is_divided in [false, true] {
+        let mut engine = engine_with(&model, is_divided);
+        assert_eq!(engine.n_rollback(), 8, "LFM2 can take guesses back");
+        let all = plain(&mut engine, &tokens, 60);
+        let clear: Vec<_> = (0..4).map(|slot| KvEdit::Clear(SlotId(slot))).collect();
+        for (n_draft, n_right) in [(1, 0), (4, 0), (4, 2), (8, 1), (8, 8), (3, 3)] {
+            let n_alone = check_guessing(&mut engine, &all[2..3], n_draft, n_right, |_, _| ());
+            engine.edit(&clear).expect("emptied");
+            let n_together = check_guessing(&mut engine, &all, n_draft, n_right, |_, _| ());
+            engine.edit(&clear).expect("emptied");
+            assert!(n_alone > 0 && (n_together > 0 || n_right > 4), "{n_draft}/{n_right}: {n_alone}, {n_together}");
+        }
     }
 }
 
@@ -210,31 +227,66 @@ fn guessing_ahead_changes_nothing_however_many_guesses_are_wrong() {
 fn a_sequence_whose_guesses_were_wrong_can_be_copied_and_saved() {
     let model = model();
     let tokens = tokens(&model);
-    let mut engine = engine(&model);
-    let all = plain(&mut engine, &tokens, 60);
-    let one = &all[2..3];
-    let n_guessed = check_guessing(&mut engine, one, 5, 1, |engine, step| {
-        let (slot, place) = (SlotId(one[0].slot), SlotId(6));
-        match step % 4 {
-            // Away and back again: what comes back is what goes on.
-            0 => engine
-                .edit(&[
-                    KvEdit::Copy { from: slot, to: place },
-                    KvEdit::Clear(slot),
-                    KvEdit::Copy { from: place, to: slot },
-                    KvEdit::Clear(place),
-                ])
-                .expect("copied"),
-            1 => {
-                let state = engine.save(slot).expect("saved");
-                engine.edit(&[KvEdit::Clear(slot)]).expect("emptied");
-                assert_eq!(engine.restore(slot, &state), Ok(true));
+    for is_divided in [false, true] {
+        let mut engine = engine_with(&model, is_divided);
+        let all = plain(&mut engine, &tokens, 60);
+        let one = &all[2..3];
+        let n_guessed = check_guessing(&mut engine, one, 5, 1, |engine, step| {
+            let (slot, place) = (SlotId(one[0].slot), SlotId(6));
+            match step % 4 {
+                // Away and back again: what comes back is what goes on.
+                0 => engine
+                    .edit(&[
+                        KvEdit::Copy { from: slot, to: place },
+                        KvEdit::Clear(slot),
+                        KvEdit::Copy { from: place, to: slot },
+                        KvEdit::Clear(place),
+                    ])
+                    .expect("copied"),
+                1 => {
+                    let state = engine.save(slot).expect("saved");
+                    engine.edit(&[KvEdit::Clear(slot)]).expect("emptied");
+                    assert_eq!(engine.restore(slot, &state), Ok(true));
+                }
+                2 => assert!(engine.set_threads(1 + step % 2)),
+                _ => {}
             }
-            2 => assert!(engine.set_threads(1 + step % 2)),
-            _ => {}
-        }
-    });
-    assert!(n_guessed >= 4, "{n_guessed}");
+        });
+        assert!(n_guessed >= 4, "{n_guessed}");
+    }
+}
+
+/// llama.cpp makes copies between divided cells with the next step; saving and restoring must not come before them.
+#[test]
+fn a_copy_that_waits_for_a_step_is_saved_and_not_overwritten() {
+    let model = model();
+    let tokens = tokens(&model);
+    let mut engine = engine_with(&model, true);
+    let (one, two) = (&tokens[..60], &tokens[20..]);
+    let whole = logits(&mut engine, vec![], vec![row(0, 0, two, true)]);
+    let other = engine.save(SlotId(0)).expect("saved");
+    logits(&mut engine, vec![], vec![row(1, 0, one, true)]);
+    let next = [tokens[60]];
+    let after = logits(&mut engine, vec![], vec![row(1, one.len(), &next, true)]);
+    engine.edit(&[KvEdit::Clear(SlotId(1))]).expect("emptied");
+    logits(&mut engine, vec![], vec![row(1, 0, one, true)]);
+
+    // Another state takes the place from which a copy was asked for.
+    engine.edit(&[KvEdit::Copy { from: SlotId(1), to: SlotId(5) }, KvEdit::Clear(SlotId(1))]).expect("copied");
+    assert_eq!(engine.restore(SlotId(1), &other), Ok(true));
+    let copied = logits(&mut engine, vec![], vec![row(5, one.len(), &next, true)]);
+    assert!(difference(&after, &copied) < ROUNDING, "the copy: {}", difference(&after, &copied));
+    let last = [two[two.len() - 1]];
+    let restored = logits(&mut engine, vec![], vec![row(1, two.len(), &last, true)]);
+    let known = logits(&mut engine, vec![], vec![row(0, two.len(), &last, true)]);
+    assert!(difference(&known, &restored) < ROUNDING && difference(&whole, &known) > ROUNDING);
+
+    // What was copied is saved before any step.
+    engine.edit(&[KvEdit::Copy { from: SlotId(0), to: SlotId(6) }]).expect("copied");
+    let state = engine.save(SlotId(6)).expect("saved");
+    assert_eq!(engine.restore(SlotId(3), &state), Ok(true));
+    let [kept, again] = [6, 3].map(|slot| logits(&mut engine, vec![], vec![row(slot, two.len() + 1, &next, true)]));
+    assert!(difference(&kept, &again) < ROUNDING, "the saved copy: {}", difference(&kept, &again));
 }
 
 #[test]
@@ -244,7 +296,15 @@ fn a_state_that_finds_no_room_leaves_the_slot_empty() {
     let mut large = engine(&model);
     logits(&mut large, vec![], vec![row(0, 0, &tokens, true)]);
     let state = large.save(SlotId(0)).expect("saved");
-    let options = ContextOptions { n_cells: 256, n_places: 4, n_batch: 256, n_ubatch: 128, n_threads: 1, n_draft: 8 };
+    let options = ContextOptions {
+        n_cells: 256,
+        is_divided: false,
+        n_places: 4,
+        n_batch: 256,
+        n_ubatch: 128,
+        n_threads: 1,
+        n_draft: 8,
+    };
     let mut small = LlamaEngine::new(&model, &options).expect("there is memory");
     let many = tokens.iter().cycle().take(240).copied().collect::<Vec<_>>();
     logits(&mut small, vec![], vec![row(1, 0, &many, true)]);
@@ -367,7 +427,15 @@ fn a_step_that_is_given_up_leaves_everything_as_it_was() {
 fn a_step_that_could_not_be_put_back_goes_to_its_end() {
     let model = model();
     let tokens = tokens(&model);
-    let options = ContextOptions { n_cells: 512, n_places: 1, n_batch: 512, n_ubatch: 128, n_threads: 1, n_draft: 8 };
+    let options = ContextOptions {
+        n_cells: 512,
+        is_divided: false,
+        n_places: 1,
+        n_batch: 512,
+        n_ubatch: 128,
+        n_threads: 1,
+        n_draft: 8,
+    };
     let mut single = LlamaEngine::new(&model, &options).expect("there is memory");
     assert!(step_unless(&mut single, row(0, 0, &tokens[..40], false), 0).0.is_ok(), "there is no place for a copy");
 
@@ -383,7 +451,15 @@ fn a_step_that_could_not_be_put_back_goes_to_its_end() {
 fn helpers_in_place_of_threads_change_nothing() {
     let model = model();
     let tokens = tokens(&model);
-    let options = ContextOptions { n_cells: 512, n_places: 2, n_batch: 128, n_ubatch: 128, n_threads: 3, n_draft: 0 };
+    let options = ContextOptions {
+        n_cells: 512,
+        is_divided: false,
+        n_places: 2,
+        n_batch: 128,
+        n_ubatch: 128,
+        n_threads: 3,
+        n_draft: 0,
+    };
     let mut engine = LlamaEngine::new(&model, &options).expect("there is memory");
     let answers = |engine: &mut LlamaEngine<'_>| {
         engine.edit(&[KvEdit::Clear(SlotId(0))]).expect("emptied");
@@ -402,4 +478,14 @@ fn helpers_in_place_of_threads_change_nothing() {
         }
     }
     assert_eq!(again[0].0, together[0].0);
+}
+
+#[test]
+fn steps_are_timed_and_leave_nothing() {
+    let model = model();
+    let mut engine = engine_with(&model, true);
+    let (usual, change_us) = engine.time_steps(Token(5), &[1, 4, 8]).expect("room");
+    assert_eq!(usual.iter().map(|(n, _)| *n).collect::<Vec<_>>(), [1, 4, 8]);
+    assert!(usual.iter().all(|(_, us)| *us > 0.0) && change_us >= 0.0, "{usual:?}, {change_us}");
+    assert!(engine.is_empty(SlotId(0)) && engine.samplers.is_empty());
 }

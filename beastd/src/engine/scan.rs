@@ -2,13 +2,20 @@
 //! and each step has one per sequence. Numbers only: knows no llama.cpp.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
+use std::time::{Duration, Instant};
 
 /// Logits per block; the largest of each block is kept.
 pub(super) const BLOCK: usize = 256;
-/// Rows per additional thread, and most threads. Starting a thread takes as long as one or two rows.
-const ROWS_OF_A_THREAD: usize = 4;
-const MOST_THREADS: usize = 4;
+/// Rows per thread, and most threads.
+const ROWS_OF_A_THREAD: usize = 2;
+const MOST_THREADS: usize = 8;
+/// Part of the expected time during which helpers sleep, so that they are awake when there is work.
+const SLEEP: f64 = 0.8;
+/// Time for which helpers stay awake without work.
+const PATIENCE: Duration = Duration::from_millis(2);
 
 /// A row of logits with some blocks replaced.
 #[derive(Debug, Clone, Copy)]
@@ -58,20 +65,31 @@ impl Scan {
         Self { maxima, has_nan: n_nan > 0 }
     }
 
-    /// Scans several rows, on several threads if that is faster.
-    pub(super) fn of_all(rows: &[&[f32]]) -> Vec<Self> {
-        let n_threads = (rows.len() / ROWS_OF_A_THREAD).min(MOST_THREADS);
+    /// Scans `n_rows` rows that `rows` waits for, probably as long as `expected`. Other threads help, and start
+    /// meanwhile: that takes a thread as long as a row or two.
+    pub(super) fn of_all<'a>(n_rows: usize, expected: Duration, rows: impl FnOnce() -> Vec<&'a [f32]>) -> Vec<Self> {
+        let n_cores = thread::available_parallelism().map_or(1, usize::from);
+        let n_threads = (n_rows / ROWS_OF_A_THREAD).min(MOST_THREADS).min(n_cores / 2);
         if n_threads < 2 {
-            return rows.iter().map(|row| Self::of(row)).collect();
+            return rows().into_iter().map(Self::of).collect();
         }
-        let mut parts = rows.chunks(rows.len().div_ceil(n_threads));
-        let own = parts.next().unwrap_or_default();
+        let (there, next) = (OnceLock::new(), AtomicUsize::new(0));
+        let scan = |rows: &[&[f32]]| {
+            let mine = std::iter::repeat_with(|| next.fetch_add(1, Relaxed)).take_while(|n| *n < rows.len());
+            mine.map(|n| (n, Self::of(rows[n]))).collect::<Vec<_>>()
+        };
         thread::scope(|scope| {
-            let scan = |rows: &[&[f32]]| rows.iter().map(|row| Self::of(row)).collect::<Vec<_>>();
-            let others: Vec<_> = parts.map(|part| scope.spawn(move || scan(part))).collect();
-            let mut scans = scan(own);
-            scans.extend(others.into_iter().flat_map(|other| other.join().expect("numbers do not panic")));
-            scans
+            let help = || scan(wait_for(&there, expected.mul_f64(SLEEP)));
+            let helpers: Vec<_> =
+                (1..n_threads).filter_map(|_| thread::Builder::new().spawn_scoped(scope, help).ok()).collect();
+            // Without rows, if `rows` panics: nobody waits forever.
+            let released = Released(&there);
+            let rows = released.0.get_or_init(rows);
+            helpers.iter().for_each(|helper| helper.thread().unpark());
+            let mut scans = scan(rows);
+            scans.extend(helpers.into_iter().flat_map(|helper| helper.join().expect("numbers do not panic")));
+            scans.sort_unstable_by_key(|(n, _)| *n);
+            scans.into_iter().map(|(_, scan)| scan).collect()
         })
     }
 
@@ -132,6 +150,30 @@ impl Scan {
         let is_open = top.windows(2).take(k).any(|pair| pair[0].1 == pair[1].1);
         top.truncate(k);
         (!is_open).then_some(top)
+    }
+}
+
+/// Rows that are there at the latest when this is dropped.
+struct Released<'p, 'a>(&'p OnceLock<Vec<&'a [f32]>>);
+
+impl Drop for Released<'_, '_> {
+    fn drop(&mut self) {
+        self.0.get_or_init(Vec::new);
+    }
+}
+
+/// Sleeps, stays awake for a while, and sleeps again: waking up takes as long as a row.
+fn wait_for<'p, 'a>(there: &'p OnceLock<Vec<&'a [f32]>>, expected: Duration) -> &'p [&'a [f32]] {
+    let began = Instant::now();
+    loop {
+        if let Some(rows) = there.get() {
+            return rows;
+        }
+        match began.elapsed() {
+            early if early < expected => thread::park_timeout(expected - early),
+            late if late < expected + PATIENCE => std::hint::spin_loop(),
+            _ => thread::park_timeout(PATIENCE),
+        }
     }
 }
 

@@ -1,3 +1,5 @@
+use std::cell::Cell;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -91,7 +93,12 @@ proptest! {
         let row = |i: usize| (0..n).map(|j| ((i * 7919 + j * 104_729) % 997) as f32).collect();
         let rows: Vec<Vec<f32>> = (0..n_rows).map(row).collect();
         let rows: Vec<&[f32]> = rows.iter().map(Vec::as_slice).collect();
-        let all = Scan::of_all(&rows);
+        let asked_of = Cell::new(false);
+        let all = Scan::of_all(n_rows, Duration::from_micros(50), || {
+            asked_of.set(true);
+            rows.clone()
+        });
+        prop_assert!(asked_of.get());
         prop_assert_eq!(all.len(), n_rows);
         for (scan, row) in all.iter().zip(&rows) {
             prop_assert_eq!(&scan.maxima, &Scan::of(row).maxima);

@@ -18,8 +18,15 @@ use crate::batch::Token;
 
 /// Words, punctuation, multi-byte characters, and one that no vocabulary has as a token.
 const TEXT: &str = "Hello, world 42!\r\n\t\u{1}\u{7f}é漢🦀\u{10ffff}";
-const SMALL: ContextOptions =
-    ContextOptions { n_cells: 256, n_places: 1, n_batch: 16, n_ubatch: 16, n_threads: 1, n_draft: 0 };
+const SMALL: ContextOptions = ContextOptions {
+    n_cells: 256,
+    is_divided: false,
+    n_places: 1,
+    n_batch: 16,
+    n_ubatch: 16,
+    n_threads: 1,
+    n_draft: 0,
+};
 
 /// Loads a model, reports that, encodes and decodes with its vocabulary, passes that to `check`, computes, and looks
 /// for NaN weights.

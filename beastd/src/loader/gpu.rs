@@ -15,6 +15,8 @@ pub(super) struct Gpu {
     pub(super) device: Option<Device>,
     /// Why it gets fewer layers than possible, or none; a line each.
     pub(super) problems: Vec<String>,
+    /// Whether each place has cells of its own.
+    pub(super) is_divided: bool,
     /// Most layers it may get.
     n_most: u32,
     /// Layers assigned in this attempt, which may be too many.
@@ -27,7 +29,7 @@ pub(super) struct Gpu {
 impl Gpu {
     pub(super) fn new(config: &Config) -> Self {
         let n_most = u32::try_from(config.n_gpu_layers).unwrap_or(u32::MAX);
-        Self { device: None, problems: Vec::new(), n_most, at_risk: 0, n_left: 0, is_chosen: false }
+        Self { device: None, problems: Vec::new(), is_divided: false, n_most, at_risk: 0, n_left: 0, is_chosen: false }
     }
 
     /// Chooses the device, once for all attempts.
@@ -37,18 +39,23 @@ impl Gpu {
         }
     }
 
-    /// Layers of the model at `path` to offload: all if their sizes are unknown.
+    /// Layers of the model at `path` to offload: all if their sizes are unknown. Divides the cells among the places if
+    /// all of that takes no more than half of the memory.
     pub(super) fn plan(&mut self, config: &Config, tuning: &Tuning, path: &Path) -> u32 {
         let Some(device) = &self.device else { return 0 };
         self.at_risk = self.n_most;
+        self.is_divided = false;
         if let Some(sizes) = engine::sizes(path) {
-            let need = Need::new(&sizes, &context(config, tuning));
+            let context = context(config, tuning);
             let n_usable = usable(device);
+            let n_all = u32::try_from(sizes.layers.len() + 1).unwrap_or(u32::MAX);
+            let divided = Need::new(&sizes, &divide(context, config.n_ctx));
+            self.is_divided = config.n_cells == 0 && self.n_most >= n_all && divided.total() <= n_usable / 2;
+            let need = if self.is_divided { divided } else { Need::new(&sizes, &context) };
             // A number in the configuration is taken as it is.
             let n_free = if config.n_gpu_layers < 0 { n_usable } else { u64::MAX };
             let plan = need.plan(n_free, self.n_most);
             self.n_left = n_usable.saturating_sub(plan.n_bytes);
-            let n_all = u32::try_from(sizes.layers.len() + 1).unwrap_or(u32::MAX);
             if plan.n_layers < n_all.min(self.n_most) {
                 let (n, name) = (plan.n_layers, &device.name);
                 let (total, free) = (gib(need.total()), gib(device.n_free));
@@ -70,7 +77,8 @@ impl Gpu {
     /// The GPU for the draft model at `path`, if all of it fits into what is left.
     pub(super) fn for_draft(&self, options: &ContextOptions, path: &Path) -> Option<Device> {
         let device = self.device.as_ref().filter(|_| self.is_used())?;
-        let total = engine::sizes(path).map_or(0, |sizes| Need::new(&sizes, options).total());
+        let options = ContextOptions { is_divided: false, ..*options };
+        let total = engine::sizes(path).map_or(0, |sizes| Need::new(&sizes, &options).total());
         (total <= self.n_left).then(|| device.clone())
     }
 
@@ -100,11 +108,17 @@ impl Gpu {
     }
 }
 
+/// The same context with `n_ctx` cells for each place.
+fn divide(context: ContextOptions, n_ctx: usize) -> ContextOptions {
+    ContextOptions { n_cells: context.n_places * n_ctx, is_divided: true, ..context }
+}
+
 /// The context that the model will get, before its training context is known.
 fn context(config: &Config, tuning: &Tuning) -> ContextOptions {
     let limits = tuning.limits(config, config.n_ctx, true);
     ContextOptions {
         n_cells: limits.n_cells,
+        is_divided: false,
         n_places: limits.n_slots + limits.n_prefixes,
         n_batch: limits.n_batch,
         n_ubatch: limits.lone_chunk.max(limits.n_slots),

@@ -5,7 +5,15 @@ use super::*;
 fn gpu(at_risk: u32) -> Gpu {
     let device =
         Device { index: 0, name: "CUDA0".into(), description: String::new(), n_total: 8 << 30, n_free: 1 << 30 };
-    Gpu { device: Some(device), problems: Vec::new(), n_most: u32::MAX, at_risk, n_left: 0, is_chosen: true }
+    Gpu {
+        device: Some(device),
+        problems: Vec::new(),
+        is_divided: false,
+        n_most: u32::MAX,
+        at_risk,
+        n_left: 0,
+        is_chosen: true,
+    }
 }
 
 fn failed(text: &str) -> WireError {

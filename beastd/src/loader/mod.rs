@@ -298,6 +298,7 @@ fn try_to_load(
     let on_gpu = loaded.n_gpu_layers() > 0;
     let n_ctx = config.n_ctx.min(loaded.n_ctx_train() as usize);
     let limits = tuning.limits(config, n_ctx, on_gpu);
+    let limits = if gpu.is_divided { limits.divided(n_ctx) } else { limits };
     let context = context_options(limits, tuning.n_threads, config.n_draft().min(loaded.max_states() - 1));
     let vocab: Arc<dyn Vocab> = Arc::new(LlamaVocab::new(Arc::clone(&loaded)));
     let draft = DraftFile::load(config, &located, &context, gpu);
@@ -308,17 +309,21 @@ fn try_to_load(
         })
         .map_err(|error| unavailable(&error))?;
     let first = vocab.tokenize("a", false, false).first().copied().unwrap_or(crate::batch::Token(0));
-    let (state_bytes, limits) = progress
+    let (state_bytes, limits, costs) = progress
         .stage(LoadStage::WarmUp, || {
             let state_bytes = engine.warm_up(first, on_gpu)?;
-            let limits = if on_gpu { tuning.timed(config, limits, |n| engine.time_prefill(first, n))? } else { limits };
-            Ok::<_, EngineError>((state_bytes, limits))
+            if !on_gpu {
+                return Ok::<_, EngineError>((state_bytes, limits, speculate::costs(&tuning)));
+            }
+            let limits = tuning.timed(config, limits, |n| engine.time_prefill(first, n))?;
+            let costs = speculate::timed_costs(&tuning, &mut engine, first, (n_ctx, limits.n_batch))?;
+            Ok((state_bytes, limits, costs))
         })
         .map_err(|error| unavailable(&error))?;
     gpu.settle(on_gpu);
 
     let limits = Limits { n_prefix_cells: tuning::prefix_cells(config, limits, state_bytes), ..limits };
-    let (speculation, speculation_status) = speculate(config, &engine, &vocab, draft, &tuning);
+    let (speculation, speculation_status) = speculate(config, &engine, &vocab, draft, costs);
     let temperatures = tuning.fingerprint.map(|fingerprint| Temperatures::find(&located.path, &fingerprint));
     let (device, problems, is_builtin) = (gpu.device.take(), &gpu.problems, located.is_builtin);
     let fingerprint = tuning.fingerprint;
@@ -328,7 +333,7 @@ fn try_to_load(
     progress.set(LoadState::Ready(Arc::new(ready)));
     let _ = asker.take().map(|asker| asker.send(Ok(())));
     let governor = governor(config, context.n_threads, on_gpu);
-    let store = open_store(config, &tuning);
+    let store = open_store(config, &tuning, limits);
     let parts = Parts { engine, vocab, limits, n_ctx, governor, speculation, store };
     let inbox = inbox.take().expect("one worker at a time");
     let worker = Worker::new(parts, inbox, Arc::clone(metrics));
@@ -355,6 +360,7 @@ fn read(config: &Config, progress: &Progress, gpu: &mut Gpu) -> Result<(Located,
 fn context_options(limits: Limits, n_threads: usize, n_draft: usize) -> ContextOptions {
     ContextOptions {
         n_cells: limits.n_cells,
+        is_divided: limits.is_adjacent,
         n_places: limits.n_slots + limits.n_prefixes,
         n_batch: limits.n_batch,
         // A graph pass holds one chunk: larger compute buffers would never be used.
@@ -400,10 +406,13 @@ fn weights(
 }
 
 /// The prefixes on disk; `None` when disabled or unusable, which is logged.
-fn open_store(config: &Config, tuning: &Tuning) -> Option<PrefixStore> {
+fn open_store(config: &Config, tuning: &Tuning, limits: Limits) -> Option<PrefixStore> {
     let model = tuning.fingerprint.filter(|_| config.prefix_disk_mib > 0 && config.n_prefixes > 0)?;
     let folder = beast_launchd::paths::cache_dir().ok()?.join("prefixes");
-    let key = StoreKey { model, engine: ENGINE_BUILD.to_owned(), kv_type: "f16".to_owned() };
+    // llama.cpp reads a state into cells that are divided as those were from which it was saved.
+    let n_parts = if limits.is_adjacent { limits.n_slots + limits.n_prefixes } else { 1 };
+    let kv_type = if n_parts == 1 { "f16".to_owned() } else { format!("f16 in {n_parts}") };
+    let key = StoreKey { model, engine: ENGINE_BUILD.to_owned(), kv_type };
     PrefixStore::open(&folder, key, config.prefix_disk_mib.saturating_mul(1 << 20))
         .inspect_err(|error| {
             tracing::warn!(folder = %folder.display(), %error, "prompt prefixes are not cached on disk");

@@ -39,7 +39,8 @@ impl Need {
         // Each place keeps its state, and one per draft that may be rolled back.
         let n_states = (context.n_places * (1 + context.n_draft)) as u64;
         let widths = N_ACTIVATIONS * sizes.n_embd + N_HIDDEN * sizes.n_hidden + sizes.n_vocab;
-        let base = n_batch.saturating_mul(widths * NUMBER).saturating_add(n_batch.saturating_mul(n_cells * MASK));
+        let n_masked = if context.is_divided { n_cells / context.n_places as u64 } else { n_cells };
+        let base = n_batch.saturating_mul(widths * NUMBER).saturating_add(n_batch.saturating_mul(n_masked * MASK));
         let layers = sizes.layers.iter().map(|layer| {
             let cells = layer.cell.saturating_mul(n_cells);
             layer.weights.saturating_add(cells).saturating_add(layer.state.saturating_mul(n_states))

@@ -44,10 +44,12 @@ proptest! {
         let layer = LayerSizes { weights: 50 << 20, cell: 2048, state: 16384 };
         let layers = vec![layer; 30];
         let sizes = ModelSizes { layers, output: 140 << 20, n_embd: 2048, n_hidden: 10752, n_vocab: 65536 };
-        let fixed = ContextOptions { n_cells, n_places: 12, n_batch: 1024, n_ubatch, n_threads: 1, n_draft: 15 };
+        let fixed = ContextOptions { n_cells, is_divided: false, n_places: 12, n_batch: 1024, n_ubatch, n_threads: 1, n_draft: 15 };
         let context = |n_cells| ContextOptions { n_cells, ..fixed };
         let total = |n_cells| Need::new(&sizes, &context(n_cells)).total();
         prop_assert!(total(n_cells) <= total(n_cells + more));
+        let divided = ContextOptions { is_divided: true, ..context(n_cells) };
+        prop_assert!(Need::new(&sizes, &divided).total() <= total(n_cells), "each row masks the cells of one place");
     }
 }
 
@@ -56,8 +58,15 @@ fn any_numbers_of_a_file_are_added_without_overflow() {
     let layer = LayerSizes { weights: u64::MAX, cell: u64::MAX, state: u64::MAX };
     let sizes =
         ModelSizes { layers: vec![layer; 3], output: u64::MAX, n_embd: 1 << 32, n_hidden: 1 << 32, n_vocab: 1 << 32 };
-    let context =
-        ContextOptions { n_cells: 1 << 30, n_places: 256, n_batch: 1024, n_ubatch: 1 << 20, n_threads: 1, n_draft: 63 };
+    let context = ContextOptions {
+        n_cells: 1 << 30,
+        is_divided: false,
+        n_places: 256,
+        n_batch: 1024,
+        n_ubatch: 1 << 20,
+        n_threads: 1,
+        n_draft: 63,
+    };
     let need = Need::new(&sizes, &context);
     assert_eq!((need.total(), need.plan(80 << 30, u32::MAX).n_layers), (u64::MAX, 0));
 }

@@ -6,8 +6,11 @@ use beast_protocol::SpeculationStatus;
 
 use super::gpu::Gpu;
 use super::tuning::Tuning;
+use crate::batch::Token;
 use crate::config::Config;
-use crate::engine::{self, ContextOptions, DraftModel, Drafter, Engine, LlamaEngine, LoadedModel, ModelOptions, Vocab};
+use crate::engine::{
+    self, ContextOptions, DraftModel, Drafter, Engine, EngineError, LlamaEngine, LoadedModel, ModelOptions, Vocab,
+};
 use crate::fingerprint::fingerprint;
 use crate::model_file::{self, Located};
 use crate::speculation::{Speculation, StepCosts, Wish};
@@ -68,13 +71,56 @@ impl DraftFile {
     }
 }
 
+/// What steps cost, as calibrated.
+pub(super) fn costs(tuning: &Tuning) -> StepCosts {
+    StepCosts::new(tuning.n_threads).knowing(tuning.verify_costs())
+}
+
+/// Tokens of steps to time on a GPU: with no draft, and with as many as speculation may choose.
+const WIDTHS: [usize; 4] = [1, 4, 8, 16];
+
+/// A step that takes longer is slow.
+const SLOW_US: u64 = 20_000;
+
+/// Tokens of a step to time for many sequences.
+const MANY: usize = 64;
+/// Room for all of these steps.
+const LEAST_CONTEXT: usize = 256;
+
+/// What steps cost on a GPU: as calibrated and as timed now.
+///
+/// # Errors
+/// Those of the engine.
+pub(super) fn timed_costs(
+    tuning: &Tuning,
+    engine: &mut LlamaEngine<'_>,
+    token: Token,
+    (n_ctx, n_batch): (usize, usize),
+) -> Result<StepCosts, EngineError> {
+    let costs = costs(tuning);
+    if engine.n_rollback() == 0 || n_ctx < LEAST_CONTEXT {
+        return Ok(costs);
+    }
+    // A GPU that slow would take long to time, and its driver's work does not matter.
+    if engine.time_prefill(token, 1)? > SLOW_US {
+        return Ok(costs);
+    }
+    let widths: Vec<usize> = WIDTHS.into_iter().filter(|n| *n <= engine.n_rollback() + 1).collect();
+    let (mut usual, change_us) = engine.time_steps(token, &widths)?;
+    if n_batch >= MANY {
+        usual.push((MANY, engine.time_prefill(token, MANY)? as f64));
+    }
+    tracing::info!(?usual, change_us, "timed steps with drafts");
+    Ok(costs.knowing(usual).changing(change_us))
+}
+
 /// Combines the drafters, with their description.
 pub(super) fn speculate<'model>(
     config: &Config,
     engine: &LlamaEngine<'_>,
     vocab: &Arc<dyn Vocab>,
     draft: Draft<'model>,
-    tuning: &Tuning,
+    costs: StepCosts,
 ) -> (Speculation<'model>, SpeculationStatus) {
     let allowed = match &*config.speculation {
         "lookup" => Wish { lookup: true, draft: false },
@@ -98,6 +144,5 @@ pub(super) fn speculate<'model>(
     let n_max_u32 = u32::try_from(n_max).unwrap_or(u32::MAX);
     let status =
         SpeculationStatus { drafters, draft_model: draft.name, reason, n_max: n_max_u32, ..Default::default() };
-    let costs = StepCosts::new(tuning.n_threads).knowing(tuning.verify_costs());
     (Speculation::new(allowed, n_max, Arc::clone(vocab), draft.drafter, costs), status)
 }

@@ -113,6 +113,7 @@ impl Tuning {
             // pool. Four parts of a full context at once took 1.2 times as long as one after the other (LFM2-350M; 1.0
             // for 2.6B).
             n_background_cells: if on_gpu { usize::MAX } else { n_ctx },
+            is_adjacent: false,
         }
     }
 

@@ -5,6 +5,7 @@
 //!     yield            a background sequence yields its slot to a regular request
 //!     admit            waiting → running, in order, while slots and cells last; copies the longest cached prefix
 //!     reserve cells    evict cached prefixes; if decoding still lacks cells, preempt the youngest sequence
+//!     close gaps       move sequences into lower slots, for an engine that computes neighbours together
 //!     grant decode     one token for each decoding sequence, those that have waited longest first
 //!     grant prefill    the rest of the budget to one prompt: the shortest remainder, every eighth time the oldest
 //!     add drafts       if no sequence is in prefill and all drafts fit
@@ -22,7 +23,7 @@ mod kv_cache;
 mod room;
 mod sequence;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 pub use kv_cache::KvCache;
 pub use sequence::Sequence;
@@ -54,6 +55,16 @@ pub struct Limits {
     pub n_prefix_cells: usize,
     /// Tokens of all running background sequences together; at this limit no other one starts.
     pub n_background_cells: usize,
+    /// Whether running sequences must be in the lowest slots, because the engine computes neighbours in one pass.
+    pub is_adjacent: bool,
+}
+
+impl Limits {
+    /// The same for an engine in which each slot has cells of its own, `n_ctx` of them.
+    #[must_use]
+    pub fn divided(self, n_ctx: usize) -> Self {
+        Self { n_cells: (self.n_slots + self.n_prefixes) * n_ctx, is_adjacent: true, ..self }
+    }
 }
 
 /// The outcome of a step for one sequence that asked for a token.
@@ -98,8 +109,7 @@ pub struct Scheduler {
     limits: Limits,
     waiting: VecDeque<Sequence>,
     running: Vec<Sequence>,
-    /// Least recently used first.
-    idle: VecDeque<SlotId>,
+    idle: BTreeSet<SlotId>,
     cache: KvCache,
     prefixes: PrefixCache,
     /// Edits that the next plan makes first, so that the engine's cells match the ledger.
@@ -188,6 +198,7 @@ impl Scheduler {
         self.admit();
         self.reserve_decode_cells();
         self.reserve_prefill_cells();
+        self.close_gaps();
         let mut rows = self.grant_decode();
         let n_decoding = rows.iter().sum();
         self.grant_prefill(&mut rows, n_decoding);
@@ -454,7 +465,7 @@ impl Scheduler {
         let slot = sequence.slot.take().expect("a running sequence has a slot");
         self.cache.release(slot);
         self.edits.push(KvEdit::Clear(slot));
-        self.idle.push_back(slot);
+        self.idle.insert(slot);
     }
 }
 

@@ -63,7 +63,7 @@ fn what_a_given_up_step_copied_stays_copied() {
             a 0..16
             a 16..20
             copy 0 to 3 | a 20..30 sample | a ends
-            copy 0 to 2 | copy 2 to 1 | b 30..46 → given up
+            copy 0 to 2 | copy 2 to 0 | b 30..46 → given up
             b 30..38
         "#]],
     );
@@ -196,7 +196,7 @@ fn prompts_that_are_scored_share_a_step_once_their_beginning_is_there() {
             a 0..16
             a 16..20
             copy 0 to 4 | a 20..24 sample | a ends
-            copy 4 to 1 | copy 4 to 2 | copy 4 to 0 | b 20..25 sample | c 20..26 sample | b ends | c ends
+            copy 4 to 0 | copy 4 to 1 | copy 4 to 2 | b 20..25 sample | c 20..26 sample | b ends | c ends
             d 20..27 sample | d ends
         "#]],
     );
@@ -213,7 +213,7 @@ fn a_scored_prompt_that_does_not_fit_whole_waits_and_others_are_left_alone() {
             a 0..16
             a 16..20
             copy 0 to 4 | a 20..24 sample | a ends
-            copy 4 to 1 | copy 4 to 2 | copy 4 to 0 | b 20..31 sample | b ends
+            copy 4 to 0 | copy 4 to 1 | copy 4 to 2 | b 20..31 sample | b ends
             c 20..32 sample | c ends
             d 20..36
         "#]],

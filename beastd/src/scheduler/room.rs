@@ -41,7 +41,7 @@ impl Scheduler {
         if self.full {
             return;
         }
-        while let (Some(next), Some(&slot), false) = (self.waiting.front(), self.idle.front(), self.is_held_back()) {
+        while let (Some(next), Some(&slot), false) = (self.waiting.front(), self.idle.first(), self.is_held_back()) {
             let owed: usize = self.running.iter().map(Sequence::n_pending).sum();
             let n_needed = owed + next.tokens.len();
             let mut prefix = self.prefixes.find(&next.tokens);
@@ -53,7 +53,7 @@ impl Scheduler {
                 break;
             }
             let mut sequence = self.waiting.pop_front().expect("just seen");
-            self.idle.pop_front();
+            self.idle.pop_first();
             sequence.slot = Some(slot);
             if let Some((place, n)) = prefix {
                 self.edits.push(KvEdit::Copy { from: place, to: slot });
@@ -125,6 +125,26 @@ impl Scheduler {
     pub(super) fn reserve_prefill_cells(&mut self) {
         let owed: usize = self.running.iter().map(Sequence::n_pending).sum();
         while self.cache.n_free() < owed && self.evict(None) {}
+    }
+
+    /// Moves the sequences in the highest slots into idle ones below.
+    pub(super) fn close_gaps(&mut self) {
+        while let Some(&gap) = self.idle.first().filter(|_| self.limits.is_adjacent) {
+            let Some(last) = self.running.iter_mut().max_by_key(|sequence| sequence.slot) else { return };
+            let from = last.slot.expect("a running sequence has a slot");
+            if from < gap {
+                return;
+            }
+            last.slot = Some(gap);
+            self.idle.remove(&gap);
+            self.idle.insert(from);
+            let n_held = self.cache.held(from);
+            self.cache.release(from);
+            self.cache.take(gap, n_held);
+            if n_held > 0 {
+                self.edits.extend([KvEdit::Copy { from, to: gap }, KvEdit::Clear(from)]);
+            }
+        }
     }
 
     pub(super) fn n_decoding(&self) -> usize {

@@ -15,6 +15,7 @@ pub(super) const LIMITS: Limits = Limits {
     decode_width: 2,
     n_prefix_cells: usize::MAX,
     n_background_cells: usize::MAX,
+    is_adjacent: false,
 };
 
 /// A prompt: one of three shared beginnings of 20 tokens, then tokens of its own.
@@ -247,8 +248,8 @@ fn a_shared_beginning_is_computed_once_and_copied_from_then_on() {
         expect![[r#"
             a 0..20
             copy 0 to 3 | a 20..40 sample | a ends
-            copy 0 to 2 | copy 3 to 1 | b 20..30 sample | b ends
-            copy 1 to 2 | c 0..20 sample
+            copy 0 to 2 | copy 3 to 0 | b 20..30 sample | b ends
+            copy 0 to 2 | c 0..20 sample
             c 20..21 sample | c ends
         "#]],
     );
@@ -261,8 +262,8 @@ fn a_conversation_goes_on_where_the_last_answer_ended() {
         "add a prompt=20 max=1; step; add b prompt=24 max=1; step; add c prompt=30 max=1; step; add d prompt=22 max=1; step",
         expect![[r#"
             a 0..20 sample | a ends
-            copy 0 to 3 | copy 3 to 1 | b 20..24 sample | b ends
-            copy 1 to 2 | copy 2 to 0 | c 24..30 sample | c ends
+            copy 0 to 3 | copy 3 to 0 | b 20..24 sample | b ends
+            copy 0 to 2 | copy 2 to 0 | c 24..30 sample | c ends
             copy 0 to 3 | d 0..22 sample | d ends
         "#]],
     );
@@ -276,8 +277,8 @@ fn kept_prefixes_give_way_to_sequences() {
         "add a prompt=20 max=1; step; add b prompt=21 max=1; step; add c prompt=40 max=4; step; step; step; step; step",
         expect![[r#"
             a 0..20 sample | a ends
-            copy 0 to 3 | copy 3 to 1 | b 20..21 sample | b ends
-            copy 1 to 3 | c 0..32
+            copy 0 to 3 | copy 3 to 0 | b 20..21 sample | b ends
+            copy 0 to 3 | c 0..32
             c 32..40 sample
             c 40..41 sample
             c 41..42 sample
@@ -369,10 +370,10 @@ fn kept_prefixes_have_a_bound_of_their_own() {
         "add a prompt=20 max=1; step; add b prompt=41 max=1; step; add c prompt=50 max=1; step; step; add d prompt=60 max=1; step; step",
         expect![[r#"
             a 0..20 sample | a ends
-            copy 0 to 3 | copy 3 to 1 | b 20..41 sample | b ends
-            copy 1 to 3 | copy 3 to 0 | c 41..50 sample | c ends
+            copy 0 to 3 | copy 3 to 0 | b 20..41 sample | b ends
+            copy 0 to 3 | copy 3 to 0 | c 41..50 sample | c ends
             nothing
-            copy 3 to 1 | d 41..60 sample | d ends
+            copy 3 to 0 | d 41..60 sample | d ends
             nothing
         "#]],
     );

@@ -7,7 +7,9 @@
 
 mod acceptance;
 mod costs;
+mod in_turns;
 mod lookup;
+mod turns;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,6 +17,7 @@ use std::sync::Arc;
 use acceptance::{Rate, expected_tokens};
 pub use costs::StepCosts;
 use lookup::Place;
+use turns::Turns;
 
 use crate::batch::{Batch, Sampled, SeqId, Token};
 use crate::engine::{Drafter, Guesses, Vocab};
@@ -159,8 +162,11 @@ pub struct Speculation<'model> {
     /// Acceptance over all requests, the starting point for the next one.
     rates: Rates,
     requests: HashMap<SeqId, Request>,
-    /// The sources of the drafts being verified.
-    proposed: HashMap<SeqId, Source>,
+    /// The sources of the drafts being verified, and how many are from there: others fill a row up.
+    proposed: HashMap<SeqId, (Source, usize)>,
+    turns: Turns,
+    /// The last step's rows and drafts per row, and how many such steps came before it.
+    shape: ((usize, usize), usize),
 }
 
 impl<'model> Speculation<'model> {
@@ -176,7 +182,8 @@ impl<'model> Speculation<'model> {
         let rates = Rates { lookup, draft: Rate::believed(0.9), answered: Rate::believed(0.9) };
         let allowed = allowed.and(Wish { draft: draft.is_some(), ..Wish::ANY });
         let (requests, proposed) = (HashMap::new(), HashMap::new());
-        Self { allowed, n_max, vocab, draft, costs, draft_us: 0.0, rates, requests, proposed }
+        let (turns, shape) = (Turns::default(), ((0, 0), 0));
+        Self { allowed, n_max, vocab, draft, costs, draft_us: 0.0, rates, requests, proposed, turns, shape }
     }
 
     /// Starts a request.
@@ -200,7 +207,11 @@ impl<'model> Speculation<'model> {
             draft.forget(seq);
         }
         self.proposed.remove(&seq);
-        self.requests.remove(&seq).map_or((0, 0), |request| (request.n_drafted, request.n_accepted))
+        let ended = self.requests.remove(&seq);
+        if self.requests.is_empty() {
+            self.turns.rest(self.costs.change_us());
+        }
+        ended.map_or((0, 0), |request| (request.n_drafted, request.n_accepted))
     }
 
     /// Sets the number of threads.
@@ -215,8 +226,11 @@ impl<'model> Speculation<'model> {
     /// of different lengths would cost the engine one pass each.
     pub fn propose(&mut self, candidates: &[Candidate<'_>]) -> Vec<(SeqId, Vec<Token>)> {
         self.proposed.clear();
-        if self.n_max == 0 || candidates.is_empty() || self.costs.us(candidates.len()).is_none() {
+        if self.n_max == 0 || candidates.is_empty() || self.costs.us(candidates.len(), candidates.len()).is_none() {
             return Vec::new();
+        }
+        if self.costs.change_us() > 0.0 {
+            return self.propose_in_turns(candidates);
         }
         let looked_up: Vec<_> = candidates.iter().filter_map(|candidate| self.look_up(candidate)).collect();
         let (mut n, mut proposals) = (self.best_length(candidates.len(), &looked_up), looked_up);
@@ -229,7 +243,7 @@ impl<'model> Speculation<'model> {
         }
         let mut drafts = Vec::with_capacity(proposals.len());
         for (candidate, proposal) in candidates.iter().zip(proposals) {
-            self.proposed.insert(candidate.seq, proposal.source);
+            self.proposed.insert(candidate.seq, (proposal.source, n));
             drafts.push((candidate.seq, proposal.tokens[..n].to_vec()));
         }
         drafts
@@ -237,17 +251,23 @@ impl<'model> Speculation<'model> {
 
     /// Learns from a step: its cost, and which drafts were accepted. Returns the step's drafted and accepted tokens.
     pub fn observe(&mut self, batch: &Batch, sampled: &[Sampled], step_us: u64) -> (usize, usize) {
-        // Prefill steps have other costs.
-        if batch.rows.iter().all(|row| row.sample && row.n_known() == 1) {
-            self.costs.record(batch.n_tokens(), step_us as f64);
+        let is_decoding = batch.rows.iter().all(|row| row.sample && row.n_known() == 1);
+        let is_usual = self.is_usual(batch);
+        // Prefill steps have other costs, and so have the first steps of another shape on a GPU.
+        if is_decoding && is_usual {
+            self.costs.record(batch.rows.len(), batch.n_tokens(), step_us as f64);
+        }
+        if is_decoding && self.costs.change_us() > 0.0 {
+            self.take_turns(batch, sampled, step_us as f64, is_usual);
         }
         let (mut n_drafted, mut n_accepted) = (0, 0);
         for Sampled { seq, tokens, .. } in sampled {
             let Some(request) = self.requests.get_mut(seq) else { continue };
-            let n_draft = batch.rows.iter().find(|row| row.seq == *seq).map_or(0, |row| row.n_draft);
-            let source = self.proposed.remove(seq).filter(|_| n_draft > 0);
-            if let Some(source) = source {
-                let n_right = tokens.len() - 1;
+            let n_in_row = batch.rows.iter().find(|row| row.seq == *seq).map_or(0, |row| row.n_draft);
+            let source = self.proposed.remove(seq).filter(|_| n_in_row > 0);
+            if let Some((source, n_draft)) = source {
+                let n_draft = n_draft.min(n_in_row);
+                let n_right = (tokens.len() - 1).min(n_draft);
                 let outcomes = std::iter::repeat_n(true, n_right).chain((n_right < n_draft).then_some(false));
                 for is_right in outcomes {
                     request.rates.of(source).record(is_right);
@@ -257,7 +277,7 @@ impl<'model> Speculation<'model> {
                 request.n_accepted += n_right;
                 (n_drafted, n_accepted) = (n_drafted + n_draft, n_accepted + n_right);
             }
-            let is_checked = matches!(source, Some(Source::Lookup(_)));
+            let is_checked = matches!(source, Some((Source::Lookup(_), _)));
             request.follow(tokens, (!is_checked).then_some(&mut self.rates));
         }
         (n_drafted, n_accepted)
@@ -349,12 +369,12 @@ impl Asking {
 /// How many drafts per sequence yield most tokens per second; 0 when plain decoding does. `chances` has the acceptance
 /// and number of drafts for each.
 fn best_length(costs: &StepCosts, n_seqs: usize, chances: &[(f64, usize)], asking: Asking) -> usize {
-    let Some(plain_us) = costs.us(n_seqs) else { return 0 };
+    let Some(plain_us) = costs.us(n_seqs, n_seqs) else { return 0 };
     let n_max = chances.iter().map(|(_, n)| *n).min().unwrap_or(0);
     let mut best = (n_seqs as f64 / plain_us * WORTH_IT, 0);
     for k in 1..=n_max {
         let n_tokens: f64 = chances.iter().map(|(p, _)| expected_tokens(*p, k)).sum();
-        let Some(us) = costs.us(n_seqs * (k + 1)) else { break };
+        let Some(us) = costs.us(n_seqs, n_seqs * (k + 1)) else { break };
         let Asking { each_us, answered } = asking;
         let guessed_us = us + (n_seqs * k) as f64 * each_us;
         let declined_us = plain_us + n_seqs as f64 * each_us;

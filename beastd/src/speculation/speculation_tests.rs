@@ -45,7 +45,7 @@ struct Run {
 fn run(speculation: &mut Speculation<'_>, prompt: &str, answer: &str) -> Run {
     let (mut known, answer) = (tokens(prompt), tokens(answer));
     let end = known.len() + answer.len();
-    let plain_us = answer.len() as f64 * speculation.costs.us(1).expect("known");
+    let plain_us = answer.len() as f64 * speculation.costs.us(1, 1).expect("known");
     let (mut n_steps, mut us) = (0, 0.0);
     let (mut n_drafted, mut n_accepted) = (0, 0);
     let all = [known.clone(), answer].concat();
@@ -64,7 +64,7 @@ fn run(speculation: &mut Speculation<'_>, prompt: &str, answer: &str) -> Run {
         };
         let sampled = vec![Sampled { seq: SEQ, tokens: rest[..=n_right].to_vec(), logprobs: Vec::new(), stuck: None }];
         // What the curve says, so that nothing is learned from it.
-        let step_us = speculation.costs.us(1 + drafts.len()).expect("known");
+        let step_us = speculation.costs.us(1, 1 + drafts.len()).expect("known");
         us += step_us;
         let batch = Batch { edits: vec![], rows: vec![row] };
         let (drafted, accepted) = speculation.observe(&batch, &sampled, step_us.round() as u64);
@@ -123,7 +123,7 @@ fn before_a_step_was_measured_nothing_is_guessed_and_then_it_is_tried() {
     let known = tokens("abcdefgh abcdefgh abcdefgh ab");
     let candidate = Candidate { seq: SEQ, tokens: &known, n_max: 100 };
     assert!(speculation.propose(&[candidate]).is_empty());
-    speculation.costs.record(1, 50.0);
+    speculation.costs.record(1, 1, 50.0);
     assert!(!speculation.propose(&[candidate]).is_empty());
 }
 

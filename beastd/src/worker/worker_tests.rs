@@ -23,6 +23,7 @@ pub(super) const LIMITS: Limits = Limits {
     decode_width: 2,
     n_prefix_cells: 512,
     n_background_cells: usize::MAX,
+    is_adjacent: false,
 };
 
 /// Lets a test hold the engine between two steps, and see them.

@@ -53,4 +53,5 @@ mod speculation;
 mod start;
 mod stream;
 mod templates;
+mod vulkan;
 mod wire;

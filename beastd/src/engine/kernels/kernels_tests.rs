@@ -165,7 +165,15 @@ fn products_of_llama_cpp_come_here() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/cub/cub.gguf");
     let options = ModelOptions { path, device: None, n_gpu_layers: None, mmap: true, repack: false, kernels: true };
     let model = load(&options, |_| true).expect("the built-in model is there");
-    let options = ContextOptions { n_cells: 512, n_places: 2, n_batch: 64, n_ubatch: 64, n_threads: 2, n_draft: 0 };
+    let options = ContextOptions {
+        n_cells: 512,
+        is_divided: false,
+        n_places: 2,
+        n_batch: 64,
+        n_ubatch: 64,
+        n_threads: 2,
+        n_draft: 0,
+    };
     let before = hook::N_PRODUCTS.load(std::sync::atomic::Ordering::Relaxed);
     LlamaEngine::new(&model, &options)
         .expect("there is memory")

@@ -1,0 +1,142 @@
+//! Drafts on a GPU, in turns of one width: rows without drafts of their own are filled up, which costs a GPU less than
+//! another shape.
+
+use super::{Batch, Candidate, Proposal, Sampled, SeqId, Speculation, Token, expected_tokens};
+
+/// Drafts per row to choose from.
+const WIDTHS: [usize; 3] = [3, 7, 15];
+/// The width that plain steps are compared with.
+const USUAL_WIDTH: usize = 7;
+/// A smaller gain per step is not worth a turn.
+const WORTH_A_TURN: f64 = 1.1;
+
+impl Speculation<'_> {
+    /// Drafts for all candidates, the same number for each, during a turn of drafts; else none.
+    pub(super) fn propose_in_turns(&mut self, candidates: &[Candidate<'_>]) -> Vec<(SeqId, Vec<Token>)> {
+        let looked_up: Vec<_> = candidates.iter().map(|candidate| self.look_up(candidate)).collect();
+        let n_room = candidates.iter().map(|candidate| candidate.n_max).min().unwrap_or(0).min(self.n_max);
+        let change_us = self.costs.change_us();
+        if self.turns.n_draft() > n_room || self.turns.is_lost(change_us) {
+            self.turns.end(change_us);
+        }
+        if self.turns.n_draft() == 0 {
+            let Some(n) = self.width(candidates, &looked_up, n_room) else { return Vec::new() };
+            self.turns.begin(n);
+        }
+        let n = self.turns.n_draft();
+        let proposals = self.better(candidates, looked_up, n);
+        let mut drafts = Vec::with_capacity(candidates.len());
+        for (candidate, proposal) in candidates.iter().zip(proposals) {
+            let last = *candidate.tokens.last().expect("a sequence has tokens");
+            let mut tokens = Vec::with_capacity(n);
+            if let Some(proposal) = proposal {
+                tokens.extend(proposal.tokens.iter().take(n));
+                self.proposed.insert(candidate.seq, (proposal.source, tokens.len()));
+            }
+            tokens.resize(n, last);
+            drafts.push((candidate.seq, tokens));
+        }
+        drafts
+    }
+
+    /// Drafts per row for a turn that begins now; `None` if none should.
+    fn width(&self, candidates: &[Candidate<'_>], looked_up: &[Option<Proposal>], n_room: usize) -> Option<usize> {
+        let (n_rows, change_us) = (candidates.len(), self.costs.change_us());
+        let plain_us = self.costs.us(n_rows, n_rows)?;
+        let n_left = candidates.iter().map(|candidate| candidate.n_max).min().unwrap_or(0) as f64;
+        let widths = || WIDTHS.into_iter().filter(|n| *n <= n_room);
+        // Microseconds that a step saves, and its time.
+        let saved = |n_tokens: f64, us: f64| (n_tokens * plain_us / n_rows as f64 - us, us);
+        let looking = |n: usize| Some((n, saved(found_tokens(looked_up, n), self.costs.us(n_rows, n_rows * (n + 1))?)));
+        let best = |steps: Vec<(usize, (f64, f64))>| {
+            let per_time = |(_, (saved, us)): &(usize, (f64, f64))| saved / us;
+            steps.into_iter().max_by(|a, b| per_time(a).total_cmp(&per_time(b)))
+        };
+        if self.turns.is_proven(change_us)
+            && let Some((n, (saved, us))) = best(widths().filter_map(looking).collect())
+            && saved > us * (WORTH_A_TURN - 1.0)
+            // Near the end of an answer a turn is too short.
+            && saved * n_left / found_tokens(looked_up, n) * n_rows as f64 > 2.0 * change_us
+        {
+            return Some(n);
+        }
+        let p = self.drafted_share(candidates)?;
+        let drafting = |n: usize| {
+            let us = self.costs.us(n_rows, n_rows * (n + 1))? + (n_rows * n) as f64 * self.draft_us;
+            Some((n, saved(n_rows as f64 * expected_tokens(p, n), us)))
+        };
+        let (n, (saved, us)) = best(widths().filter_map(drafting).collect())?;
+        (saved > us * (WORTH_A_TURN - 1.0) && self.turns.is_worth_a_try(saved, change_us)).then_some(n)
+    }
+
+    /// The smallest acceptance of the draft model's drafts; `None` if one of the requests cannot have any.
+    fn drafted_share(&self, candidates: &[Candidate<'_>]) -> Option<f64> {
+        self.draft.as_ref()?;
+        let share = |candidate: &Candidate<'_>| {
+            let request = self.requests.get(&candidate.seq)?;
+            // One that declines has drafted a wrong token, as far as the result goes.
+            request.wish.draft.then(|| request.rates.draft.share() * request.rates.answered.share())
+        };
+        candidates.iter().map(share).try_fold(1.0, |least: f64, share| share.map(|share| least.min(share)))
+    }
+
+    /// The draft model's drafts in place of those looked up, if more of them are likely to be right.
+    fn better(
+        &mut self,
+        candidates: &[Candidate<'_>],
+        looked_up: Vec<Option<Proposal>>,
+        n: usize,
+    ) -> Vec<Option<Proposal>> {
+        let Some(p) = self.drafted_share(candidates) else { return looked_up };
+        if candidates.len() as f64 * expected_tokens(p, n) <= found_tokens(&looked_up, n) {
+            return looked_up;
+        }
+        let drafted = self.draft(candidates);
+        if drafted.len() < candidates.len() { looked_up } else { drafted.into_iter().map(Some).collect() }
+    }
+
+    /// Whether a step has the shape of the two before it, so that its time is the usual one; always, where shapes do
+    /// not matter.
+    pub(super) fn is_usual(&mut self, batch: &Batch) -> bool {
+        let shape = (batch.rows.len(), batch.n_tokens());
+        let n_before = if self.shape.0 == shape { self.shape.1 + 1 } else { 0 };
+        self.shape = (shape, n_before);
+        n_before >= 2 || self.costs.change_us() == 0.0
+    }
+
+    /// Weighs the other kind of step after this one.
+    pub(super) fn take_turns(&mut self, batch: &Batch, sampled: &[Sampled], step_us: f64, is_usual: bool) {
+        let n_rows = batch.rows.len();
+        let Some(plain_us) = self.costs.us(n_rows, n_rows) else { return };
+        if self.turns.n_draft() > 0 {
+            let n_tokens: usize = sampled.iter().map(|sampled| sampled.tokens.len()).sum();
+            let gained_us = n_tokens as f64 * plain_us / n_rows as f64;
+            let usual_us = if is_usual { step_us } else { self.costs.us(n_rows, batch.n_tokens()).unwrap_or(step_us) };
+            self.turns.saved(gained_us - step_us, gained_us - usual_us);
+            return;
+        }
+        let width = WIDTHS.into_iter().rfind(|n| *n <= self.n_max.min(USUAL_WIDTH));
+        let Some((n, us)) = width.and_then(|n| Some((n, self.costs.us(n_rows, n_rows * (n + 1))?))) else { return };
+        let is_right = |sampled: &Sampled| {
+            let request = self.requests.get(&sampled.seq)?;
+            Some(*request.expected.first()? == *sampled.tokens.first()?)
+        };
+        let n_right = sampled.iter().filter(|sampled| is_right(sampled) == Some(true)).count() as f64;
+        let n_wrong = n_rows as f64 - n_right;
+        // A row whose drafts are right needs one step for many tokens, another as many steps as before.
+        let gain_us = n_right * (plain_us - us / (n + 1) as f64) - n_wrong * (us - plain_us);
+        self.turns.would_have_saved(gain_us / n_rows as f64);
+    }
+}
+
+/// Tokens of a step in which rows have these drafts, `n` at most.
+fn found_tokens(proposals: &[Option<Proposal>], n: usize) -> f64 {
+    let tokens = |proposal: &Option<Proposal>| {
+        proposal.as_ref().map_or(1.0, |proposal| expected_tokens(proposal.p, n.min(proposal.tokens.len())))
+    };
+    proposals.iter().map(tokens).sum()
+}
+
+#[cfg(test)]
+#[path = "in_turns_tests.rs"]
+mod tests;

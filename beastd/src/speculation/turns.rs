@@ -1,0 +1,126 @@
+//! Turns of plain steps and of steps with drafts, where a change between them is dear: a GPU's first steps of another
+//! shape take several times as long, because graphs are made anew. Arithmetic only.
+
+/// A turn of drafts begins when drafts would have saved this many times what two changes cost, and twice as many after
+/// each turn that did not pay.
+const PROOF: f64 = 2.0;
+/// Most doublings.
+const MOST_FAILED: u32 = 4;
+/// A turn ends when its latest drafts have cost this share of two changes.
+const PATIENCE: f64 = 0.5;
+/// Steps in which a turn of the draft model, whose drafts cannot be checked for free, should have paid.
+const HORIZON: f64 = 32.0;
+
+/// The present turn.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Turns {
+    /// Drafts of each row; 0 in a turn of plain steps.
+    n_draft: usize,
+    /// What drafts would have saved lately, or in a turn of drafts: what they have cost lately. In microseconds.
+    balance_us: f64,
+    /// What the turn has saved.
+    saved_us: f64,
+    /// Turns of drafts in a row that did not pay.
+    n_failed: u32,
+}
+
+impl Turns {
+    /// Drafts of each row in this turn.
+    pub(super) fn n_draft(self) -> usize {
+        self.n_draft
+    }
+
+    /// A plain step after which drafts would have saved so much; less than 0 if they would have cost time.
+    pub(super) fn would_have_saved(&mut self, us: f64) {
+        self.balance_us = (self.balance_us + us).max(0.0);
+    }
+
+    /// Whether looking at the text that came shows that drafts pay; a change costs `change_us`.
+    pub(super) fn is_proven(self, change_us: f64) -> bool {
+        self.balance_us >= PROOF * self.stake(change_us)
+    }
+
+    /// Whether drafts that save `us` per step are worth a try without proof.
+    pub(super) fn is_worth_a_try(self, us: f64, change_us: f64) -> bool {
+        us * HORIZON >= self.stake(change_us)
+    }
+
+    /// Two changes, and more after failures.
+    fn stake(self, change_us: f64) -> f64 {
+        2.0 * change_us * f64::from(1_u32 << self.n_failed.min(MOST_FAILED))
+    }
+
+    /// Begins a turn of drafts.
+    pub(super) fn begin(&mut self, n_draft: usize) {
+        *self = Self { n_draft, n_failed: self.n_failed, ..Self::default() };
+    }
+
+    /// A step with drafts saved `us`, or `usual_us` if it was not one of the first after a change.
+    pub(super) fn saved(&mut self, us: f64, usual_us: f64) {
+        self.saved_us += us;
+        self.balance_us = (self.balance_us - usual_us).max(0.0);
+    }
+
+    /// Whether drafts no longer pay.
+    pub(super) fn is_lost(self, change_us: f64) -> bool {
+        self.n_draft > 0 && self.balance_us > PATIENCE * 2.0 * change_us
+    }
+
+    /// Begins a turn of plain steps.
+    pub(super) fn end(&mut self, change_us: f64) {
+        if self.n_draft > 0 {
+            let has_paid = self.saved_us > change_us;
+            self.n_failed = if has_paid { 0 } else { self.n_failed + 1 };
+        }
+        *self = Self { n_failed: self.n_failed, ..Self::default() };
+    }
+
+    /// Nothing runs; old failures count less.
+    pub(super) fn rest(&mut self, change_us: f64) {
+        if self.n_draft == 0 {
+            self.n_failed = self.n_failed.saturating_sub(1);
+        }
+        self.end(change_us);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_turn_needs_proof_and_after_a_failure_more_of_it() {
+        let mut turns = Turns::default();
+        let steps_to_proof = |turns: &mut Turns| {
+            let n = (1..).find(|_| {
+                turns.would_have_saved(100.0);
+                turns.is_proven(1000.0)
+            });
+            n.expect("it ends")
+        };
+        assert_eq!(steps_to_proof(&mut turns), 40);
+        turns.begin(7);
+        turns.saved(-1000.0, 0.0);
+        assert!(!turns.is_lost(1000.0), "the change itself is no reason to change again");
+        (0..11).for_each(|_| turns.saved(-100.0, -100.0));
+        assert!(turns.is_lost(1000.0) && turns.n_draft() == 7);
+        turns.end(1000.0);
+        assert_eq!((turns.n_draft(), steps_to_proof(&mut turns)), (0, 80));
+        turns.begin(7);
+        (0..50).for_each(|_| turns.saved(100.0, 100.0));
+        turns.end(1000.0);
+        assert_eq!(steps_to_proof(&mut turns), 40, "a success makes up for failures");
+    }
+
+    #[test]
+    fn what_drafts_would_have_cost_counts_against_them() {
+        let mut turns = Turns::default();
+        for _ in 0..1000 {
+            turns.would_have_saved(100.0);
+            turns.would_have_saved(-120.0);
+        }
+        assert!(!turns.is_proven(100.0));
+        turns.rest(100.0);
+        assert!(!turns.is_worth_a_try(1.0, 100.0) && turns.is_worth_a_try(10.0, 100.0));
+    }
+}

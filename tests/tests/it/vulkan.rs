@@ -1,0 +1,93 @@
+//! The Vulkan plug-in on Mesa's software GPU: no speed, but the same code as on a card. `make test-vulkan` builds the
+//! plug-in first, which takes too long for every run of the tests.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use beast_protocol::Generate;
+use beast_tests::samples::{commit_msg, diff, subject};
+use beast_tests::{Beast, Client, Home, project, skip};
+
+/// The plug-in and the description of the software driver.
+fn parts() -> Option<(PathBuf, PathBuf)> {
+    let plugin = project("target/plugins/libggml-vulkan.so");
+    if !plugin.is_file() {
+        skip("no Vulkan plug-in in target/plugins; make test-vulkan builds it");
+        return None;
+    }
+    let folders = ["/usr/share/vulkan/icd.d", "/etc/vulkan/icd.d"];
+    let drivers = folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
+    let is_lavapipe =
+        |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("lvp_icd"));
+    let Some(driver) = drivers.map(|entry| entry.path()).find(is_lavapipe) else {
+        skip("no software driver for Vulkan (Debian: mesa-vulkan-drivers)");
+        return None;
+    };
+    Some((plugin, driver))
+}
+
+/// A daemon with the plug-ins in a folder and this driver.
+fn start(home: Home, plugins: &Path, driver: &Path, settings: &[&str]) -> Beast {
+    let folder = format!("backend_dir={}", plugins.display());
+    let settings = [&["backend=vulkan", &folder, "draft=none"], settings].concat();
+    let arguments: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
+    let mut command = home.beastd(&arguments);
+    // The second name is that of older loaders; llama.cpp takes a GPU that is a CPU only if it is named.
+    command.env("VK_DRIVER_FILES", driver).env("VK_ICD_FILENAMES", driver).env("GGML_VK_VISIBLE_DEVICES", "0");
+    Beast::launch(home, command)
+}
+
+fn backend(beast: &Beast) -> (String, Vec<String>) {
+    let status = beast.status();
+    let texts = status.notices.into_iter().map(|notice| notice.text).collect();
+    (status.model.map(|model| model.backend).unwrap_or_default(), texts)
+}
+
+/// A software GPU takes a second for a token.
+#[test]
+fn several_clients_get_the_answers_of_the_model_from_a_gpu() {
+    let Some((plugin, driver)) = parts() else { return };
+    let folder = plugin.parent().expect("a file has a folder");
+    // Short steps, and few that are timed while the model is loaded.
+    let quick = ["prefill_chunk=16", "speculation=off"];
+    let settings = [&["n_ctx=512", "n_slots=2", "n_prefixes=2"][..], &quick].concat();
+    let beast = start(Home::new(), folder, &driver, &settings);
+    // The first to end leaves a gap below the other one's slot.
+    let requests = [("parse_header", 2), ("open_socket", 5)];
+    thread::scope(|scope| {
+        let ask = |(function, n)| {
+            let request = Generate { max_tokens: Some(n), ..commit_msg(&diff(function, 3)) };
+            let client = beast.client();
+            scope.spawn(move || (client_answer(client, &request), function))
+        };
+        for thread in requests.map(ask) {
+            let (text, function) = thread.join().expect("the request is answered");
+            assert!(!text.trim().is_empty() && subject(function).starts_with(text.trim()), "{function}: {text}");
+        }
+    });
+    let (backend, notices) = backend(&beast);
+    assert!(backend.starts_with("Vulkan0"), "{backend}: {notices:?}");
+}
+
+fn client_answer(mut client: Client, request: &Generate) -> String {
+    client.ask(request).text
+}
+
+/// The loader is a library that the plug-in needs; here it needs another one, which nobody has.
+#[test]
+fn without_vulkans_loader_the_cpu_answers() {
+    let Some((plugin, driver)) = parts() else { return };
+    let home = Home::new();
+    let mut bytes = fs::read(&plugin).expect("the plug-in can be read");
+    let (name, other) = (b"libvulkan.so.1\0", b"libvulkan.so.0\0");
+    let at = bytes.windows(name.len()).position(|window| window == name).expect("it needs the loader");
+    bytes[at..at + other.len()].copy_from_slice(other);
+    let plugins = home.write("plugins/libggml-vulkan.so", bytes).parent().expect("a folder").to_owned();
+    let beast = start(home, &plugins, &driver, &[]);
+    let answer = beast.client().ask(&commit_msg(&diff("open_socket", 3)));
+    assert_eq!(answer.text.trim(), subject("open_socket"));
+    let (backend, notices) = backend(&beast);
+    assert_eq!(backend, "CPU");
+    assert!(notices.iter().any(|text| text.contains("libvulkan.so.0")), "{notices:?}");
+}
