@@ -44,7 +44,10 @@ fn several_texts_get_what_each_gets_alone() {
     assert_eq!(embed(Vec::new()), Vec::<Vec<f32>>::new());
 }
 
-fn with(jobs: &[&[usize]]) -> (Embeddings, Vec<oneshot::Receiver<Result<Vec<Vec<f32>>, WireError>>>) {
+type Answered = oneshot::Receiver<Result<Vec<Vec<f32>>, WireError>>;
+
+/// Jobs of texts with these lengths.
+fn with(jobs: &[&[usize]]) -> (Embeddings, Vec<Answered>) {
     let metrics = Arc::new(Metrics::default());
     let mut embeddings = Embeddings::new(Limits { n_waiting: 64, ..LIMITS }, metrics);
     let add = |lengths: &&[usize]| {
