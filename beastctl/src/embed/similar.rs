@@ -1,6 +1,6 @@
 //! `beastctl similar`: ranks lines, paragraphs or files by the cosine of their vectors and the query's.
 
-use std::{cmp::Ordering, collections::HashMap, path::PathBuf};
+use std::collections::{HashMap, HashSet};
 
 use super::{
     Line,
@@ -17,7 +17,9 @@ use crate::{
     wait::Wait,
 };
 
-/// Bytes of a text to show without `--json`.
+/// Texts to embed before their vectors are saved: an interrupted search has lost at most these.
+const GROUP: usize = 4096;
+/// Columns of a text to show without `--json`.
 const MAX_SHOWN: usize = 300;
 
 /// Prints the most similar texts, the best first; exits with 1 if there is none.
@@ -53,16 +55,25 @@ fn rank<'a>(
     vectors: &mut Vectors<'_>,
 ) -> Result<Vec<(f32, Unit<'a>)>> {
     let query = vectors.ask(vec![options.query.clone()])?.remove(0);
+    let model = vectors.model().cloned();
     let mut scored = Vec::new();
-    for of_source in units.chunk_by(|a, b| a.source == b.source) {
-        let source = &sources[of_source[0].source];
-        let searched = if options.no_index { None } else { units::indexed(source) };
-        let scores = scores(context, options, of_source, searched, vectors, &query)?;
-        scored.extend(scores.into_iter().zip(of_source.iter().copied()));
+    let (mut group, mut n_missing) = (Vec::new(), 0);
+    let mut each = units.chunk_by(|a, b| a.source == b.source).peekable();
+    while let Some(of_source) = each.next() {
+        let file = if options.no_index { None } else { units::indexed(&sources[of_source[0].source]) };
+        let index = file.zip(model.as_ref()).and_then(|(file, model)| Index::open(&file, options.by.name(), model));
+        let hashes = of_source.iter().map(|unit| index::hash(unit.text)).collect();
+        let searched = Searched { units: of_source, hashes, index };
+        n_missing += searched.missing().count();
+        group.push(searched);
+        if n_missing >= GROUP || each.peek().is_none() {
+            score(context, std::mem::take(&mut group), vectors, &query, &mut scored)?;
+            n_missing = 0;
+        }
     }
-    scored.sort_by(|(a, _), (b, _)| b.partial_cmp(a).unwrap_or(Ordering::Equal));
+    scored.sort_by(|(a, _), (b, _)| b.total_cmp(a));
     if options.by == By::File {
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         scored.retain(|(_, unit)| seen.insert(unit.source));
     }
     scored.retain(|(score, _)| options.min.is_none_or(|min| *score >= min));
@@ -70,37 +81,52 @@ fn rank<'a>(
     Ok(scored)
 }
 
-/// The scores of one source's units. Computes only vectors that the index lacks, and saves them there.
-fn scores(
+/// The units of a source, and the vectors that an earlier search saved.
+struct Searched<'a, 'u> {
+    units: &'a [Unit<'u>],
+    hashes: Vec<Hash>,
+    index: Option<Index>,
+}
+
+impl<'u> Searched<'_, 'u> {
+    fn saved(&self, hash: &Hash) -> Option<&[f32]> {
+        self.index.as_ref()?.get(hash)
+    }
+
+    /// Units without a saved vector.
+    fn missing(&self) -> impl Iterator<Item = (Hash, Unit<'u>)> {
+        let each = self.hashes.iter().zip(self.units);
+        each.filter(|(hash, _)| self.saved(hash).is_none()).map(|(hash, unit)| (*hash, *unit))
+    }
+}
+
+/// Scores all units of some sources. Computes only vectors that are not saved, and saves them.
+fn score<'u>(
     context: &Context,
-    options: &SimilarOptions,
-    units: &[Unit<'_>],
-    searched: Option<PathBuf>,
+    group: Vec<Searched<'_, 'u>>,
     vectors: &mut Vectors<'_>,
     query: &[f32],
-) -> Result<Vec<f32>> {
-    let index = searched.zip(vectors.model()).and_then(|(path, model)| Index::open(&path, options.by.name(), model));
-    let hashes: Vec<Hash> = units.iter().map(|unit| index::hash(unit.text)).collect();
-    // Equal texts once.
-    let missing: HashMap<Hash, Unit<'_>> = hashes
-        .iter()
-        .zip(units)
-        .filter(|(hash, _)| index.as_ref().is_none_or(|index| index.get(hash).is_none()))
-        .map(|(hash, unit)| (*hash, *unit))
-        .collect();
+    scored: &mut Vec<(f32, Unit<'u>)>,
+) -> Result<()> {
+    // Equal texts are computed once.
+    let missing: HashMap<Hash, Unit<'_>> = group.iter().flat_map(Searched::missing).collect();
     let (missing, texts): (Vec<Hash>, Vec<Unit<'_>>) = missing.into_iter().unzip();
-    let mut computed: Vec<Vec<f32>> = Vec::new();
+    let mut computed = Vec::new();
     vectors.embed(&texts, |_, vectors| {
         computed.extend_from_slice(vectors);
         Ok(())
     })?;
     let computed: HashMap<Hash, Vec<f32>> = missing.into_iter().zip(computed).collect();
-    let vector = |hash: &Hash| computed.get(hash).map(Vec::as_slice).or_else(|| index.as_ref()?.get(hash));
-    let present: Vec<(Hash, &[f32])> = hashes.iter().filter_map(|hash| Some((*hash, vector(hash)?))).collect();
-    if let Some(Err(error)) = index.as_ref().map(|index| index.save(&present)) {
-        context.console.warning(&format!("cannot save vectors for the next search: {error}"));
+    for searched in &group {
+        let vector = |hash| computed.get(hash).map(Vec::as_slice).or_else(|| searched.saved(hash));
+        let present: Vec<(Hash, &[f32])> =
+            searched.hashes.iter().filter_map(|hash| Some((*hash, vector(hash)?))).collect();
+        if let Some(Err(error)) = searched.index.as_ref().map(|index| index.save(&present)) {
+            context.console.warning(&format!("cannot save vectors for the next search: {error}"));
+        }
+        scored.extend(present.iter().zip(searched.units).map(|((_, vector), unit)| (dot(query, vector), *unit)));
     }
-    Ok(present.iter().map(|(_, vector)| dot(query, vector)).collect())
+    Ok(())
 }
 
 /// The cosine, since vectors have length 1.
