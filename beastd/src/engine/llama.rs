@@ -53,7 +53,7 @@ pub struct ContextOptions {
     pub n_draft: usize,
 }
 
-/// A llama.cpp context with one sequence id per slot and one unified pool of cells.
+/// A llama.cpp context with one sequence id per place, and cells that places share or that are divided among them.
 pub struct LlamaEngine<'model> {
     model: &'model LoadedModel,
     options: ContextOptions,

@@ -111,7 +111,7 @@ fn chunked_copied_and_batched_equal_whole() {
     }
 }
 
-/// Decodes greedily from a prompt: `n` tokens and the logits after each but the last of them.
+/// Decodes greedily from a prompt: returns `n` tokens, each with the logits from which it was chosen.
 fn decode(engine: &mut LlamaEngine<'_>, slot: u32, prompt: &[Token], n: usize) -> Vec<(Token, Vec<f32>)> {
     let mut known = prompt.to_vec();
     let mut n_done = 0;
