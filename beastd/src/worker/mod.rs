@@ -55,14 +55,14 @@ use pace::Pace;
 pub enum Ended {
     /// On request.
     Stopped,
-    /// To unload the model. The next worker continues with its inbox; the sender is told when the memory is free.
+    /// To unload the model. The next worker continues with its inbox; the sender gets a reply once the memory is free.
     Unloaded(Inbox, oneshot::Sender<()>),
 }
 
 /// What to do after the commands.
 enum Next {
     Work,
-    /// Stop, or unload the model and tell the sender.
+    /// Stop, or unload the model and reply.
     End(Option<oneshot::Sender<()>>),
 }
 
