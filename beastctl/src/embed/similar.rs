@@ -33,7 +33,7 @@ pub(in super::super) fn run(context: &Context, options: &SimilarOptions) -> Resu
         by => units::split(&sources, by),
     };
     let wait = Wait::start(None).context("cannot watch for Ctrl-C")?.limited_as(&reading);
-    // One text in thousands that is too long must not end the search.
+    // One overlong text among thousands must not end the search.
     let mut vectors = Vectors::new(context, &path, !options.no_start, true, &wait);
     let outcome = rank(context, options, &sources, &units, &mut vectors);
     vectors.end();
@@ -81,7 +81,7 @@ fn scores(
 ) -> Result<Vec<f32>> {
     let index = searched.zip(vectors.model()).and_then(|(path, model)| Index::open(&path, options.by.name(), model));
     let hashes: Vec<Hash> = units.iter().map(|unit| index::hash(unit.text)).collect();
-    // Equal texts once.
+    // Equal texts are computed once.
     let missing: HashMap<Hash, Unit<'_>> = hashes
         .iter()
         .zip(units)
@@ -105,7 +105,7 @@ fn scores(
 
 /// The cosine, since vectors have length 1.
 fn dot(a: &[f32], b: &[f32]) -> f32 {
-    // Several sums, so that the compiler can use vector instructions: it must not change the order of one.
+    // Several sums, so that the compiler can use vector instructions: it must not reorder a single sum.
     const LANES: usize = 16;
     let mut sums = [0.0f32; LANES];
     let (a, b) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
