@@ -1,4 +1,4 @@
-//! Embeddings over the socket: the same as over HTTP, also beside an answer and for long texts.
+//! Embeddings over the socket: the same as over HTTP, also while an answer is generated and for long texts.
 
 use beast_protocol::{Embed, Embedded, ErrorCode, Event, Generate, Message, Request, Role, WireError};
 use beast_tests::http_client::post;
@@ -44,7 +44,7 @@ fn vectors_are_those_of_http_and_do_not_depend_on_the_texts_beside() {
     }
 }
 
-/// A chunk is smaller beside an answer, and grows once that has ended.
+/// Chunks are smaller while an answer is generated, and grow once it has ended.
 #[test]
 fn a_long_text_outlives_an_answer_beside_it() {
     let beast = Beast::start();
