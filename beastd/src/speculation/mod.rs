@@ -102,7 +102,7 @@ struct Request {
     expected: Vec<Token>,
     n_drafted: usize,
     n_accepted: usize,
-    /// Steps until the draft model is asked again after it did not pay, and how many times in a row it did not.
+    /// Steps until the draft model is asked again after it did not pay; `n_pauses` counts such failures in a row.
     n_pause: usize,
     n_pauses: u32,
 }

@@ -1,4 +1,4 @@
-//! The worker's record of a request, beside its sequence. Knows neither scheduler nor engine.
+//! The worker's record of a request, apart from its sequence. Knows neither scheduler nor engine.
 
 use crate::lease::Lease;
 use crate::stream::Stream;
