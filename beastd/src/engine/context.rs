@@ -155,7 +155,7 @@ mod hook {
     /// Called by the wrapper in place of llama.cpp's function.
     ///
     /// # Safety
-    /// As for that.
+    /// The same as for llama.cpp's `llama_new_context_with_model`.
     #[unsafe(no_mangle)]
     pub unsafe extern "C" fn __wrap_llama_new_context_with_model(
         model: *mut sys::llama_model,
