@@ -1,4 +1,4 @@
-//! The user's editor: on a file, or on a text. Never knows what is edited.
+//! The user's editor, opened on a file or a text. Never knows what is edited.
 
 use std::{
     io::{self, Write as _},
@@ -10,11 +10,11 @@ use beast_launchd::file;
 
 use crate::exit::{self, Failing};
 
-/// When nobody has said which.
+/// The editor if neither VISUAL nor EDITOR is set.
 const EDITOR: &str = "vi";
-/// What a shell says about a command that it does not find.
+/// A shell's exit code for a command that it cannot find.
 const NOT_FOUND: i32 = 127;
-/// More than a request holds.
+/// Longer than any request may be.
 const MAX_LEN: u64 = 64 << 20;
 
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +39,7 @@ pub fn open(path: &Path) -> Result<(), EditorError> {
     let of = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
     let editor = of("VISUAL").or_else(|| of("EDITOR")).unwrap_or_else(|| EDITOR.into());
     let failed = |problem: String| EditorError::Failed { editor: editor.clone(), problem };
-    // Through the shell, as git does it: the setting may hold arguments, and quotes around a path with spaces.
+    // Through the shell, like git: the setting may contain arguments, and quotes around a path with spaces.
     let status = Command::new("sh").arg("-c").arg(format!("{editor} \"$@\"")).arg(&editor).arg(path).status();
     let status = status.map_err(|error| failed(format!("cannot be started: {error}")))?;
     match status.code() {
@@ -49,17 +49,17 @@ pub fn open(path: &Path) -> Result<(), EditorError> {
     }
 }
 
-/// What becomes of a text in the editor.
+/// Returns the text after the user has edited it.
 ///
 /// # Errors
 /// See [`EditorError`].
 pub fn edit(text: &str) -> Result<String, EditorError> {
-    // Only its owner can read it, and it goes with this function.
+    // Readable by its owner only, and deleted when this function returns.
     let mut kept =
         tempfile::Builder::new().prefix("beastctl-").suffix(".md").tempfile().map_err(EditorError::NoFile)?;
     kept.write_all(text.as_bytes()).and_then(|()| kept.flush()).map_err(EditorError::NoFile)?;
     open(kept.path())?;
-    // By its name: many editors write another file in its place.
+    // Opened again by name, because many editors replace the file.
     let bytes = file::read(kept.path(), MAX_LEN).map_err(EditorError::NoFile)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -17,7 +17,7 @@ use crate::{
     wait::Wait,
 };
 
-/// After this many daemons have ended on one request, the request is to blame.
+/// A request during which this many daemons have died is to blame itself.
 const MAX_ENDS: usize = 5;
 
 /// A connection to the daemon for a series of requests.
@@ -35,7 +35,7 @@ impl<'a> Exchange<'a> {
         Self { path, may_start, client: None, progress, waiting: Waiting::default() }
     }
 
-    /// Sends a request that is answered with one event. If the daemon ends meanwhile, asks the next one.
+    /// Sends a request that is answered with one event. If the daemon ends meanwhile, sends it to the next one.
     pub fn ask(&mut self, request: &Request, wait: &Wait) -> Result<Event> {
         let mut n_ends = 0;
         loop {
@@ -58,7 +58,7 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// Shows how far a series of requests is, until the daemon reports something else.
+    /// Shows the progress of a series of requests, until the daemon reports something else.
     pub fn say(&mut self, words: String) {
         self.waiting.say(words);
     }

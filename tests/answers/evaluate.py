@@ -25,7 +25,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-# About 1,500 tokens: what the context of the smallest model holds beside an answer.
+# About 1,500 tokens: what fits into the context of the smallest model beside an answer.
 MAX_BYTES = 4_000
 MIN_BYTES = 300
 KINDS = {
@@ -83,7 +83,7 @@ def patches(cache: Path) -> list[str]:
         options = ["-o", f"Dir::Etc::SourceList={cache / name}", "-o", "Dir::Etc::SourceParts=-"]
         options += ["-o", f"Dir::State::Lists={cache / 'lists'}", "-o", "APT::Sandbox::User=root"]
         subprocess.run(["apt-get", *options, "-qq", "update"], check=True, cwd=cache)
-        # A mirror may lack one.
+        # A mirror may lack one of them.
         subprocess.run(["apt-get", *options, "-qq", "source", "--diff-only", *SOURCES], check=False, cwd=cache)
     found = []
     for archive in sorted(cache.glob("*.debian.tar.*")):
@@ -106,7 +106,7 @@ def inputs(kind: str, n: int, cache: Path) -> list[str]:
         random.Random(kind).shuffle(paths)
         texts, folders = [], collections.Counter()
         for path in paths:
-            # Not ten files of one package.
+            # Limits the number of files from one package.
             if len(texts) >= n or folders[path.parent] >= max(2, n // 2) and kind in ("prose", "data"):
                 continue
             text = read(path)
@@ -114,7 +114,7 @@ def inputs(kind: str, n: int, cache: Path) -> list[str]:
                 continue
             folders[path.parent] += 1
             texts.append(text)
-        # Logs are few and long: several pieces of each.
+        # Logs are few and long, so each provides several pieces.
         if kind == "logs" and texts:
             texts = [text[at : at + MAX_BYTES] for text in texts for at in range(0, len(text), len(text) // n + 1)]
     random.Random(kind).shuffle(texts)

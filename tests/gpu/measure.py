@@ -147,7 +147,8 @@ def llama_tools(a, model):
     bench = json_tail(run([a.work / "build/bin/llama-bench", "-m", model, "-ngl", 99, "-p", 512, "-n", 128, "-fa", 1, "-o", "json"]))
     command = [a.work / "build/bin/llama-batched-bench", "-m", model, "-ngl", 99, "-c", 16384, "-b", 2048, "-ub", 512, "-fa", "on",
                "-npp", 32, "-ntg", N_TOKENS, "-npl", ",".join(map(str, WIDTHS))]
-    # With its defaults, where each sequence has its own cells; and with one pool of cells for all, as in beastd.
+    # With llama.cpp's defaults, where each sequence has its own cells; and with one pool of cells for all, as in
+    # beastd.
     return {"llama_bench": bench, "batched_bench": batched(run(command)), "one_pool": batched(run([*command, "-kvu"]))}
 
 
@@ -172,7 +173,7 @@ def json_tail(text):
 def first_tokens(server):
     def median(prompts):
         return sorted(server.first_token_ms(prompt) for prompt in prompts)[len(prompts) // 2]
-    # No trailing space: it would be a token of its own, which longer prompts do not have there.
+    # No trailing space: it would be a separate token, which longer prompts do not have at that position.
     prefix = ("You answer in one sentence and name no sources. " * 20).strip()
     server.complete(prefix, 1, cache_prompt=True)
     known = [f"{prefix} Question {i}: what is this?" for i in range(9)]

@@ -45,7 +45,7 @@ pack() {
     --exclude='llama.cpp/ggml/src/ggml-webgpu' --exclude='llama.cpp/ggml/src/ggml-cann' \
     --exclude='llama.cpp/ggml/src/ggml-virtgpu' llama.cpp
   cp .ci/plugin.cmake .ci/vulkan_compat.h "$pack/"
-  # What has a driver for Vulkan may still lack the loader.
+  # A system with a Vulkan driver may still lack the loader.
   if [ -s target/plugins/libggml-vulkan.so ]; then
     xz -T0 -6 -c target/plugins/libggml-vulkan.so >"$pack/libggml-vulkan.so.xz"
     cp -L "$(ldconfig -p | sed -n 's|.*libvulkan.so.1 .*=> ||p' | head -n 1)" "$pack/libvulkan.so.1"
@@ -60,7 +60,7 @@ build_tools() {
     -DGGML_BACKEND_DL=ON -DBUILD_SHARED_LIBS=ON -DGGML_NATIVE=OFF -DGGML_CUDA_NCCL=OFF -DLLAMA_CURL=OFF \
     -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_APP=OFF -DLLAMA_BUILD_UI=OFF \
     -DLLAMA_USE_PREBUILT_UI=OFF >"$work/cmake.log" 2>&1
-  # Building the models needs llama-quantize first.
+  # Building the models needs llama-quantize.
   ninja -C "$work/build" -j "$jobs" llama-quantize >"$work/quantize.log" 2>&1
   ninja -C "$work/build" -j "$jobs" ggml-cuda ggml-cpu llama-bench llama-batched-bench llama-server >"$work/ninja.log" 2>&1
   mkdir -p "$work/plugins" && cp "$work/build/bin/libggml-cuda.so" "$work/plugins/"
@@ -85,7 +85,7 @@ build() {
   fi
   for program in beastd beastctl; do xz -dc "$pack/$program.xz" >"$work/$program" && chmod +x "$work/$program"; done
   tar -xJf "$pack/llama.cpp.tar.xz" -C "$work"
-  # gguf's reader of model cards imports it; nothing here uses it.
+  # gguf imports yaml for model cards; nothing here uses that.
   python3 -c 'import yaml' 2>/dev/null || echo >"$work/stubs/yaml.py"
   local begun=$SECONDS failed=0 tools models
   build_tools & tools=$!

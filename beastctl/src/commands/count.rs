@@ -26,7 +26,7 @@ pub(super) fn run(context: &Context, path: &Path, request: Generate, options: &O
         console.notice(notice);
     }
     let Counted { model, n_prompt, n_ctx, .. } = &counted;
-    // One token at least is the answer's.
+    // The answer needs at least one token.
     let fits = n_prompt < n_ctx;
     if options.output.json {
         let object = json!({"n_prompt": n_prompt, "n_ctx": n_ctx, "fits": fits, "model": model});

@@ -68,8 +68,8 @@ impl Task {
     }
 }
 
-/// Answers one task, in the conversation `messages` if there is one. With `--stream-json`, a failure is also reported as
-/// the last line.
+/// Answers one task, in the conversation `messages` if there is one. With `--stream-json`, a failure is also reported
+/// as the last line.
 pub(super) fn run(context: &Context, task: Task, messages: Option<&Path>, options: &Options) -> Result<()> {
     let outcome = answer(context, task, messages, options);
     if options.output.stream_json { outcome.inspect_err(|error| turn::print_error(context, error)) } else { outcome }

@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use super::vectors::Model;
 
 const MAGIC: &[u8; 16] = b"beast vectors 1\n";
-/// Bytes of all files together; the least recently written go first.
+/// Limit for all files together, in bytes; the least recently written ones are removed first.
 const MAX_BYTES: u64 = 256 << 20;
 const FOLDER: &str = "similar";
 const SUFFIX: &str = "vectors";
@@ -64,7 +64,7 @@ impl Index {
         self.vectors.get(hash).map(Vec::as_slice)
     }
 
-    /// Saves the vectors of the file's present texts, unless they are what is saved already.
+    /// Saves the vectors of the file's current texts, unless exactly those are saved already.
     ///
     /// # Errors
     /// Those of the system.

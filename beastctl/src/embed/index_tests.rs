@@ -21,7 +21,7 @@ fn what_is_saved_is_found_again_for_the_same_model_only() {
     assert_eq!(read.get(&hash("c")), None);
     assert!(index(folder.path(), &model(2)).vectors.is_empty());
     assert!(index(folder.path(), &Model { n_dims: 4, ..model(1) }).vectors.is_empty());
-    // Texts that are gone are dropped.
+    // Vectors of texts that are gone are dropped.
     read.save(&present[..1]).unwrap();
     assert_eq!(index(folder.path(), &model(1)).vectors.len(), 1);
 }
@@ -34,7 +34,7 @@ fn a_damaged_file_is_as_good_as_none() {
     let parse = |bytes: &[u8]| parse(bytes, &[1; 32], 3);
     assert!(parse(&whole).is_some());
     for len in 0..whole.len() {
-        // Cut behind the head, it contains no vectors.
+        // Truncated after the header, it contains no vectors.
         assert!(parse(&whole[..len]).is_none_or(|vectors| vectors.is_empty()), "{len}");
     }
     let mut broken = whole.clone();

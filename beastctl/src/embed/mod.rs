@@ -47,7 +47,7 @@ pub(super) fn run(context: &Context, options: &EmbedOptions) -> Result<()> {
     outcome
 }
 
-/// A line of output. Not a JSON value, whose numbers are of double precision: a float would be printed with 17 digits.
+/// A line of output. Not a JSON value, whose numbers have double precision: a float would be printed with 17 digits.
 #[derive(Serialize)]
 struct Line<'a> {
     file: Option<&'a str>,

@@ -35,7 +35,7 @@ pub(in super::super) fn run(context: &Context, options: &SimilarOptions) -> Resu
         by => units::split(&sources, by),
     };
     let wait = Wait::start(None).context("cannot watch for Ctrl-C")?.limited_as(&reading);
-    // One text in thousands that is too long must not end the search.
+    // One overlong text among thousands must not end the search.
     let mut vectors = Vectors::new(context, &path, !options.no_start, true, &wait);
     let outcome = rank(context, options, &sources, &units, &mut vectors);
     vectors.end();
@@ -131,7 +131,7 @@ fn score<'u>(
 
 /// The cosine, since vectors have length 1.
 fn dot(a: &[f32], b: &[f32]) -> f32 {
-    // Several sums, so that the compiler can use vector instructions: it must not change the order of one.
+    // Several sums, so that the compiler can use vector instructions: it must not reorder a single sum.
     const LANES: usize = 16;
     let mut sums = [0.0f32; LANES];
     let (a, b) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());

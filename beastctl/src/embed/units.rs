@@ -77,7 +77,7 @@ pub(super) fn split(sources: &[Source], by: By) -> Vec<Unit<'_>> {
     units
 }
 
-/// Parts of files of about [`PASSAGE`] bytes, cut between paragraphs where possible.
+/// Parts of files of about [`PASSAGE`] bytes, split between paragraphs where possible.
 pub(super) fn passages(sources: &[Source]) -> Vec<Unit<'_>> {
     let mut units = Vec::new();
     for (source, Source { text, .. }) in sources.iter().enumerate() {
@@ -116,7 +116,7 @@ fn lines(text: &str) -> Vec<(usize, &str)> {
     (1..).zip(text.lines().map(str::trim_end)).collect()
 }
 
-/// Runs of lines without a blank one, each with its first line.
+/// Runs of lines without a blank one, each with the number of its first line.
 fn paragraphs(text: &str) -> Vec<(usize, &str)> {
     let mut found = Vec::new();
     let mut begin = None;
@@ -136,7 +136,7 @@ fn paragraphs(text: &str) -> Vec<(usize, &str)> {
     found
 }
 
-/// The file of a source that can have an index: it has a name that means the same next time.
+/// The path of a source that can have an index: a file whose name will mean the same in the next search.
 pub(super) fn indexed(source: &Source) -> Option<PathBuf> {
     Path::new(source.name.as_deref()?).canonicalize().ok().filter(|path| path.is_file())
 }

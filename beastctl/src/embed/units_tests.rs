@@ -40,7 +40,7 @@ fn passages_are_whole_paragraphs_of_bounded_length_and_leave_nothing_out() {
     assert_eq!(lines, [1, 5]);
     let n_words: usize = units.iter().map(|unit| unit.text.split_whitespace().count()).sum();
     assert_eq!(n_words, text.split_whitespace().count());
-    // A single long paragraph is cut between lines.
+    // A single long paragraph is split between lines.
     let sources = source(&"a line of some length, which is repeated\n".repeat(100));
     let units = passages(&sources);
     assert!(units.len() > 3 && units.iter().all(|unit| unit.text.len() <= PASSAGE), "{}", units.len());

@@ -14,7 +14,7 @@ use crate::{
     wait::Wait,
 };
 
-/// Texts and bytes of a request: enough for the daemon to compute texts of similar length together, and little enough
+/// Texts and bytes of a request: many enough for the daemon to compute texts of similar length together, and few enough
 /// to show progress.
 const MAX_TEXTS: usize = 256;
 const MAX_BYTES: usize = 1 << 20;

@@ -14,7 +14,7 @@ fn asked(peer: &mut Peer) -> Embed {
     }
 }
 
-/// A vector that turns with the number of `a`s in a text: `a` and `aa` are closer than `a` and `aaaa`.
+/// A vector whose angle grows with the number of `a`s in a text: `a` and `aa` are closer than `a` and `aaaa`.
 fn vector(text: &str) -> Vec<f32> {
     let angle = text.matches('a').count() as f32 / 10.0;
     vec![angle.cos(), angle.sin()]
@@ -41,7 +41,7 @@ fn daemon(beast: &Beast, n_requests: usize, model: u8) -> JoinHandle<Vec<Vec<Str
     })
 }
 
-/// A run against a fresh daemon; what was sent, one list per request.
+/// Runs beastctl against a fresh daemon; also returns the texts that it sent, one list per request.
 fn run(beast: &Beast, n_requests: usize, model: u8, arguments: &[&str], input: &str) -> (Ran, Vec<Vec<String>>) {
     let daemon = daemon(beast, n_requests, model);
     let ran = beast.run(arguments, input.as_bytes());

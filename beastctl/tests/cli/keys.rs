@@ -1,5 +1,4 @@
-//! The key that makes a command of the line, in real shells. One that is not installed is
-//! skipped, and the test says so.
+//! The key that turns the line into a command, in real shells. A shell that is not installed is skipped with a note.
 
 use std::{fs, os::unix::net::UnixListener, path::Path, thread};
 
@@ -13,7 +12,7 @@ use crate::{
 
 const COMMAND: &str = "touch ran 'two words'";
 
-/// The line at Ctrl-T, after some keys.
+/// Presses some keys, then Ctrl-T, with which the shell saves its line; returns that line.
 fn line(beast: &Beast, terminal: &Terminal, keys: &str) -> String {
     terminal.type_in(format!("{keys}\x14"));
     terminal.wait_for("LINE-WRITTEN");
@@ -21,7 +20,7 @@ fn line(beast: &Beast, terminal: &Terminal, keys: &str) -> String {
     fs::read_to_string(beast.path("line")).unwrap().trim_end_matches('\n').to_owned()
 }
 
-/// Whether there is such a shell, which does as it should.
+/// Checks a shell; false if it is not installed.
 #[track_caller]
 fn check(words: &[&str], export: &str, file: &str, setup: &str) -> bool {
     let beast = Beast::new();

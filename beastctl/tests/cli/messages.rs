@@ -1,4 +1,4 @@
-//! `--messages`: a conversation from elsewhere.
+//! `--messages`: a conversation that the caller provides.
 
 use beast_protocol::{Generate, Role};
 use expect_test::expect;

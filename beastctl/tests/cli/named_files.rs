@@ -4,7 +4,7 @@ use expect_test::expect;
 
 use crate::harness::{Beast, Ran};
 
-/// The question as it is sent, or the words on stderr.
+/// Runs `ask` in a folder with some files; also returns the question that it sends.
 fn asked(arguments: &[&str], input: &[u8]) -> (Ran, String) {
     let beast = Beast::new();
     beast.write("a.c", "int a;\n");

@@ -28,7 +28,6 @@ impl Adjust {
         })
     }
 
-    /// Remembers a token.
     pub(super) fn accept(&mut self, token: Token) {
         if self.penalties.last_n == 0 {
             return;
@@ -61,7 +60,7 @@ impl Adjust {
         blocks
     }
 
-    /// One logit after the change.
+    /// The logit of one token after the change.
     pub(super) fn one(&self, token: Token, logit: f32) -> f32 {
         let biases = self.bias.iter().filter(|(biased, _)| *biased == token);
         let logit = biases.fold(logit, |logit, (_, bias)| logit + bias);

@@ -1,5 +1,5 @@
-//! llama.cpp's context, with two things that the wrapper does not pass on: giving a step up in the middle, and another
-//! number of threads. It keeps the helpers that compute for it (`kernels`).
+//! llama.cpp's context, with two functions that the wrapper lacks: interrupting a step, and changing the number of
+//! threads. Keeps the helpers that compute for it (`kernels`).
 //!
 //! On a CPU, llama.cpp calls `abort_callback` after each operation, and `llama_set_n_threads` works at any time. The
 //! wrapper exposes neither and keeps its context private. So the linker redirects its call that creates a context to
@@ -19,7 +19,8 @@ use super::model::backend;
 
 /// The wrapper's context, extended.
 pub(super) struct Context<'model> {
-    /// Of this thread, since the last step: while they are kept here, `'model` keeps the weights that they may be at.
+    /// This thread's helpers since the last step. They may read weights; while they are kept here, `'model` keeps those
+    /// alive.
     helpers: Helpers,
     inner: LlamaContext<'model>,
     #[cfg(target_os = "linux")]
@@ -41,7 +42,7 @@ impl<'model> Context<'model> {
         })
     }
 
-    /// Computes a batch; in place of the wrapper's function of this name, which knows no helpers.
+    /// Computes a batch. Hides the wrapper's function of this name, which knows nothing of helpers.
     ///
     /// # Errors
     /// llama.cpp's own.
@@ -50,29 +51,28 @@ impl<'model> Context<'model> {
         self.inner.decode(batch)
     }
 
-    /// Graphs that llama.cpp has computed once more instead of making new ones, since the context exists; 0 where that
-    /// is unknown.
+    /// How many times llama.cpp has reused a graph instead of building one since the context was created; 0 if unknown.
     pub(super) fn n_graphs_kept(&self) -> u32 {
         #[cfg(target_os = "linux")]
         if let Some(address) = self.address {
-            // SAFETY: the address is that of the context in `inner`, which lives; llama.cpp copies a few numbers.
+            // SAFETY: the address is that of the context in `inner`, which is alive; llama.cpp copies a few numbers.
             let timings = unsafe { llama_cpp_sys_2::llama_perf_context(address.as_ptr()) };
             return u32::try_from(timings.n_reused).unwrap_or(0);
         }
         0
     }
 
-    /// Gives this thread other helpers, for all contexts that compute on it.
+    /// Sets the number of this thread's helpers, for all contexts that compute on it.
     pub(super) fn set_helpers(&mut self, n: usize) {
         self.helpers = Helpers::of_this_thread(n);
     }
 
-    /// Sets the number of threads from the next step on. False where that is not possible.
+    /// Sets the number of threads from the next step on. False if that is impossible.
     pub(super) fn set_threads(&mut self, n_threads: usize) -> bool {
         #[cfg(target_os = "linux")]
         if let (Some(address), Ok(n_threads)) = (self.address, i32::try_from(n_threads)) {
-            // SAFETY: the address is that of the context in `inner`, which lives, and nothing computes: `self` is
-            // borrowed alone.
+            // SAFETY: the address is that of the context in `inner`, which is alive, and nothing computes: `self` is
+            // borrowed exclusively.
             unsafe { llama_cpp_sys_2::llama_set_n_threads(address.as_ptr(), n_threads, n_threads) };
             return true;
         }
@@ -129,7 +129,7 @@ mod hook {
     thread_local! {
         /// llama.cpp calls back on the calling thread, so engines on several threads do not interfere.
         static QUESTION: RefCell<Option<Question>> = const { RefCell::new(None) };
-        /// Of the last context created on this thread.
+        /// The address of the last context created on this thread.
         static ADDRESS: Cell<Option<NonNull<sys::llama_context>>> = const { Cell::new(None) };
     }
 
@@ -155,14 +155,14 @@ mod hook {
     /// Called by the wrapper in place of llama.cpp's function.
     ///
     /// # Safety
-    /// As for that.
+    /// The same as for llama.cpp's `llama_new_context_with_model`.
     #[unsafe(no_mangle)]
     pub unsafe extern "C" fn __wrap_llama_new_context_with_model(
         model: *mut sys::llama_model,
         params: sys::llama_context_params,
     ) -> *mut sys::llama_context {
         let params = sys::llama_context_params { abort_callback: Some(is_interrupted), ..params };
-        // SAFETY: the caller's arguments, and a function that reads nothing of what it is given.
+        // SAFETY: the arguments are the caller's, and the callback does not read its argument.
         let context = unsafe { __real_llama_new_context_with_model(model, params) };
         ADDRESS.set(NonNull::new(context));
         context

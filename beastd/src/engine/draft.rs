@@ -25,7 +25,8 @@ use crate::prefix_cache::{MIN_TOKENS, PrefixCache};
 /// is more likely wrong than right seldom pays.
 const MIN_CONFIDENCE: f32 = 0.5;
 
-/// More new tokens than this are a prompt, or a backlog from when drafting was paused: one step commits no more.
+/// More new tokens than this are a prompt, or a backlog from when drafting was paused: a single step never commits
+/// more.
 const MOST_NEW: usize = 16;
 
 /// Prefixes to cache. Each takes a slot with its convolution states, and cells, each of which slows every token a
@@ -42,21 +43,21 @@ pub struct DraftModel<'model> {
     kept: PrefixCache,
     /// The last prompt: what the next one shares with it is worth caching.
     last_prompt: Vec<Token>,
-    /// By request.
+    /// Slots without a request.
     free: Vec<SlotId>,
     /// The scratch slot.
     scratch: SlotId,
-    /// Tokens computed so far.
+    /// Tokens computed since the start.
     #[cfg(test)]
     n_computed: usize,
 }
 
-/// The slot of a request: computed tokens, all accepted.
+/// The slot of a request, and its computed tokens, all of them accepted.
 #[derive(Debug)]
 struct Held {
     place: SlotId,
     tokens: Vec<Token>,
-    /// Length at which to cache it on the way, because another prompt shares this prefix.
+    /// Length at which to cache the prefix during prefill, because another prompt shares it.
     keep_at: Option<usize>,
 }
 
@@ -132,13 +133,14 @@ impl<'model> DraftModel<'model> {
         place.inspect(|&place| self.clear(place)).is_some()
     }
 
-    /// The request has ended, or continues without drafts.
+    /// Frees the slot of a request that has ended, or that continues without drafts.
     fn free(&mut self, held: Held) {
         self.clear(held.place);
         self.free.push(held.place);
     }
 
-    /// Computes a request's missing tokens, as far as one call goes; the logits after the last one are then available.
+    /// Computes a request's missing tokens, up to the limit of one call; afterwards, the logits after the last one are
+    /// available.
     fn catch_up(&mut self, held: &mut Held, tokens: &[Token]) -> bool {
         let n_done = held.tokens.len();
         let end = tokens.len().min(n_done + self.options.n_batch);
@@ -163,7 +165,7 @@ impl<'model> DraftModel<'model> {
         true
     }
 
-    /// Computes tokens of a sequence; the logits after the last one are then available.
+    /// Computes tokens of a sequence; afterwards, the logits after the last one are available.
     fn compute(&mut self, place: SlotId, pos: usize, tokens: &[Token]) -> bool {
         self.batch.clear();
         for (n, token) in tokens.iter().enumerate() {
@@ -217,7 +219,8 @@ impl<'model> DraftModel<'model> {
 }
 
 impl Drafter for DraftModel<'_> {
-    /// A long prompt is prefilled one chunk per call so that no step waits for it; no drafts until it is done.
+    /// Prefills a long prompt one chunk per call, so that no step waits for all of it; drafts nothing until that is
+    /// done.
     fn draft(&mut self, seq: SeqId, tokens: &[Token], n_max: usize) -> Guesses {
         let began_us = now_us();
         let Some(mut held) = self.held.remove(&seq).or_else(|| self.begin(tokens)) else { return Guesses::default() };
@@ -228,7 +231,7 @@ impl Drafter for DraftModel<'_> {
             return Guesses::default();
         }
         let n_new = held.tokens.len() - n_before;
-        // No new tokens: a step was not run. The logits belong to another request.
+        // Without new tokens, the draft model was not run, and its logits belong to another request.
         let is_read = n_new > 0 && held.tokens.len() == tokens.len();
         let guesses = if is_read { self.try_out(&held, n_max) } else { Vec::new() };
         self.held.insert(seq, held);
@@ -237,7 +240,7 @@ impl Drafter for DraftModel<'_> {
         Guesses { tokens: guesses, each_us }
     }
 
-    /// A conversation continues where the answer ends, so cache that.
+    /// The next turn of a conversation continues where the answer ends, so that prefix is cached.
     fn forget(&mut self, seq: SeqId) {
         if let Some(held) = self.held.remove(&seq) {
             self.keep(&held);

@@ -1,4 +1,4 @@
-//! The built-in draft model beside the built-in model: what it reads, and that what is kept changes no guess.
+//! The built-in draft model beside the built-in model: what it computes, and that cached prefixes change no draft.
 
 use std::path::Path;
 
@@ -45,7 +45,7 @@ impl Models {
     }
 }
 
-/// Asks as the large model does that takes every guess: returns the answer and how many tokens were computed for it.
+/// Drafts for a large model that accepts every draft; returns the answer and how many tokens were computed for it.
 fn answer(draft: &mut DraftModel<'_>, seq: u64, prompt: &[Token]) -> (Vec<Token>, usize) {
     let before = draft.n_computed;
     let mut known = prompt.to_vec();

@@ -1,7 +1,7 @@
 //! Embeddings: a context beside the one for generation. Short texts share a batch; a long one is computed in pieces.
 //! Knows no requests.
 //!
-//! Pools here rather than in llama.cpp, which would need the whole text in one batch and make others wait.
+//! Pooling is done here and not by llama.cpp, which would need the whole text in one batch and block other requests.
 
 use llama_cpp_2::context::params::LlamaPoolingType;
 use llama_cpp_2::llama_batch::LlamaBatch;
@@ -12,7 +12,7 @@ use super::llama::{ContextOptions, params};
 use super::model::LoadedModel;
 use super::traits::{EngineError, MAX_PIECES, Piece};
 
-/// Smaller sizes are not worth a context of their own.
+/// Least sizes of a context, in tokens: a smaller one is not worth creating.
 const MIN_TOKENS: usize = 1024;
 const MIN_BATCH: usize = 128;
 
@@ -47,14 +47,15 @@ pub(super) struct Embedder<'model> {
     n_tokens: usize,
     n_batch: usize,
     pooling: Pooling,
-    /// Computed tokens of the unfinished text.
+    /// Number of tokens of the unfinished text that are computed.
     n_done: usize,
-    /// Their pooled state so far.
+    /// Pooled hidden state of these tokens.
     sum: Vec<f32>,
 }
 
 impl<'model> Embedder<'model> {
-    /// Creates a context for texts of `n_tokens` and pieces of `n_chunk` tokens together, or somewhat larger.
+    /// Creates a context for texts of `n_tokens` and for pieces of `n_chunk` tokens together; both sizes are rounded
+    /// up.
     ///
     /// # Errors
     /// [`EngineError::NoEmbeddings`] when llama.cpp cannot create one.
@@ -66,7 +67,7 @@ impl<'model> Embedder<'model> {
     ) -> Result<Self, EngineError> {
         let n_batch = n_chunk.next_power_of_two().max(MIN_BATCH);
         let n_tokens = n_tokens.next_power_of_two().max(MIN_TOKENS).max(n_batch);
-        // An unfinished text, and whole ones beside its last piece.
+        // Holds an unfinished text, and whole ones in the same batch as its last piece.
         let n_cells = n_tokens + n_batch;
         let options = ContextOptions {
             n_cells,
@@ -87,7 +88,7 @@ impl<'model> Embedder<'model> {
         Ok(Self { context, batch, n_tokens, n_batch, pooling: Pooling::of(model), n_done: 0, sum: Vec::new() })
     }
 
-    /// Whether there is room for such a text, and for pieces of `n_chunk` tokens together.
+    /// Whether there is room for a text of `n_tokens`, and for pieces of `n_chunk` tokens together.
     pub(super) fn holds(&self, n_tokens: usize, n_chunk: usize) -> bool {
         n_tokens <= self.n_tokens && n_chunk <= self.n_batch
     }
@@ -123,7 +124,7 @@ impl<'model> Embedder<'model> {
         Ok(vectors)
     }
 
-    /// Frees the cells of finished texts; `is_new` of the unfinished one as well.
+    /// Frees the cells of finished texts and, if `is_new`, those of the unfinished one too.
     fn make_room(&mut self, is_new: bool) -> Result<(), EngineError> {
         if is_new {
             self.context.clear_kv_cache();
@@ -155,7 +156,7 @@ impl<'model> Embedder<'model> {
             .map_err(|error| EngineError::Fatal(format!("llama.cpp failed to compute an embedding: {error}")))
     }
 
-    /// Adds the hidden states of a piece, whose rows of the batch are the next of `rows`.
+    /// Adds the hidden states of a piece, which are the next of `rows`.
     fn pool(
         &self,
         sum: &mut Vec<f32>,
@@ -176,7 +177,7 @@ impl<'model> Embedder<'model> {
                 .embeddings_ith(row)
                 .map_err(|error| EngineError::Fatal(format!("llama.cpp returned no embedding: {error}")))?;
             sum.resize(state.len(), 0.0);
-            // Normalized in the end, so a sum is as good as a mean.
+            // The result is normalized, so a sum serves as well as a mean.
             sum.iter_mut().zip(state).for_each(|(sum, value)| *sum += value);
         }
         Ok(())

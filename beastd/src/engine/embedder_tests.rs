@@ -25,7 +25,7 @@ fn the_same_text_gives_the_same_vector_of_length_one() {
     let text = tokens(&model);
     let vector = embed(&mut engine, &text, 32);
     assert!((cosine(&vector, &vector) - 1.0).abs() < 1e-5);
-    // Another in between, and one that is broken off.
+    // Another text in between, and one that is never finished.
     let other = embed(&mut engine, &text[20..60], 32);
     assert!(cosine(&vector, &other) < 0.999);
     assert_eq!(engine.embed(&[Piece { text: &text, chunk: 0..32 }]), Ok(vec![None]));
@@ -60,7 +60,7 @@ fn texts_that_share_a_batch_get_what_each_gets_alone() {
     let long = embed(&mut engine, &text[..100], 64);
     let whole = |text| Piece { text, chunk: 0..text.len() };
     let together = engine.embed(&short.map(whole)).expect("there is memory");
-    // The rest of a long text, with short ones beside it.
+    // The last piece of a long text in one batch with short texts.
     for chunk in [0..16, 16..64] {
         assert_eq!(engine.embed(&[Piece { text: &text[..100], chunk }]), Ok(vec![None]));
     }
@@ -77,7 +77,7 @@ fn texts_that_share_a_batch_get_what_each_gets_alone() {
     }
 }
 
-/// Their size depends on what else is computed.
+/// The size of chunks depends on what else is computed.
 #[test]
 fn chunks_of_a_text_may_grow() {
     let model = model();

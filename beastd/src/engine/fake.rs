@@ -12,7 +12,7 @@ use super::{
 };
 use crate::batch::{Batch, KvEdit, Logprobs, Sampled, SamplingParams, SeqId, SlotId, Stuck, Token};
 
-/// Ends an answer.
+/// The token that ends an answer.
 pub const END: Token = Token(256);
 
 /// The fake's answer to a prompt: what the engine alone would generate, up to `n_max_tokens` or [`END`], which is left
@@ -29,15 +29,14 @@ pub fn answer(prompt: &[Token], seed: u32, n_max_tokens: usize) -> Vec<Token> {
     tokens.split_off(prompt.len())
 }
 
-/// The fake's log-probabilities of the token after these: the chosen one is the likeliest, and which others follow is
-/// told by the token.
+/// The fake's log-probabilities of the token after these. The chosen token is the likeliest, and determines the others.
 pub fn logprobs(before: &[Token], chosen: Token, n: usize) -> Logprobs {
     let sure = -((hash(before, 0) % 1000) as f32) / 1000.0;
     let nth = |n: u16| (Token((chosen.0 + i32::from(n)) % (END.0 + 1)), sure - f32::from(n));
     Logprobs { chosen: sure, top: (0..).take(n).map(nth).collect() }
 }
 
-/// The fake's log-probabilities of wanted tokens: each depends on all tokens before it and on itself.
+/// The fake's log-probabilities of wanted tokens. Each depends on all tokens before, and on the wanted token.
 pub fn wanted_logprobs(before: &[Token], chosen: Token, wanted: &[Token]) -> Logprobs {
     let one = |token: Token| {
         let after = [before, &[token]].concat();
@@ -55,30 +54,30 @@ pub fn embedding(text: &[Token]) -> Vec<f32> {
 /// See the module's text.
 #[derive(Debug, Default)]
 pub struct FakeEngine {
-    /// Cells that really exist; 0 for no limit.
+    /// Cells that really exist; 0 for no limit. Fewer than the scheduler assumes cause `CacheFull`.
     n_cells: usize,
     slots: HashMap<SlotId, Vec<Token>>,
     armed: HashMap<SeqId, (u32, Option<usize>)>,
     wanted: HashMap<SeqId, Vec<Token>>,
-    /// Tokens of the text that becomes an embedding.
+    /// Tokens of the unfinished text to embed.
     embedding: Option<Vec<Token>>,
     n_rollback: usize,
-    /// A sequence for which no token can be chosen, and why.
+    /// A sequence for which no token can be chosen, and the reason.
     stuck: Option<(SeqId, Stuck)>,
 }
 
 impl FakeEngine {
-    /// An engine with this many cells. Fewer than the scheduler believes provoke `CacheFull`.
+    /// An engine with this many cells.
     pub fn with_cells(n_cells: usize) -> Self {
         Self { n_cells, ..Self::default() }
     }
 
-    /// The same engine, which can choose no token for this sequence.
+    /// The same engine, but it cannot choose a token for this sequence.
     pub fn sticking(self, seq: SeqId, stuck: Stuck) -> Self {
         Self { stuck: Some((seq, stuck)), ..self }
     }
 
-    /// The same engine, able to take this many drafts back.
+    /// The same engine, but it can roll back this many drafts.
     #[must_use]
     pub fn rolling_back(self, n_rollback: usize) -> Self {
         Self { n_rollback, ..self }
@@ -217,7 +216,7 @@ impl Engine for FakeEngine {
     }
 }
 
-/// The upper half of FNV-1a over everything before.
+/// The upper half of the FNV-1a hash of these tokens and the seed.
 fn hash(tokens: &[Token], seed: u32) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325 ^ u64::from(seed);
     for token in tokens {
@@ -226,7 +225,7 @@ fn hash(tokens: &[Token], seed: u32) -> u64 {
     hash >> 32
 }
 
-/// Letters mostly, a space now and then, the end one time in 32.
+/// Mostly letters, sometimes a space, and the end once in 32 tokens.
 fn next_token(tokens: &[Token], seed: u32) -> Token {
     match hash(tokens, seed) % 32 {
         0 => END,
@@ -235,7 +234,7 @@ fn next_token(tokens: &[Token], seed: u32) -> Token {
     }
 }
 
-/// Each byte is a token; 256 ends an answer and is written `<end>`.
+/// A vocabulary in which each byte is a token; 256 ends an answer and is written `<end>`.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct ByteVocab;
 

@@ -37,9 +37,9 @@ const SLOW_US: u64 = 50_000;
 pub struct ContextOptions {
     /// KV cells for all slots.
     pub n_cells: usize,
-    /// Whether each place has a share of the cells for itself, instead of all having one pool: a step then neither
-    /// reads the cells of other sequences nor masks them, but a copy moves them, and a step computes places that are
-    /// not neighbours in passes of their own.
+    /// Whether each place has its own share of the cells, instead of all sharing one pool. A step then neither reads
+    /// the cells of other sequences nor masks them. But a copy has to move cells, and places that are not adjacent are
+    /// computed in separate passes.
     pub is_divided: bool,
     /// Sequences: slots and cached prefixes.
     pub n_places: usize,
@@ -53,7 +53,7 @@ pub struct ContextOptions {
     pub n_draft: usize,
 }
 
-/// A llama.cpp context with one sequence id per slot and one unified pool of cells.
+/// A llama.cpp context with one sequence id per place, and cells that places share or that are divided among them.
 pub struct LlamaEngine<'model> {
     model: &'model LoadedModel,
     options: ContextOptions,
@@ -61,17 +61,16 @@ pub struct LlamaEngine<'model> {
     batch: LlamaBatch<'static>,
     samplers: HashMap<SeqId, Sampler>,
     n_rollback: usize,
-    /// Slots whose last drafts were rolled back and that have not computed since. llama.cpp records that beside the
-    /// sequence, where a copy within the cache does not see it.
+    /// Slots whose last drafts were rolled back and that have not computed since. llama.cpp records a rollback outside
+    /// the sequence, so that a copy within the cache does not include it.
     rolled_back: HashSet<SlotId>,
-    /// Copies between places with cells of their own that llama.cpp makes before the next step; until then, a saved or
-    /// restored state would be wrong.
+    /// Whether copies between divided places are pending, which llama.cpp makes before the next step. Until then,
+    /// saving or restoring a state would be wrong.
     is_copying: bool,
-    /// For the last logits of a GPU.
+    /// How long the last step waited for a GPU's logits.
     waited: Duration,
     /// Created for the first embedding.
     embedder: Option<Embedder<'model>>,
-    /// Current number of threads.
     n_threads: usize,
 }
 
@@ -98,8 +97,8 @@ impl<'model> LlamaEngine<'model> {
         })
     }
 
-    /// A first prefill, which reads mapped weights; on a GPU also a first decode, whose kernels differ and must be
-    /// compiled. Finds out whether drafts can be rolled back, for which llama.cpp has no query, only a failure.
+    /// Runs a first prefill, which reads mapped weights. On a GPU also runs a first decode, whose kernels differ and
+    /// must be compiled. Finds out whether drafts can be rolled back: llama.cpp has no query for that, only a failure.
     ///
     /// Returns the size of a saved state: bytes per token, and fixed bytes.
     ///
@@ -126,8 +125,8 @@ impl<'model> LlamaEngine<'model> {
         Ok(state_bytes)
     }
 
-    /// Microseconds for a prompt of `n_tokens`, at the fastest of several runs: the first may compile kernels, and the
-    /// second makes a graph for later ones.
+    /// Microseconds for a prompt of `n_tokens`: the fastest of several runs, since the first may compile kernels, and
+    /// the second builds a graph that later ones reuse.
     ///
     /// # Errors
     /// See [`EngineError`].
@@ -149,9 +148,9 @@ impl<'model> LlamaEngine<'model> {
         Ok(us)
     }
 
-    /// Microseconds of steps of one sequence with these numbers of tokens, all but the first of them drafts, and how
-    /// much longer the first of each kind take together: then llama.cpp and the GPU's driver make graphs anew. On a
-    /// second round, as the first may compile kernels.
+    /// Microseconds of steps of one sequence with these numbers of tokens, all but the first being drafts. Also returns
+    /// how much longer the first two steps of a size take together, because llama.cpp and the GPU's driver rebuild
+    /// graphs. Measures in a second round, because the first may compile kernels.
     ///
     /// # Errors
     /// See [`EngineError`].
@@ -196,7 +195,8 @@ impl<'model> LlamaEngine<'model> {
 
     fn edit_one(&mut self, edit: KvEdit) -> Result<(), EngineError> {
         match edit {
-            // Whole sequences only; checked all the same, because ignoring a failure has corrupted sessions elsewhere.
+            // Only whole sequences, for which it cannot fail. Checked anyway: ignored failures have corrupted sessions
+            // elsewhere.
             KvEdit::Clear(slot) => {
                 self.rolled_back.remove(&slot);
                 match self.context.clear_kv_cache_seq(Some(slot.0), None, None) {
@@ -220,9 +220,9 @@ impl<'model> LlamaEngine<'model> {
         }
     }
 
-    /// Truncates a slot at position `pos`. A hybrid model can do so only directly after the row that computed it, at
-    /// most `n_draft` deep, and must keep a token of that row: its convolution states exist only for the last graph
-    /// pass.
+    /// Truncates a slot at position `pos`. For a hybrid model, that works only directly after the row that computed it,
+    /// at most `n_draft` tokens deep, and must keep a token of that row: convolution states exist only for the last
+    /// graph pass.
     fn cut(&mut self, slot: SlotId, pos: u32) -> Result<(), EngineError> {
         match self.context.clear_kv_cache_seq(Some(slot.0), Some(pos), None) {
             Ok(true) => {
@@ -264,10 +264,10 @@ impl Engine for LlamaEngine<'_> {
 
     fn embed(&mut self, pieces: &[Piece<'_>]) -> Result<Vec<Option<Vec<f32>>>, EngineError> {
         let longest = pieces.iter().map(|piece| piece.text.len()).max().unwrap_or(0);
-        // As large as any step's, since the chunks of one text may differ.
+        // At least as large as any step, since the chunks of one text may vary in size.
         let n_chunk = pieces.iter().map(|piece| piece.chunk.len()).sum::<usize>().max(self.options.n_ubatch);
         if !self.embedder.as_ref().is_some_and(|embedder| embedder.holds(longest, n_chunk)) {
-            // The old one first: there may be no room for both.
+            // Frees the old one first, because there may be no room for both.
             self.embedder = None;
             self.embedder = Some(Embedder::new(self.model, longest, n_chunk, self.n_threads)?);
         }
@@ -280,7 +280,7 @@ impl Engine for LlamaEngine<'_> {
         }
     }
 
-    /// A single thread gets helpers on cores that others use.
+    /// With a single thread, helpers compute on cores that other programs use.
     fn set_threads(&mut self, n_threads: usize) -> bool {
         if !self.context.set_threads(n_threads) {
             return false;
@@ -304,13 +304,13 @@ impl Engine for LlamaEngine<'_> {
     }
 
     /// An interrupted step leaves a hybrid model's convolution states half overwritten, and they cannot be rolled back.
-    /// So the slot is first copied into an empty one; the copy shares its cells and takes microseconds. Where that is
-    /// impossible (no second slot, or directly after drafts were rolled back), the step runs to its end.
+    /// So the slot is first copied into an empty one; the copy shares its cells and takes microseconds. If that is
+    /// impossible (no empty slot, or directly after drafts were rolled back), the step runs to its end.
     fn step_unless(&mut self, batch: &Batch, is_interrupted: IsInterrupted) -> Result<Vec<Sampled>, EngineError> {
         self.edit(&batch.edits)?;
         let [row] = &batch.rows[..] else { return self.compute(&batch.rows) };
         let slot = row.slot;
-        // A GPU does not call back.
+        // A GPU does not call `abort_callback`.
         let is_possible = context::IS_POSSIBLE && self.model.n_gpu_layers() == 0 && !self.rolled_back.contains(&slot);
         let (true, Some(spare)) = (is_possible, self.empty_place(slot)) else { return self.compute(&batch.rows) };
         self.edit_one(KvEdit::Copy { from: slot, to: spare })?;
@@ -339,14 +339,14 @@ impl Engine for LlamaEngine<'_> {
         if raw::restore(&mut self.context, id(slot), state) {
             return Ok(true);
         }
-        // Part of it may have been restored.
+        // Part of the state may have been restored.
         self.edit_one(KvEdit::Clear(slot))?;
         Ok(false)
     }
 }
 
 impl LlamaEngine<'_> {
-    /// Another, empty slot.
+    /// An empty slot other than this one.
     fn empty_place(&self, slot: SlotId) -> Option<SlotId> {
         let mut places = (0..).map(SlotId).take(self.options.n_places);
         places.find(|&place| place != slot && self.is_empty(place))
@@ -356,7 +356,7 @@ impl LlamaEngine<'_> {
         self.context.kv_cache_seq_pos_max(id(place)) < 0
     }
 
-    /// Makes copies that wait for a step, with a step of a token that nobody needs.
+    /// Makes pending copies, by computing a step whose only token is discarded.
     fn finish_copies(&mut self, slot: SlotId) -> Result<(), EngineError> {
         if !self.is_copying {
             return Ok(());
@@ -372,7 +372,7 @@ impl LlamaEngine<'_> {
     fn compute(&mut self, rows: &[Row]) -> Result<Vec<Sampled>, EngineError> {
         self.batch.clear();
         let mut asked = Vec::with_capacity(rows.len());
-        // llama.cpp computes rows in one pass whose divided slots are neighbours in ascending order.
+        // llama.cpp computes rows of divided slots in one pass if the slots are adjacent and in ascending order.
         let mut in_order: Vec<&Row> = rows.iter().collect();
         in_order.sort_unstable_by_key(|row| row.slot);
         for row in in_order {
@@ -401,8 +401,8 @@ impl LlamaEngine<'_> {
         timed(Phase::Sample, || asked.into_iter().map(|(row, idx)| self.verify(row, idx, &mut scans)).collect())
     }
 
-    /// Waits for a GPU, then looks through the logits of all rows at once; the CPU's own threads come from a step, and
-    /// would be in the way.
+    /// Waits for a GPU, then scans the logits of all rows at once, on several threads. Without a GPU there is nothing
+    /// to wait for, and those threads would compete with the ones that computed the step.
     fn scans(&mut self, asked: &[(&Row, i32)]) -> HashMap<i32, Scan> {
         if self.model.n_gpu_layers() == 0 || asked.is_empty() {
             return HashMap::new();
@@ -411,7 +411,7 @@ impl LlamaEngine<'_> {
         let (context, began) = (&self.context, Instant::now());
         let mut waited = Duration::ZERO;
         let scans = Scan::of_all(places.len(), self.waited, || {
-            // Waits for the first.
+            // Reading the first row waits for the GPU.
             let logits = places.iter().map(|idx| context.get_logits_ith(*idx)).collect();
             waited = began.elapsed();
             logits
@@ -462,12 +462,12 @@ pub(super) fn new_context<'model>(
 pub(super) fn params(options: &ContextOptions) -> LlamaContextParams {
     let n_threads = i32::try_from(options.n_threads).unwrap_or(i32::MAX);
     let as_u32 = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-    // llama.cpp insists on room for one output per sequence, however small the steps are.
+    // llama.cpp requires room for one output per sequence, however small the steps are.
     let n_batch = options.n_batch.max(options.n_places);
     LlamaContextParams::default()
         .with_n_ctx(NonZeroU32::new(as_u32(options.n_cells)))
         .with_n_batch(as_u32(n_batch))
-        // llama.cpp insists that a pass holds more than a row of drafts, whose states must stay together.
+        // llama.cpp requires that a pass holds more than one row of drafts, whose states must stay together.
         .with_n_ubatch(as_u32(options.n_ubatch.max(options.n_draft + 2).min(n_batch)))
         .with_n_seq_max(as_u32(options.n_places))
         .with_n_rs_seq(as_u32(options.n_draft))

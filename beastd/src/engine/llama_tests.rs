@@ -1,4 +1,4 @@
-//! The real engine on the built-in model: however a prompt is computed, the outcome is the same but for rounding.
+//! The real engine on the built-in model: however a prompt is computed, the result is the same up to rounding.
 
 use std::cell::Cell;
 use std::path::Path;
@@ -11,7 +11,7 @@ const TEXT: &str = "Write a commit message for this diff. Use the imperative moo
     on a socket; clients send a prompt and get tokens back, one by one, until the model has nothing more to say. A scheduler puts \
     the tokens of several requests into one batch, and a cache keeps the beginnings that they share.";
 
-/// Largest difference of a logit that rounding explains: sums of a row are added up in another order in a larger batch.
+/// Largest difference between logits that rounding explains: a larger batch sums rows in another order.
 const ROUNDING: f32 = 0.45;
 
 pub(in crate::engine) fn model() -> LoadedModel {
@@ -81,8 +81,8 @@ fn chunked_copied_and_batched_equal_whole() {
         }
         assert!(difference(&whole, &chunked) < ROUNDING, "chunked: {}", difference(&whole, &chunked));
 
-        // The beginning is computed in one slot, kept in a place, and copied to another slot; the first goes on with
-        // something else.
+        // A prefix is computed in one slot, cached in a place, and copied to another slot; the first slot then
+        // continues with other tokens.
         logits(&mut engine, vec![], vec![row(2, 0, &tokens[..30], true)]);
         let copies =
             vec![KvEdit::Copy { from: SlotId(2), to: SlotId(6) }, KvEdit::Copy { from: SlotId(6), to: SlotId(3) }];
@@ -90,20 +90,20 @@ fn chunked_copied_and_batched_equal_whole() {
         let copied = logits(&mut engine, vec![], vec![row(3, 30, &tokens[30..], true)]);
         assert!(difference(&whole, &copied) < ROUNDING, "copied: {}", difference(&whole, &copied));
 
-        // The kept one is still as it was, and slots can be emptied around it.
+        // The cached prefix is unchanged, and slots around it can be cleared.
         let edits =
             vec![KvEdit::Clear(SlotId(3)), KvEdit::Clear(SlotId(2)), KvEdit::Copy { from: SlotId(6), to: SlotId(3) }];
         let rows = vec![row(2, 0, &tokens[5..70], true), row(3, 30, &tokens[30..], true)];
         let batched = logits(&mut engine, edits, rows);
         assert!(difference(&whole, &batched) < ROUNDING, "batched: {}", difference(&whole, &batched));
 
-        // Another number of threads, in the middle of it all.
+        // The number of threads can change at any time.
         assert!(engine.set_threads(2));
         let edits = vec![KvEdit::Clear(SlotId(3)), KvEdit::Copy { from: SlotId(6), to: SlotId(3) }];
         let threaded = logits(&mut engine, edits, vec![row(3, 30, &tokens[30..], true)]);
         assert!(difference(&whole, &threaded) < ROUNDING, "threaded: {}", difference(&whole, &threaded));
 
-        // The measure can fail: one wrong token in the middle makes a larger difference.
+        // Proves that the measure can fail: one wrong token in the middle makes a larger difference.
         let mut wrong = tokens.clone();
         wrong[30] = wrong[31];
         let wrong = logits(&mut engine, vec![KvEdit::Clear(SlotId(0))], vec![row(0, 0, &wrong, true)]);
@@ -111,7 +111,7 @@ fn chunked_copied_and_batched_equal_whole() {
     }
 }
 
-/// Decodes greedily from a prompt: `n` tokens and the logits after each but the last of them.
+/// Decodes greedily from a prompt: returns `n` tokens, each with the logits from which it was chosen.
 fn decode(engine: &mut LlamaEngine<'_>, slot: u32, prompt: &[Token], n: usize) -> Vec<(Token, Vec<f32>)> {
     let mut known = prompt.to_vec();
     let mut n_done = 0;
@@ -126,7 +126,7 @@ fn decode(engine: &mut LlamaEngine<'_>, slot: u32, prompt: &[Token], n: usize) -
     out
 }
 
-/// What plain decoding said to a prompt, and how sure the model was.
+/// The answer of plain decoding to a prompt, with its logits.
 struct Plain {
     slot: u32,
     prompt: Vec<Token>,
@@ -134,7 +134,7 @@ struct Plain {
 }
 
 impl Plain {
-    /// Whether rounding could change one of the `n` tokens from the `nth` on.
+    /// Whether rounding could change one of `n` tokens, starting with the `nth`.
     fn is_close(&self, nth: usize, n: usize) -> bool {
         let is_close = |logits: &[f32]| {
             let best = logits.iter().copied().fold(f32::MIN, f32::max);
@@ -144,9 +144,9 @@ impl Plain {
     }
 }
 
-/// Decodes several at once with `n_draft` guesses in each step, of which `n_right` are right, and compares the logits
-/// after each step with those of plain decoding. Where rounding could tip the choice nothing is guessed, and plain
-/// decoding's choice is taken. Returns how many steps had guesses.
+/// Decodes several sequences at once with `n_draft` drafts in each step, of which `n_right` are right, and compares the
+/// logits after each step with those of plain decoding. Where rounding could change the choice, nothing is drafted, and
+/// plain decoding's token is taken. Returns how many steps had drafts.
 fn check_guessing(
     engine: &mut LlamaEngine<'_>,
     all: &[Plain],
@@ -182,7 +182,7 @@ fn check_guessing(
         for (n, (plain, sampled)) in all.iter().zip(sampled).enumerate() {
             let text = format!("{n_draft} guesses, {n_right} right, {} slots, step {step}", all.len());
             assert!(is_close || sampled.tokens.len() == n_right + 1, "{text}: {sampled:?}");
-            // Rows of logits: for each sequence one after the known token and one after each guess.
+            // Rows of logits: for each sequence, one after the known token and one after each draft.
             let idx = i32::try_from(n * (n_draft + 1) + n_right).expect("small");
             let off = difference(engine.context.get_logits_ith(idx), &plain.answer[n_said + n_right].1);
             assert!(off < ROUNDING, "{text}: off by {off}");
@@ -234,7 +234,7 @@ fn a_sequence_whose_guesses_were_wrong_can_be_copied_and_saved() {
         let n_guessed = check_guessing(&mut engine, one, 5, 1, |engine, step| {
             let (slot, place) = (SlotId(one[0].slot), SlotId(6));
             match step % 4 {
-                // Away and back again: what comes back is what goes on.
+                // Moves the sequence to another place and back; it must then continue as before.
                 0 => engine
                     .edit(&[
                         KvEdit::Copy { from: slot, to: place },
@@ -256,7 +256,7 @@ fn a_sequence_whose_guesses_were_wrong_can_be_copied_and_saved() {
     }
 }
 
-/// llama.cpp makes copies between divided cells with the next step; saving and restoring must not come before them.
+/// llama.cpp makes copies between divided cells with the next step; saving and restoring must wait for that.
 #[test]
 fn a_copy_that_waits_for_a_step_is_saved_and_not_overwritten() {
     let model = model();
@@ -271,7 +271,7 @@ fn a_copy_that_waits_for_a_step_is_saved_and_not_overwritten() {
     engine.edit(&[KvEdit::Clear(SlotId(1))]).expect("emptied");
     logits(&mut engine, vec![], vec![row(1, 0, one, true)]);
 
-    // Another state takes the place from which a copy was asked for.
+    // Another state is restored into the place from which a copy is pending.
     engine.edit(&[KvEdit::Copy { from: SlotId(1), to: SlotId(5) }, KvEdit::Clear(SlotId(1))]).expect("copied");
     assert_eq!(engine.restore(SlotId(1), &other), Ok(true));
     let copied = logits(&mut engine, vec![], vec![row(5, one.len(), &next, true)]);
@@ -281,7 +281,7 @@ fn a_copy_that_waits_for_a_step_is_saved_and_not_overwritten() {
     let known = logits(&mut engine, vec![], vec![row(0, two.len(), &last, true)]);
     assert!(difference(&known, &restored) < ROUNDING && difference(&whole, &known) > ROUNDING);
 
-    // What was copied is saved before any step.
+    // The copy is saved before any step.
     engine.edit(&[KvEdit::Copy { from: SlotId(0), to: SlotId(6) }]).expect("copied");
     let state = engine.save(SlotId(6)).expect("saved");
     assert_eq!(engine.restore(SlotId(3), &state), Ok(true));
@@ -329,7 +329,7 @@ fn the_draft_model_foresees_much_of_what_the_model_says() {
     let mut draft = super::super::DraftModel::new(&small, &model, 4, &options).expect("the same vocabulary");
     let (mut n_right, mut n_guessed) = (0, 0);
     let mut known = tokens.clone();
-    // A long prompt is read a chunk a call.
+    // A long prompt is prefilled one chunk per call.
     loop {
         let Guesses { tokens, each_us } = draft.draft(SeqId(1), &known, 1);
         assert_eq!(each_us, None, "prefill is not what a guess takes");
@@ -350,7 +350,7 @@ fn the_draft_model_foresees_much_of_what_the_model_says() {
     assert!(n_guessed > 20 && n_right * 2 > n_guessed, "{n_right} of {n_guessed} guesses were right");
 }
 
-/// Says yes from the `nth` time on that it is asked, and counts.
+/// An interrupt check that returns true after `nth` calls, and the number of calls.
 fn asked(nth: usize) -> (IsInterrupted, Rc<Cell<usize>>) {
     let n_asked = Rc::new(Cell::new(0));
     let count = Rc::clone(&n_asked);
@@ -368,7 +368,7 @@ fn step_unless(engine: &mut LlamaEngine<'_>, row: Row, nth: usize) -> (Result<Ve
     (outcome, n_asked.get())
 }
 
-/// Elsewhere llama.cpp asks nobody.
+/// On other systems llama.cpp does not check for interrupts.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_step_that_is_given_up_leaves_everything_as_it_was() {
@@ -383,7 +383,7 @@ fn a_step_that_is_given_up_leaves_everything_as_it_was() {
             let slots = (0..8).map(|slot| KvEdit::Clear(SlotId(slot)));
             engine.edit(&slots.collect::<Vec<_>>()).expect("emptied");
             if start > 0 {
-                // A copy and a neighbour, as there are prefixes beside a prompt.
+                // A cached copy and an adjacent sequence, like the prefixes beside a prompt.
                 logits(engine, vec![], vec![row(2, 0, &tokens[30..60], true), row(1, 0, &tokens[..start], true)]);
                 engine.edit(&[KvEdit::Copy { from: SlotId(1), to: kept }]).expect("copied");
             }
@@ -399,7 +399,7 @@ fn a_step_that_is_given_up_leaves_everything_as_it_was() {
                 (0..8).map(|slot| engine.context.kv_cache_seq_pos_max(slot)).collect::<Vec<_>>()
             };
             let before = held(&engine);
-            // Twice, as if the next one were given up as well.
+            // Twice, as if the repeated step were interrupted too.
             for _ in 0..2 {
                 assert_eq!(step_unless(&mut engine, chunk.clone(), nth).0, Err(EngineError::Interrupted));
                 assert_eq!(held(&engine), before);
@@ -473,7 +473,7 @@ fn helpers_in_place_of_threads_change_nothing() {
     for (n, ((token, logits), (helped, with_helpers))) in together.iter().zip(&helped).enumerate() {
         assert!(difference(logits, with_helpers) < ROUNDING, "token {n}");
         if token != helped {
-            // A near tie, which rounding may decide; what follows is another text.
+            // A near tie, which rounding may decide; from here on, the texts differ.
             break;
         }
     }

@@ -42,11 +42,11 @@ pub use vocab::LlamaVocab;
 
 pub use traits::{Drafter, Engine, EngineError, Guesses, IsInterrupted, MAX_PIECES, Piece, Vocab};
 
-/// The engine and the wrapper it comes in, by the version that Cargo.lock has (`build.rs`).
+/// Name and version of the engine's wrapper, as in Cargo.lock (`build.rs`).
 pub const ENGINE: &str = concat!("llama.cpp (llama-cpp-2 ", env!("BEAST_LLAMA_CPP_2_VERSION"), ")");
 
-/// The build of the engine, for what is kept on disk and only the same build may trust: llama.cpp's own source comes
-/// with the wrapper's bindings.
+/// The build of the engine, for files on disk that only the same build may trust. llama.cpp's own source comes with the
+/// wrapper's bindings.
 pub const ENGINE_BUILD: &str = concat!(
     "llama.cpp (llama-cpp-2 ",
     env!("BEAST_LLAMA_CPP_2_VERSION"),
@@ -55,7 +55,7 @@ pub const ENGINE_BUILD: &str = concat!(
     ")"
 );
 
-/// For display and calibrations, with or without our kernels: the speed differs.
+/// The engine for display and calibrations, with or without our kernels, since that changes the speed.
 pub fn build(are_kernels_wanted: bool) -> String {
     if are_kernels_wanted && kernels::are_supported() {
         format!("{ENGINE}, kernels of beastd")

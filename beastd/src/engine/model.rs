@@ -58,13 +58,13 @@ pub fn load(options: &ModelOptions, mut progress: impl FnMut(f32) -> bool + 'sta
     let path = options.path.clone();
     head::check(&path)?;
     let n_gpu_layers = if options.device.is_some() { options.n_gpu_layers.unwrap_or(u32::MAX) } else { 0 };
-    // With no layer there, a GPU would still be given products of large batches, weights and all.
+    // Even with no layer offloaded, llama.cpp would still send large batches to the GPU, weights included.
     let gpu = options.device.as_ref().filter(|_| n_gpu_layers > 0);
     let devices: Vec<usize> = gpu.iter().map(|device| device.index).collect();
     let is_mapped = options.mmap && !options.repack;
-    // Reading is the slow part; llama.cpp then finds everything in memory.
+    // Reading is the slow part; llama.cpp then finds everything in the page cache.
     let mut share_read = 0.0;
-    // A GPU with all layers reads the file once, and keeps no page of it.
+    // With all layers on a GPU, the file is read once, and its pages need not stay in memory.
     let is_for_cpu =
         gpu.is_none() || options.n_gpu_layers.is_some_and(|n| n_layers_of(&path).is_none_or(|all| n <= all));
     if is_mapped && is_for_cpu {
@@ -152,7 +152,7 @@ impl LoadedModel {
             return usize::MAX;
         }
         if self.meta("general.architecture").as_deref() != Some("lfm2") {
-            // Untested.
+            // Other architectures are untested.
             return 5;
         }
         let n_layers = self.model.n_layer() as usize;
@@ -164,7 +164,7 @@ impl LoadedModel {
         n_nodes / (NODES_OF_A_STATE * n_convolutions)
     }
 
-    /// Context that the model was trained for, in tokens.
+    /// Context length that the model was trained with, in tokens.
     pub fn n_ctx_train(&self) -> u32 {
         self.model.n_ctx_train()
     }

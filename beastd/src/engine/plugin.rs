@@ -1,6 +1,6 @@
 //! GPUs, and llama.cpp's backends for them as plug-ins.
 //!
-//! Never knows: where plug-ins are, and which one is wanted.
+//! Never knows: where plug-ins are, and which GPU is wanted.
 
 use std::path::Path;
 
@@ -39,8 +39,8 @@ pub fn devices() -> Vec<Device> {
     list_llama_ggml_backend_devices().into_iter().filter(is_gpu).map(Device::from).collect()
 }
 
-/// Loads a backend for the life of the process and returns its GPUs; `None` if llama.cpp cannot load it and has logged
-/// why. Runs code of the file: only for a file that has passed a trial.
+/// Loads a backend for the life of the process and returns its GPUs; `None` if llama.cpp cannot load it, which it logs
+/// with the reason. Runs the file's code, so only for a file that has passed a trial.
 pub fn load_plugin(path: &Path) -> Option<Vec<Device>> {
     let n_before = devices().len();
     raw::load_backend(path).then(|| devices().split_off(n_before))

@@ -1,5 +1,4 @@
-//! Unsafe calls to llama.cpp and the allocator: functions that no safe code reaches.
-//! reaches.
+//! Unsafe calls to llama.cpp and the allocator: functions for which there is no safe interface.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, CString};
@@ -17,7 +16,7 @@ use llama_cpp_sys_2 as sys;
 
 use super::state::SavedState;
 
-/// A sequence's state. `None` when llama.cpp does not write what it announced.
+/// A sequence's state. `None` if llama.cpp writes another number of bytes than it announced.
 pub(super) fn save(context: &LlamaContext<'_>, seq_id: i32) -> Option<SavedState> {
     let flags = LlamaStateSeqFlags::empty();
     let mut bytes = vec![0; context.state_seq_get_size_ext(seq_id, flags)];
@@ -26,18 +25,18 @@ pub(super) fn save(context: &LlamaContext<'_>, seq_id: i32) -> Option<SavedState
     (n_written == bytes.len()).then(|| SavedState::of_engine(bytes))
 }
 
-/// Makes an empty sequence hold what `save` returned. False when there is no room; the sequence must be cleared then.
+/// Restores what `save` returned into an empty sequence. False if there is no room; the sequence must then be cleared.
 pub(super) fn restore(context: &mut LlamaContext<'_>, seq_id: i32, state: &SavedState) -> bool {
-    // SAFETY: the bytes are llama.cpp's own, undamaged, as their type says; llama.cpp is told their length and compares
-    // the shapes that they name with its own.
+    // SAFETY: the bytes are llama.cpp's own, undamaged, as their type guarantees; llama.cpp gets their length and
+    // compares the shapes in them with its own.
     unsafe { context.state_seq_set_data_ext(state.bytes(), seq_id, LlamaStateSeqFlags::empty()) }
 }
 
-/// The instructions that llama.cpp was compiled for, by the names that Rust gives them; empty texts in the place of
-/// others. With `target-cpu=native` CMake asks the compiler which they are, and nobody else is told.
+/// The instruction sets that llama.cpp was compiled for, by their Rust names; an empty text for each that it does not
+/// need. With `target-cpu=native` CMake takes them from the compiler, and nothing else in the build learns of them.
 pub fn needs() -> [&'static str; 15] {
-    // SAFETY: each function returns a constant that was known when it was compiled, and runs none of the instructions
-    // that it is about.
+    // SAFETY: each function returns a constant that was fixed at compile time, and executes none of the instructions
+    // that it reports.
     let needs = unsafe {
         [
             (sys::ggml_cpu_has_sse3(), "sse3"),
@@ -80,27 +79,25 @@ pub fn return_memory() {
     }
 }
 
-/// What only one model at a time may do: llama.cpp's list of buffer types is the process's, and loading reads it.
+/// A lock for what only one model may do at a time: llama.cpp's list of buffer types is global, and loading reads it.
 pub(super) struct Loading(MutexGuard<'static, Option<usize>>);
 
-/// Waits for others that load.
+/// Waits until no other model is being loaded.
 pub(super) fn loading() -> Loading {
-    /// What stood in the first place of the list before anybody changed it; an address, because pointers do not travel
-    /// between threads.
+    /// The original first entry of the list; an address, because pointers are not `Send`.
     static FIRST: Mutex<Option<usize>> = Mutex::new(None);
-    // Whoever panicked with it has left the list in one of its two states.
+    // A thread that panicked while holding the lock has left the list in one of its two valid states.
     Loading(FIRST.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// Decides for the model that is loaded next whether its weights are rearranged for this CPU's instructions.
-/// llama.cpp has a parameter for that which the wrapper does not pass on; what it does pass through is the CPU's list
-/// of buffer types that rearrange, which ends at a null pointer. With one in the first place the list is empty. What
-/// would let this go: `use_extra_bufts` in the wrapper's model parameters.
+/// Decides whether the weights of the next model to load are repacked for this CPU's instructions. The wrapper does not
+/// expose llama.cpp's parameter for that. It does expose the CPU's list of repacking buffer types, which ends at a null
+/// pointer; a null pointer in the first place empties it. Can go once the wrapper's model parameters have
+/// `use_extra_bufts`.
 pub(super) fn set_repack(loading: &mut Loading, is_wanted: bool) {
     let Some(list) = extra_buffer_types() else { return };
-    // SAFETY: the list is a vector of llama.cpp's that lives as long as the process and holds at least the null pointer
-    // at its end. It is read while a model is loaded and at no other time, and nobody else loads: that is what
-    // `loading` says.
+    // SAFETY: the list is a vector of llama.cpp's that lives as long as the process and has at least the null pointer
+    // at its end. It is read only while a model is loaded, and no other thread loads one: `loading` proves that.
     unsafe {
         leave_amx_out(list);
         let saved = *loading.0.get_or_insert(*list as usize);
@@ -108,23 +105,23 @@ pub(super) fn set_repack(loading: &mut Loading, is_wanted: bool) {
     }
 }
 
-/// Loads a backend from a file for the life of the process. False when llama.cpp refuses it; its log has the reason.
+/// Loads a backend from a file for the life of the process. False if llama.cpp rejects it; its log has the reason.
 pub(super) fn load_backend(path: &Path) -> bool {
     let Ok(path) = CString::new(path.as_os_str().as_bytes()) else { return false };
-    // SAFETY: the path ends with a null byte. What the code in the file does is its own affair: the caller has run it
-    // in another process before.
+    // SAFETY: the path ends with a null byte. The code in the file is not checked here: the caller has already run it
+    // in another process.
     unsafe { !sys::ggml_backend_load(path.as_ptr()).is_null() }
 }
 
-/// Removes AMX from the list. GCC's header (seen in 12) declares that `_tile_loadconfig` reads 8 bytes where it reads
-/// 64, so the compiler drops most of the configuration that llama.cpp wrote for it, and the first product of a long
-/// prompt raises SIGILL. Can go once llama.cpp is never built by such a compiler.
+/// Removes AMX from the list. GCC's header (seen in GCC 12) declares that `_tile_loadconfig` reads 8 bytes, but it
+/// reads 64. So the compiler drops most of the configuration that llama.cpp wrote, and the first matrix product of a
+/// long prompt raises SIGILL. Can go once llama.cpp is never built by such a compiler.
 ///
 /// # Safety
 /// As for [`set_repack`]: the list ends at a null pointer, and nothing reads it meanwhile.
 unsafe fn leave_amx_out(list: *mut sys::ggml_backend_buffer_type_t) {
-    // SAFETY: every place up to the null pointer is read, and what follows AMX moves down by one, the null pointer
-    // included; names are texts that live as long as the process.
+    // SAFETY: every entry up to the null pointer is read, and those after AMX move down by one, the null pointer
+    // included; names are static texts.
     unsafe {
         let mut at = list;
         while !(*at).is_null() {
@@ -143,8 +140,8 @@ unsafe fn leave_amx_out(list: *mut sys::ggml_backend_buffer_type_t) {
 
 /// The CPU's list of repacking buffer types; `None` in a build without any.
 fn extra_buffer_types() -> Option<*mut sys::ggml_backend_buffer_type_t> {
-    // SAFETY: questions to llama.cpp's registry, which the wrapper has made ready; each answer is checked before it is
-    // used, and the function has the type that ggml-backend.h gives it under this name.
+    // SAFETY: queries to llama.cpp's registry, which the wrapper has initialized. Each result is checked before it is
+    // used, and the function has the type that ggml-backend.h declares under this name.
     unsafe {
         let device = sys::ggml_backend_dev_by_type(sys::GGML_BACKEND_DEVICE_TYPE_CPU);
         if device.is_null() {
@@ -158,22 +155,22 @@ fn extra_buffer_types() -> Option<*mut sys::ggml_backend_buffer_type_t> {
     }
 }
 
-/// A tensor of a model's file, as its head describes it.
+/// A tensor of a model's file, as described in the header.
 pub(super) struct Tensor {
     pub(super) name: String,
     pub(super) n_bytes: u64,
     pub(super) shape: [u64; 4],
 }
 
-/// All tensors of a model's file; `None` when llama.cpp cannot read it.
+/// All tensors of a model's file; `None` if llama.cpp cannot read it.
 pub(super) fn tensors(path: &Path) -> Option<Vec<Tensor>> {
-    // llama.cpp would wait for a pipe.
+    // llama.cpp would block on a pipe.
     drop(file::open(path).ok()?);
     let name = CString::new(path.as_os_str().as_bytes()).ok()?;
     let mut described = std::ptr::null_mut();
     let params = sys::gguf_init_params { no_alloc: true, ctx: &raw mut described };
-    // SAFETY: the path ends with a null byte; what comes back is checked, and each part is freed once. The tensors are
-    // a list that ends with a null pointer and lives as long as `described`.
+    // SAFETY: the path ends with a null byte; the results are checked, and each part is freed once. The tensors are a
+    // list that ends with a null pointer and lives as long as `described`.
     unsafe {
         let head = sys::gguf_init_from_file(name.as_ptr(), params);
         if head.is_null() {
@@ -196,17 +193,17 @@ pub(super) fn tensors(path: &Path) -> Option<Vec<Tensor>> {
     }
 }
 
-/// Bytes of weights validated, about.
+/// Approximate limit of the weights to validate, in bytes.
 const MOST_VALIDATED: u64 = 128 << 20;
 
-/// The name of a tensor with a NaN weight; `None` when none is found, or llama.cpp cannot read the file. Looks at all
-/// weights of a small file and at samples of a large one, since a start waits for it; most others are found by
-/// computing with them.
+/// The name of a tensor with a NaN weight; `None` if none is found, or llama.cpp cannot read the file. Checks all
+/// weights of a small file but only samples of a large one, since startup waits for it; computing with the model
+/// reveals most of the rest.
 pub(super) fn broken_tensor(path: &Path) -> Option<String> {
     let name = CString::new(path.as_os_str().as_bytes()).ok()?;
     let file = file::open(path).ok()?;
     let params = sys::gguf_init_params { no_alloc: true, ctx: std::ptr::null_mut() };
-    // SAFETY: a path that ends with a null byte; what comes back is checked, asked for tensors that it has counted
+    // SAFETY: the path ends with a null byte; the header is checked, queried only for tensors that it has counted
     // itself, and freed once.
     unsafe {
         let head = sys::gguf_init_from_file(name.as_ptr(), params);
@@ -225,11 +222,11 @@ pub(super) fn broken_tensor(path: &Path) -> Option<String> {
 /// Whether the weights in every `stride`-th chunk of a tensor are numbers; unreadable parts are left to the loader.
 ///
 /// # Safety
-/// The head is one of llama.cpp's, and has a tensor of this number.
+/// `head` is a valid header of llama.cpp's, and has a tensor with this number.
 unsafe fn is_sound(head: *const sys::gguf_context, n: i64, file: &File, stride: usize) -> bool {
     const CHUNK: usize = 1 << 20;
-    // SAFETY: as the caller promises; the type is one that the head has accepted, and the buffer as long as what is
-    // said of it.
+    // SAFETY: guaranteed by the caller; the header has accepted the type, and the buffer is as long as the length
+    // passed with it.
     unsafe {
         let kind = sys::gguf_get_tensor_type(head, n);
         let start = sys::gguf_get_data_offset(head) as u64 + sys::gguf_get_tensor_offset(head, n) as u64;
@@ -248,11 +245,11 @@ unsafe fn is_sound(head: *const sys::gguf_context, n: i64, file: &File, stride: 
     true
 }
 
-/// Makes a failed assertion in llama.cpp end the process at once; call at process start. Otherwise llama.cpp starts gdb
-/// on it, which may hang and logs nothing.
+/// Makes a failed assertion in llama.cpp end the process at once; call at process start. Otherwise llama.cpp starts
+/// gdb, which may hang, and logs nothing.
 pub fn end_without_debugger() {
-    // SAFETY: no other thread runs yet, which could read the environment meanwhile; the function is one that may be
-    // called there.
+    // SAFETY: no other thread runs yet that could read the environment meanwhile; `say_last_words` is a valid abort
+    // callback.
     unsafe {
         std::env::set_var("GGML_NO_BACKTRACE", "1");
         sys::ggml_set_abort_callback(Some(say_last_words));
@@ -269,9 +266,9 @@ unsafe extern "C" fn say_last_words(text: *const std::ffi::c_char) {
     if text.is_null() {
         return;
     }
-    // SAFETY: as llama.cpp promises.
+    // SAFETY: guaranteed by llama.cpp.
     let text = unsafe { CStr::from_ptr(text) }.to_string_lossy();
-    // The file's folders are those of the build machine.
+    // The path is that of the build machine, so only its file name is shown.
     let text = match text.split_once(':') {
         Some((path, rest)) => format!("{}:{rest}", path.rsplit('/').next().unwrap_or(path)),
         None => text.into_owned(),

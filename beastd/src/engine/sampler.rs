@@ -1,4 +1,4 @@
-//! Sampling parameters → llama.cpp's sampler chain; one per armed sequence.
+//! A sampler chain of llama.cpp's, made from sampling parameters; one per armed sequence.
 
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::sampling::LlamaSampler;
@@ -12,9 +12,9 @@ use super::logprobs::{logprobs, logprobs_of};
 use super::scan::{Row, Scan};
 use crate::batch::{Dry, Logprobs, SamplingParams, Stuck, Token};
 
-/// A repeated sequence ends at these: llama.cpp's own.
+/// Texts at which a repeated sequence ends: llama.cpp's defaults.
 const BREAKERS: [&str; 4] = ["\n", ":", "\"", "*"];
-/// Below this, temperature counts as 0: divided logits would overflow.
+/// Below this, temperature counts as 0: dividing logits by it would overflow.
 const MIN_TEMP: f32 = 1e-5;
 
 /// Chooses the tokens of one sequence.
@@ -28,11 +28,11 @@ pub(super) struct Sampler {
     end: LlamaToken,
 }
 
-/// What was chosen.
+/// A chosen token.
 pub(super) struct Choice {
     pub(super) token: Token,
     pub(super) logprobs: Option<Logprobs>,
-    /// Why none was chosen.
+    /// Why no token could be chosen.
     pub(super) stuck: Option<Stuck>,
 }
 
@@ -49,7 +49,7 @@ enum Pick {
     Chain { chain: LlamaSampler, first: First },
 }
 
-/// What the chain begins with, of which a shorter way to the same candidates is known.
+/// The chain's first filter, if `Scan` has a faster way to the same candidates.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum First {
     TopK(usize),
@@ -58,7 +58,7 @@ enum First {
 }
 
 impl Sampler {
-    /// A sampler for a vocabulary of which `end` ends an answer; `dry` is what [`dry`] has made.
+    /// A sampler for a vocabulary in which `end` ends an answer; `dry` comes from [`dry`].
     pub(super) fn new(
         params: &SamplingParams,
         n_logprobs: Option<usize>,
@@ -68,12 +68,12 @@ impl Sampler {
         Self { chooser: Chooser::new(params, dry), constraint: None, n_logprobs, wanted: Vec::new(), end }
     }
 
-    /// From now on, only tokens that this allows.
+    /// Allows only tokens that fit the constraint from now on.
     pub(super) fn constrain(&mut self, constraint: Constraint) {
         self.constraint = Some(constraint);
     }
 
-    /// From now on, report the log-probabilities of these tokens with each choice.
+    /// Reports the log-probabilities of these tokens with each choice from now on.
     pub(super) fn want(&mut self, tokens: Vec<Token>) {
         self.wanted = tokens;
     }
@@ -99,7 +99,7 @@ impl Sampler {
 
     /// The next token after this row of logits, with its log-probability if requested.
     pub(super) fn sample(&mut self, logits: &[f32], scan: &Scan) -> Choice {
-        // llama.cpp sorts: a NaN breaks the order, and it reads out of bounds.
+        // llama.cpp sorts logits: a NaN breaks the order, and the sort would then read out of bounds.
         let outcome = if scan.is_sound() { self.choose(logits, scan) } else { Err(Stuck::NotANumber) };
         match outcome {
             Ok(token) => {
@@ -131,8 +131,8 @@ impl Sampler {
     }
 }
 
-/// The penalty for repeated sequences, if there is one. Finding the tokens that end a sequence takes a look at each of
-/// the vocabulary.
+/// The penalty for repeated sequences, if enabled. Expensive: finding the tokens that end a sequence visits the whole
+/// vocabulary.
 pub(super) fn dry(params: &SamplingParams, model: &LlamaModel) -> Option<LlamaSampler> {
     let Dry { multiplier, base, allowed_length, last_n } = params.dry;
     let [length, last_n] = [allowed_length, last_n].map(|n| i32::try_from(n).unwrap_or(i32::MAX));
@@ -191,7 +191,7 @@ impl Pick {
             chain.push(LlamaSampler::greedy());
             return Self::Chain { chain: LlamaSampler::chain(chain, true), first: First::Other };
         }
-        // llama.cpp's order, so that the same values mean the same there and here.
+        // llama.cpp's order, so that parameters have the same effect as there.
         if params.top_k > 0 {
             chain.push(LlamaSampler::top_k(i32::try_from(params.top_k).unwrap_or(i32::MAX)));
         }
@@ -241,8 +241,8 @@ fn choose(chain: &mut LlamaSampler, candidates: &mut LlamaTokenDataArray) -> Lla
 }
 
 impl First {
-    /// What the chain's first filter leaves of the vocabulary, in the order in which that leaves it; the whole
-    /// vocabulary where only the filter itself can tell.
+    /// What the chain's first filter leaves of the vocabulary, in that filter's order; the whole vocabulary if the scan
+    /// cannot tell.
     fn candidates(self, row: Row<'_>, scan: &Scan) -> LlamaTokenDataArray {
         let all = || candidates(row.iter(), false);
         match self {

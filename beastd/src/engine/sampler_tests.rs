@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::batch::{Penalties, Xtc};
 
-/// llama.cpp's own chain over the whole vocabulary, with its own biases and penalties: slow, and what counts.
+/// llama.cpp's own chain over the whole vocabulary, with its own biases and penalties: slow, but authoritative.
 fn reference(params: &SamplingParams, n_vocab: i32) -> LlamaSampler {
     let mut chain = Vec::new();
     if !params.logit_bias.is_empty() {
@@ -33,7 +33,7 @@ fn reference(params: &SamplingParams, n_vocab: i32) -> LlamaSampler {
     LlamaSampler::chain(chain, true)
 }
 
-/// What both choose, row after row, each remembering its own choices.
+/// Checks that both make the same choices, row after row, each with its own history.
 fn check(params: &SamplingParams, rows: &[Vec<f32>]) -> Result<(), TestCaseError> {
     let mut theirs = reference(params, i32::try_from(rows[0].len()).expect("small"));
     let mut ours = Sampler::new(params, None, LlamaToken(0), None);
@@ -82,7 +82,7 @@ proptest! {
         check(&params, &rows)?;
     }
 
-    /// Few different values: equals everywhere, also among those that are kept.
+    /// Few different values make ties everywhere, also among the tokens that pass the filters.
     #[test]
     fn equals_change_nothing(
         params in params(),

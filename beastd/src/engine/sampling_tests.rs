@@ -1,4 +1,4 @@
-//! What is chosen by the real engine on the built-in model, and how likely it was.
+//! Tokens that the real engine samples on the built-in model, and their log-probabilities.
 
 use super::tests::{engine, model, row, tokens};
 use super::*;
@@ -7,8 +7,8 @@ use crate::batch::{Dry, Logprobs, Penalties, Xtc};
 const GREEDY: SamplingParams = SamplingParams::GREEDY;
 const N: usize = 40;
 
-/// Decodes `N` tokens with drafts from `guesses`, the nth for the nth token: tokens, log-probabilities, and how many
-/// drafts were right.
+/// Decodes `N` tokens with drafts from `guesses`, the nth for the nth token. Returns tokens, log-probabilities, and how
+/// many drafts were accepted.
 fn answer(
     engine: &mut LlamaEngine<'_>,
     sampling: &SamplingParams,
@@ -67,7 +67,7 @@ fn log_probabilities_are_the_models_own() {
         let sum: f64 = likely.top.iter().map(|(_, logprob)| f64::from(*logprob).exp()).sum();
         assert!((sum - 1.0).abs() < 1e-3 && likely.top.len() == n_vocab, "{sum}");
     }
-    // Biases and penalties change the choice, not what the model thinks of it.
+    // Biases and penalties change the choice but not the reported probabilities.
     let sampling = SamplingParams { logit_bias: vec![(plain[0], f32::NEG_INFINITY)], ..GREEDY };
     let (other, biased, _) = answer(&mut engine, &sampling, Some(3), &[]);
     assert_ne!(other[0], plain[0]);
@@ -80,7 +80,7 @@ fn drafts_change_neither_choices_nor_log_probabilities() {
     let model = model();
     let mut engine = engine(&model);
     let (plain, likely, _) = answer(&mut engine, &GREEDY, Some(4), &[]);
-    // Every fifth guess is wrong.
+    // Every fifth draft is wrong.
     let guesses: Vec<_> = plain.iter().zip(0..).map(|(t, n)| if n % 5 == 4 { Token(t.0 ^ 1) } else { *t }).collect();
     let (drafted, checked, n_right) = answer(&mut engine, &GREEDY, Some(4), &guesses);
     assert!(n_right > N / 3, "{n_right} guesses were right");
@@ -91,7 +91,7 @@ fn drafts_change_neither_choices_nor_log_probabilities() {
             assert!(first.1 - second.1 < 0.9, "token {n} is no near tie: {a:?}");
             break;
         }
-        // Rounding: another shape of the batch adds up in another order.
+        // Rounding: a batch of another shape sums in another order.
         assert!((a.chosen - b.chosen).abs() < 0.5, "token {n}: {} and {}", a.chosen, b.chosen);
     }
 }
@@ -112,7 +112,7 @@ fn a_bias_forbids_or_forces_a_token() {
         let drawn = said(&mut engine, &drawn);
         assert_eq!(count(&drawn, common), 0, "drawn at random it holds as well");
     }
-    // Guessed ahead: what was said without the bias is wrong where it has an effect.
+    // With drafts: the unbiased answer is a wrong draft where the bias has an effect.
     let (drafted, _, n_right) = answer(&mut engine, &forbidden, None, &without);
     assert_eq!((drafted, count(&answer(&mut engine, &forbidden, None, &plain).0, common)), (without, 0));
     assert!(n_right > 0);
@@ -144,7 +144,7 @@ fn penalties_keep_the_model_from_repeating_itself() {
     assert!(count(&said(&mut engine, &with(strong)), common) < most);
 }
 
-/// The longest sequence that occurs twice.
+/// Length of the longest sequence that occurs twice.
 fn longest_repeat(tokens: &[Token]) -> usize {
     let same = |a: usize, b: usize| tokens[a..].iter().zip(&tokens[b..]).take_while(|(a, b)| a == b).count();
     let pairs = (0..tokens.len()).flat_map(|a| (a + 1..tokens.len()).map(move |b| (a, b)));
@@ -155,7 +155,7 @@ fn longest_repeat(tokens: &[Token]) -> usize {
 fn dry_ends_sequences_that_repeat_with_and_without_drafts() {
     let model = model();
     let mut engine = engine(&model);
-    // A model that only ever says the same.
+    // Makes the model repeat the same two tokens.
     let bias: Vec<_> = [300, 301].map(|token| (Token(token), 1000.0)).into();
     let loops = SamplingParams { logit_bias: bias, ..GREEDY };
     let plain = said(&mut engine, &loops);
@@ -193,7 +193,7 @@ fn xtc_drops_the_likeliest_and_a_seed_repeats() {
     assert_eq!(said(&mut engine, &SamplingParams { xtc: always, ..GREEDY }), said(&mut engine, &GREEDY), "greedy");
 }
 
-/// Numbers at the ends of their ranges neither end the process nor give a token that is none.
+/// Extreme parameters neither end the process nor yield an invalid token.
 #[test]
 fn extreme_parameters_are_survived() {
     let model = model();

@@ -1,5 +1,5 @@
-//! One pass over a row of logits, after which the largest are found without another pass: a row of 65,536 is 256 KiB,
-//! and each step has one per sequence. Numbers only: knows no llama.cpp.
+//! One pass over a row of logits, after which the largest are found without another one. A row of 65,536 logits is 256
+//! KiB, and each step has one per sequence. Numbers only: knows no llama.cpp.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Logits per block; the largest of each block is kept.
+/// Logits per block; a scan keeps the largest of each block.
 pub(super) const BLOCK: usize = 256;
-/// Rows per thread, and most threads.
+/// Rows per thread.
 const ROWS_OF_A_THREAD: usize = 2;
 const MOST_THREADS: usize = 8;
-/// Part of the expected time during which helpers sleep, so that they are awake when there is work.
+/// Share of the expected time during which helpers sleep; it is less than 1 so that they are awake when work arrives.
 const SLEEP: f64 = 0.8;
 /// Time for which helpers stay awake without work.
 const PATIENCE: Duration = Duration::from_millis(2);
@@ -40,7 +40,7 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// All, in order.
+    /// All logits, in order.
     pub(super) fn iter(self) -> impl Iterator<Item = (i32, f32)> + 'a {
         (0..).zip((0..self.logits.len().div_ceil(BLOCK)).flat_map(move |n| self.block(n).iter().copied()))
     }
@@ -65,8 +65,8 @@ impl Scan {
         Self { maxima, has_nan: n_nan > 0 }
     }
 
-    /// Scans `n_rows` rows that `rows` waits for, probably as long as `expected`. Other threads help, and start
-    /// meanwhile: that takes a thread as long as a row or two.
+    /// Scans `n_rows` rows. `rows` waits for them, probably as long as `expected`; meanwhile helper threads start,
+    /// which takes as long as scanning a row or two.
     pub(super) fn of_all<'a>(n_rows: usize, expected: Duration, rows: impl FnOnce() -> Vec<&'a [f32]>) -> Vec<Self> {
         let n_cores = thread::available_parallelism().map_or(1, usize::from);
         let n_threads = (n_rows / ROWS_OF_A_THREAD).min(MOST_THREADS).min(n_cores / 2);
@@ -82,7 +82,7 @@ impl Scan {
             let help = || scan(wait_for(&there, expected.mul_f64(SLEEP)));
             let helpers: Vec<_> =
                 (1..n_threads).filter_map(|_| thread::Builder::new().spawn_scoped(scope, help).ok()).collect();
-            // Without rows, if `rows` panics: nobody waits forever.
+            // If `rows` panics, this releases the helpers, which would otherwise wait forever.
             let released = Released(&there);
             let rows = released.0.get_or_init(rows);
             helpers.iter().for_each(|helper| helper.thread().unpark());
@@ -102,7 +102,7 @@ impl Scan {
         scan
     }
 
-    /// The largest.
+    /// The largest logit.
     pub(super) fn max(&self) -> f32 {
         self.maxima.iter().copied().fold(f32::NEG_INFINITY, f32::max)
     }
@@ -153,7 +153,7 @@ impl Scan {
     }
 }
 
-/// Rows that are there at the latest when this is dropped.
+/// Sets the rows to none when dropped, if they are not set yet, so that waiting threads continue.
 struct Released<'p, 'a>(&'p OnceLock<Vec<&'a [f32]>>);
 
 impl Drop for Released<'_, '_> {
@@ -162,7 +162,8 @@ impl Drop for Released<'_, '_> {
     }
 }
 
-/// Sleeps, stays awake for a while, and sleeps again: waking up takes as long as a row.
+/// Waits for the rows: sleeps, spins around the expected time, then sleeps again. Waking up takes as long as scanning a
+/// row.
 fn wait_for<'p, 'a>(there: &'p OnceLock<Vec<&'a [f32]>>, expected: Duration) -> &'p [&'a [f32]] {
     let began = Instant::now();
     loop {
@@ -177,7 +178,8 @@ fn wait_for<'p, 'a>(there: &'p OnceLock<Vec<&'a [f32]>>, expected: Duration) -> 
     }
 }
 
-/// The largest of a block and the number of NaN, in separate lanes, which the compiler turns into vector registers.
+/// The largest logit of a block and the number of NaN, in separate lanes, which the compiler turns into vector
+/// registers.
 fn maximum(block: &[f32]) -> (f32, u32) {
     const LANES: usize = 16;
     let (mut maxima, mut n_nan) = ([f32::NEG_INFINITY; LANES], [0_u32; LANES]);

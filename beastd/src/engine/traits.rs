@@ -12,8 +12,8 @@ pub type IsInterrupted = Rc<dyn Fn() -> bool>;
 
 /// Runs batches. Lives on the worker thread.
 pub trait Engine {
-    /// Prepares a sequence for sampling: its parameters, and how many alternatives to report log-probabilities for, if
-    /// any. Its sampler lives until `disarm`, across preemptions too.
+    /// Prepares a sequence for sampling with these parameters. If `n_logprobs` is set, each choice reports the
+    /// log-probabilities of that many alternatives. Its sampler lives until `disarm`, across preemptions too.
     fn arm(&mut self, seq: SeqId, sampling: &SamplingParams, n_logprobs: Option<usize>);
 
     /// Makes an armed sequence report the log-probabilities of these tokens with each choice, in this order, instead of
@@ -27,7 +27,7 @@ pub trait Engine {
     #[must_use]
     fn replay(&mut self, seq: SeqId, tokens: &[Token]) -> bool;
 
-    /// The sequence has ended.
+    /// Frees the sampler of a sequence that has ended.
     fn disarm(&mut self, seq: SeqId);
 
     /// Computes pieces of texts to embed, at most [`MAX_PIECES`]. Returns one entry per piece: the normalized vector if
@@ -58,8 +58,8 @@ pub trait Engine {
     /// See [`EngineError`]; the edits have been made in any case.
     fn step(&mut self, batch: &Batch) -> Result<Vec<Sampled>, EngineError>;
 
-    /// The same for a single row without drafts, unless interrupted. An engine that cannot check for interrupts, or
-    /// could not restore the slot, runs to the end.
+    /// Like `step` for a single row without drafts, but can be interrupted. An engine that cannot check for interrupts,
+    /// or could not restore the slot, runs to the end.
     ///
     /// # Errors
     /// See [`EngineError`].
@@ -68,7 +68,7 @@ pub trait Engine {
     /// Most drafts per row that can be rolled back; 0 if the model's cache cannot.
     fn n_rollback(&self) -> usize;
 
-    /// What a slot holds, for `restore`, also in another process with the same engine and model.
+    /// The state of a slot, for `restore`, also in another process with the same engine and model.
     ///
     /// # Errors
     /// [`EngineError::Fatal`].
@@ -84,7 +84,7 @@ pub trait Engine {
 /// The result of a drafter.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Guesses {
-    /// One after the other.
+    /// The drafts in order.
     pub tokens: Vec<Token>,
     /// Time per draft in microseconds; `None` when the time went into a prefill, which happens once.
     pub each_us: Option<f64>,
@@ -92,11 +92,11 @@ pub struct Guesses {
 
 /// Drafts the next tokens. Never decides: the model verifies every draft.
 pub trait Drafter {
-    /// At most `n_max` tokens that may follow `tokens`, all known tokens of the sequence; none if drafting is not
-    /// promising.
+    /// At most `n_max` tokens that may follow `tokens`, which are all known tokens of the sequence; none if drafting is
+    /// not promising.
     fn draft(&mut self, seq: SeqId, tokens: &[Token], n_max: usize) -> Guesses;
 
-    /// The sequence has ended.
+    /// Called when the sequence has ended.
     fn forget(&mut self, seq: SeqId);
 
     /// Sets the number of threads from now on.
@@ -116,7 +116,7 @@ pub struct Piece<'a> {
 }
 
 impl Piece<'_> {
-    /// Whether it is all of its text.
+    /// Whether the piece is all of its text.
     pub fn is_whole(&self) -> bool {
         self.chunk == (0..self.text.len())
     }
@@ -145,7 +145,7 @@ pub trait Vocab: Send + Sync {
     /// texts of control tokens, such as `<|im_end|>`, as those tokens.
     fn tokenize(&self, text: &str, add_special: bool, parse_special: bool) -> Vec<Token>;
 
-    /// Appends the bytes of a token, not necessarily whole characters; control tokens have none.
+    /// Appends the bytes of a token, which need not be whole characters; control tokens have none.
     fn piece(&self, token: Token, out: &mut Vec<u8>);
 
     /// Whether the token ends an answer.

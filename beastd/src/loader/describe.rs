@@ -36,11 +36,11 @@ pub struct ModelFacts {
 /// Metadata keys that clients look for, without the architecture prefix.
 const OF_ARCHITECTURE: [&str; 6] =
     ["attention.head_count", "block_count", "embedding_length", "feed_forward_length", "rope.freq_base", "vocab_size"];
-/// The same, without any prefix to add.
+/// Metadata keys that clients look for and that have no architecture prefix.
 const OF_ALL: [&str; 4] =
     ["general.architecture", "general.file_type", "general.quantization_version", "tokenizer.ggml.model"];
 
-/// The parts to build it from.
+/// The parts of a model's description.
 pub(super) struct Description<'a> {
     pub(super) config: &'a Config,
     pub(super) loaded: &'a LoadedModel,
@@ -50,7 +50,7 @@ pub(super) struct Description<'a> {
     pub(super) fingerprint: Option<[u8; 32]>,
     /// The GPU with the model in its memory.
     pub(super) gpu: Option<Device>,
-    /// Why a GPU computes less than it might.
+    /// Why a GPU computes less than it could.
     pub(super) problems: &'a [String],
 }
 
@@ -119,7 +119,7 @@ impl Description<'_> {
         if self.n_ctx < self.config.n_ctx {
             notice(format!("the context is limited to {} tokens, which the model was trained for", self.n_ctx));
         }
-        // Only for a model that was chosen by name.
+        // Only for a draft model that was configured by name.
         if let (Some(reason), false) = (&speculation.reason, matches!(&*self.config.draft, "auto" | "none")) {
             notice(reason.clone());
         }
@@ -158,7 +158,7 @@ impl Description<'_> {
     }
 }
 
-/// The model's defaults, where the configuration has no others.
+/// The model's sampling defaults, overridden by those in the configuration.
 fn configured(of_model: SamplingDefaults, config: &Config) -> SamplingDefaults {
     let or = |value: f32, is_set: bool, of_model: f32| if is_set { value } else { of_model };
     SamplingDefaults {

@@ -39,8 +39,8 @@ impl Gpu {
         }
     }
 
-    /// Layers of the model at `path` to offload: all if their sizes are unknown. Divides the cells among the places if
-    /// all of that takes no more than half of the memory.
+    /// Number of layers of the model at `path` to offload: all if their sizes are unknown. Divides the cells among the
+    /// places if the whole model with divided cells takes no more than half of the memory.
     pub(super) fn plan(&mut self, config: &Config, tuning: &Tuning, path: &Path) -> u32 {
         let Some(device) = &self.device else { return 0 };
         self.at_risk = self.n_most;
@@ -100,7 +100,7 @@ impl Gpu {
         true
     }
 
-    /// The model is loaded: later failures have other causes. Reads how much memory is left.
+    /// To be called once the model is loaded, since later failures have other causes. Reads how much memory is left.
     pub(super) fn settle(&mut self, is_used: bool) {
         self.at_risk = 0;
         let index = self.device.take().filter(|_| is_used).map(|device| device.index);

@@ -37,7 +37,6 @@ use tuning::Tuning;
 /// State of the model.
 #[derive(Clone)]
 pub enum LoadState {
-    /// Loading.
     Loading {
         /// The current stage.
         stage: LoadStage,
@@ -59,18 +58,16 @@ pub enum LoadState {
 
 /// A loaded model.
 pub struct Ready {
-    /// Its admission.
     pub admission: Arc<Admission>,
     pub model: Model,
-    /// Its scheduler limits.
     pub limits: Limits,
     /// Its tuning for this machine.
     pub tuning: beast_protocol::Tuning,
-    /// Its drafters; counters are elsewhere.
+    /// Its drafters; their counters are elsewhere.
     pub speculation: SpeculationStatus,
     /// Bytes of a cached prefix: per token, and fixed.
     pub state_bytes: (u64, u64),
-    /// Facts that outlive it.
+    /// Facts that outlive the loaded model.
     pub facts: Arc<ModelFacts>,
     /// Temperatures of its decisions; `None` if its file has no fingerprint.
     pub temperatures: Option<Temperatures>,
@@ -152,7 +149,7 @@ impl Progress {
         self.set(LoadState::Loading { stage, fraction });
     }
 
-    /// The most recently loaded model, whether or not it still is.
+    /// The most recently loaded model, even if it has been unloaded since.
     pub fn last(&self) -> Option<Arc<ModelFacts>> {
         self.last.lock().ok().and_then(|last| last.clone())
     }
@@ -191,14 +188,14 @@ pub fn spawn(
             tracing::error!(%error, "the model is gone");
             progress.set(LoadState::Failed(error.clone()));
         }
-        // During shutdown nothing waits for it.
+        // During shutdown the receiver may be gone.
         let _ = ended.send(result);
     };
     std::thread::Builder::new().name("worker".into()).spawn(body).expect("a daemon can start a thread");
     (handle, outcome)
 }
 
-/// The client that waits for the load.
+/// Replies to the client that waits for the load.
 type Asker = oneshot::Sender<Result<(), WireError>>;
 
 /// Loads and works; unloads on request and waits for the next load.
@@ -220,7 +217,7 @@ fn live(mut config: Arc<Config>, progress: &Progress, metrics: &Arc<Metrics>, in
         };
         engine::return_memory();
         tracing::info!("model unloaded");
-        // Only now: the next model may need the memory. The client may be gone.
+        // Sent only now that the memory is free, because the next model may need it. The client may be gone.
         match outcome {
             Ok((rest, given_back)) => {
                 inbox = Some(rest);
@@ -252,7 +249,7 @@ fn next_load(inbox: &mut Inbox) -> Option<(Arc<Config>, Asker)> {
     }
 }
 
-/// Adds llama.cpp's last log message to an error. Only that says whether memory ran out.
+/// Adds llama.cpp's last log message to an error: only the log says whether memory ran out.
 fn told(error: String, reason: Option<String>) -> String {
     let Some(reason) = reason else { return error };
     let error = match reason.to_lowercase().contains("allocate memory") {
@@ -340,7 +337,7 @@ fn try_to_load(
     worker.run().map_err(|error| WireError::new(ErrorCode::Engine, format!("the engine failed: {error}")))
 }
 
-/// Finds the file, settles how it is run, and reads its weights.
+/// Finds the file, decides how to run it, and reads its weights.
 fn read(config: &Config, progress: &Progress, gpu: &mut Gpu) -> Result<(Located, Tuning, Arc<LoadedModel>), WireError> {
     let find = || {
         let located = model_file::locate(&config.model)?;
@@ -370,7 +367,7 @@ fn context_options(limits: Limits, n_threads: usize, n_draft: usize) -> ContextO
     }
 }
 
-/// A GPU does not wait for CPU threads.
+/// On a GPU there is nothing to govern, as it does not wait for CPU threads.
 fn governor(config: &Config, n_threads: usize, on_gpu: bool) -> Governor {
     let n_governed = if config.governor && !on_gpu { n_threads } else { 1 };
     Governor::new(n_governed, std::thread::available_parallelism().map_or(1, usize::from))
@@ -400,7 +397,7 @@ fn weights(
         reporter.at(LoadStage::Weights, share);
         !reporter.abandoned.load(Relaxed)
     })?;
-    // Before anything is computed or the template is used.
+    // The trial must have passed before anything is computed or the template is used.
     trial.map_or(Ok(()), |trial| trial.finish(is_abandoned)).map_err(LoadError::Trial)?;
     Ok(loaded)
 }
@@ -409,7 +406,7 @@ fn weights(
 fn open_store(config: &Config, tuning: &Tuning, limits: Limits) -> Option<PrefixStore> {
     let model = tuning.fingerprint.filter(|_| config.prefix_disk_mib > 0 && config.n_prefixes > 0)?;
     let folder = beast_launchd::paths::cache_dir().ok()?.join("prefixes");
-    // llama.cpp reads a state into cells that are divided as those were from which it was saved.
+    // llama.cpp restores a state only into cells that are divided as they were when it was saved.
     let n_parts = if limits.is_adjacent { limits.n_slots + limits.n_prefixes } else { 1 };
     let kv_type = if n_parts == 1 { "f16".to_owned() } else { format!("f16 in {n_parts}") };
     let key = StoreKey { model, engine: ENGINE_BUILD.to_owned(), kv_type };

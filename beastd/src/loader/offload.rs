@@ -4,7 +4,7 @@ use crate::engine::{ContextOptions, Device, ModelSizes};
 
 /// Reserved for the driver's own buffers and a desktop.
 const RESERVE: u64 = 256 << 20;
-/// The same, as a divisor of the total memory.
+/// The least reserve as a divisor of the device's total memory.
 const RESERVE_SHARE: u64 = 50;
 /// Matrices of activations that a graph holds at once, in widths of the model and in widths of its hidden layer.
 const N_ACTIVATIONS: u64 = 8;
@@ -29,7 +29,7 @@ pub(super) struct Need {
 pub(super) struct Plan {
     /// Including the output layer.
     pub(super) n_layers: u32,
-    /// Their memory.
+    /// Memory of these layers in bytes.
     pub(super) n_bytes: u64,
 }
 
@@ -48,12 +48,12 @@ impl Need {
         Self { base, output: sizes.output, layers: layers.collect() }
     }
 
-    /// Of the whole model.
+    /// Memory for the whole model in bytes.
     pub(super) fn total(&self) -> u64 {
         self.layers.iter().fold(self.base.saturating_add(self.output), |sum, layer| sum.saturating_add(*layer))
     }
 
-    /// As many layers as fit into `n_free` bytes, at most `n_most`.
+    /// As many layers as fit into `n_free` bytes, but at most `n_most`.
     pub(super) fn plan(&self, n_free: u64, n_most: u32) -> Plan {
         let mut plan = Plan { n_layers: 0, n_bytes: self.base };
         for layer in std::iter::once(&self.output).chain(self.layers.iter().rev()) {

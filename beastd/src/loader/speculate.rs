@@ -16,7 +16,7 @@ use crate::model_file::{self, Located};
 use crate::speculation::{Speculation, StepCosts, Wish};
 use crate::trial;
 
-/// A draft model in memory, or why there is none. An unusable draft model never keeps the model from answering.
+/// A draft model in memory, or why there is none. An unusable draft model never prevents the model from answering.
 pub(super) struct DraftFile {
     loaded: Option<LoadedModel>,
     reason: Option<String>,
@@ -46,7 +46,7 @@ impl DraftFile {
                 return Err("the GPU has no room for it beside the model; try: lower n_ctx or n_slots".into());
             }
             let (mmap, kernels) = (config.mmap, config.kernels);
-            // A small model's weights are not worth a calibration.
+            // A draft model's weights are too small to calibrate repacking for.
             let options = ModelOptions { path, device, n_gpu_layers: None, mmap, repack: false, kernels };
             engine::load(&options, |_| true).map(Some).map_err(|error| error.to_string())
         });
@@ -71,23 +71,24 @@ impl DraftFile {
     }
 }
 
-/// What steps cost, as calibrated.
+/// Step costs from the calibration.
 pub(super) fn costs(tuning: &Tuning) -> StepCosts {
     StepCosts::new(tuning.n_threads).knowing(tuning.verify_costs())
 }
 
-/// Tokens of steps to time on a GPU: with no draft, and with as many as speculation may choose.
+/// Sizes of the steps to time on a GPU, in tokens: without drafts, and with each number of drafts that speculation may
+/// choose.
 const WIDTHS: [usize; 4] = [1, 4, 8, 16];
 
-/// A step that takes longer is slow.
+/// A GPU whose one-token step takes longer is not timed any further.
 const SLOW_US: u64 = 20_000;
 
-/// Tokens of a step to time for many sequences.
+/// Size of the step that is timed for many sequences, in tokens.
 const MANY: usize = 64;
-/// Room for all of these steps.
+/// Smallest context in which all of these steps are timed.
 const LEAST_CONTEXT: usize = 256;
 
-/// What steps cost on a GPU: as calibrated and as timed now.
+/// Step costs on a GPU: from the calibration and from timing now.
 ///
 /// # Errors
 /// Those of the engine.
@@ -101,7 +102,7 @@ pub(super) fn timed_costs(
     if engine.n_rollback() == 0 || n_ctx < LEAST_CONTEXT {
         return Ok(costs);
     }
-    // A GPU that slow would take long to time, and its driver's work does not matter.
+    // Timing such a slow GPU would take long, and its driver's overhead does not matter.
     if engine.time_prefill(token, 1)? > SLOW_US {
         return Ok(costs);
     }
@@ -114,7 +115,7 @@ pub(super) fn timed_costs(
     Ok(costs.knowing(usual).changing(change_us))
 }
 
-/// Combines the drafters, with their description.
+/// Combines the drafters and describes them.
 pub(super) fn speculate<'model>(
     config: &Config,
     engine: &LlamaEngine<'_>,

@@ -9,9 +9,9 @@ use crate::scheduler::Limits;
 
 /// Limit for the time of a prefill chunk on a GPU in microseconds: it cannot be interrupted.
 const LONGEST_CHUNK_US: u64 = 50_000;
-/// Prompt tokens to time, the larger number only where that is quick; larger chunks take no longer per token.
+/// Prompt lengths to time, the longer one only if the shorter one was quick. Larger chunks take no longer per token.
 const N_TIMED: [usize; 2] = [32, 256];
-/// Chunks are multiples of this, as the kernels of GPUs work.
+/// Chunks are multiples of this, to suit GPU kernels.
 const CHUNK_STEP: usize = 32;
 
 /// The resolved settings.
@@ -57,13 +57,13 @@ impl Tuning {
         Self { fingerprint, n_threads, repack, calibration, origin }
     }
 
-    /// A GPU has all layers: CPU threads would only wait for it, and take turns doing so.
+    /// For a GPU that has all layers: more CPU threads would only take turns waiting for it.
     pub(super) fn leave_to_gpu(&mut self) {
         self.n_threads = 1;
     }
 
     /// Limits with the largest chunk that the GPU computes within [`LONGEST_CHUNK_US`], unless the chunk is configured
-    /// or calibrated. `time` returns the microseconds for a prompt of so many tokens.
+    /// or calibrated. `time` returns the microseconds for a prompt of the given number of tokens.
     ///
     /// # Errors
     /// Those of the engine.
@@ -136,7 +136,7 @@ impl Tuning {
     }
 }
 
-/// The largest chunk within [`LONGEST_CHUNK_US`], when `n` tokens took `us`.
+/// The largest chunk within [`LONGEST_CHUNK_US`], if `n` tokens took `us`.
 fn chunk_of(n: usize, us: u64) -> usize {
     let n_in_time = (n as u64).saturating_mul(LONGEST_CHUNK_US) / us.max(1);
     let n_in_time = usize::try_from(n_in_time).unwrap_or(usize::MAX);
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_chunk_is_as_long_as_others_may_wait() {
-        // 13,000 tokens a second, as an H100 reads the 2.6B; 1,000, as a small GPU does; one that is slower than a CPU.
+        // 13,000 tokens a second, like an H100 on LFM2-2.6B; 1,000, like a small GPU; and slower than a CPU.
         assert_eq!([chunk_of(256, 19_700), chunk_of(256, 256_000), chunk_of(256, 5_000_000)], [640, 32, 32]);
         assert_eq!(chunk_of(256, 100_000), 128);
         assert_eq!(chunk_of(256, 0), usize::try_from(256 * LONGEST_CHUNK_US).expect("it fits"));

@@ -6,12 +6,12 @@ use std::str::FromStr;
 use crate::sampling::{SamplingDefaults, Xtc};
 
 const OURS: SamplingDefaults = SamplingDefaults::OURS;
-/// Nothing is filtered.
+/// Sampling without filters.
 const OPEN: SamplingDefaults = SamplingDefaults { top_k: 0, top_p: 1.0, min_p: 0.0, ..OURS };
 
-/// What makers recommend on the pages of their models, for names that contain this; the first that fits counts.
+/// Recommendations from the makers' model pages, by a part of the model's name; the first match counts.
 const FAMILIES: [(&str, SamplingDefaults); 12] = [
-    // Before the models that it was distilled into.
+    // Must come before the families that it was distilled into.
     ("deepseekr1", SamplingDefaults { temp: 0.6, top_p: 0.95, ..OPEN }),
     ("lfm2.5", SamplingDefaults { temp: 0.1, top_k: 50, top_p: 0.1, repeat_penalty: 1.05, ..OPEN }),
     ("lfm2", SamplingDefaults { temp: 0.3, min_p: 0.15, repeat_penalty: 1.05, ..OPEN }),
@@ -26,8 +26,8 @@ const FAMILIES: [(&str, SamplingDefaults); 12] = [
     ("apertus", SamplingDefaults { temp: 0.8, top_p: 0.9, ..OPEN }),
 ];
 
-/// The defaults of a model with this name and metadata. Values that make no sense count as missing: a file must not
-/// make every request fail.
+/// The defaults of a model with this name and metadata. Invalid values count as missing, because a file must not make
+/// every request fail.
 pub fn sampling_defaults(name: &str, meta: impl Fn(&str) -> Option<String>) -> SamplingDefaults {
     let name: String = name.to_lowercase().chars().filter(|c| !matches!(c, ' ' | '-' | '_')).collect();
     let family = FAMILIES.into_iter().find(|(part, _)| name.contains(part)).map_or(OURS, |(_, defaults)| defaults);
@@ -51,12 +51,12 @@ pub fn sampling_defaults(name: &str, meta: impl Fn(&str) -> Option<String>) -> S
     }
 }
 
-/// NaN is in no range.
+/// Parses a number; NaN is in no range.
 fn value<T: FromStr + PartialOrd>(text: Option<String>, range: RangeInclusive<T>) -> Option<T> {
     text?.parse().ok().filter(|value| range.contains(value))
 }
 
-/// llama.cpp takes a number below 0 for all.
+/// In llama.cpp, a number below 0 means all.
 fn as_count(n: i64) -> u32 {
     u32::try_from(n).unwrap_or(0)
 }

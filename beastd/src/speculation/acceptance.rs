@@ -13,7 +13,7 @@ const BELIEF: f64 = 4.0;
 const MEMORY: f64 = 0.98;
 
 impl Rate {
-    /// Untried; starts from `share`.
+    /// A rate without trials, whose prior is `share`.
     pub fn believed(share: f64) -> Self {
         Self { n_right: share * BELIEF, n_tried: BELIEF }
     }

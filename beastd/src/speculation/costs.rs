@@ -19,7 +19,7 @@ pub struct StepCosts {
     n_threads: usize,
     change_us: f64,
     curves: BTreeMap<usize, Curve>,
-    /// Where shapes matter: steps of several rows, by their number.
+    /// One curve per number of rows, for steps of several rows where shapes matter.
     by_rows: BTreeMap<usize, Curve>,
 }
 
@@ -39,13 +39,13 @@ impl StepCosts {
         self
     }
 
-    /// How much longer the first steps take together after those of another shape.
+    /// Sets the cost of a shape change: the total extra time of the first steps of another shape, in microseconds.
     #[must_use]
     pub fn changing(self, change_us: f64) -> Self {
         Self { change_us, ..self }
     }
 
-    /// The same; 0 where the shape of the step before does not matter, as on a CPU.
+    /// The cost of a shape change; 0 where the shape of the previous step does not matter, as on a CPU.
     pub fn change_us(&self) -> f64 {
         self.change_us
     }
@@ -76,11 +76,12 @@ impl StepCosts {
         if n <= most {
             return on(curve, n);
         }
-        // Further tokens cost what they cost in a single row.
+        // Tokens beyond the largest measured step cost as much as in a single row.
         Some(us + (single(n)? - single(most)?).max(0.0))
     }
 
-    /// On a GPU, sixteen sequences of one token take twice as long as one of sixteen tokens; on a CPU, as long.
+    /// On a GPU, a step of sixteen sequences with one token each takes twice as long as one of a single sequence with
+    /// sixteen tokens; on a CPU, they take the same time.
     fn is_by_rows(&self, n_rows: usize) -> bool {
         self.change_us > 0.0 && n_rows > 1
     }

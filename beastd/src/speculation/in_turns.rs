@@ -1,11 +1,11 @@
-//! Drafts on a GPU, in turns of one width: rows without drafts of their own are filled up, which costs a GPU less than
-//! another shape.
+//! Drafts on a GPU, in turns with a fixed number of drafts per row. Rows without drafts of their own are padded, which
+//! costs a GPU less than a batch of another shape.
 
 use super::{Batch, Candidate, Proposal, Sampled, SeqId, Speculation, Token, expected_tokens};
 
-/// Drafts per row to choose from.
+/// Numbers of drafts per row to choose from.
 const WIDTHS: [usize; 3] = [3, 7, 15];
-/// The width that plain steps are compared with.
+/// The width at which plain steps estimate what drafts would have saved.
 const USUAL_WIDTH: usize = 7;
 /// A smaller gain per step is not worth a turn.
 const WORTH_A_TURN: f64 = 1.1;
@@ -45,7 +45,7 @@ impl Speculation<'_> {
         let plain_us = self.costs.us(n_rows, n_rows)?;
         let n_left = candidates.iter().map(|candidate| candidate.n_max).min().unwrap_or(0) as f64;
         let widths = || WIDTHS.into_iter().filter(|n| *n <= n_room);
-        // Microseconds that a step saves, and its time.
+        // Microseconds that a step saves, and the step's own time.
         let saved = |n_tokens: f64, us: f64| (n_tokens * plain_us / n_rows as f64 - us, us);
         let looking = |n: usize| Some((n, saved(found_tokens(looked_up, n), self.costs.us(n_rows, n_rows * (n + 1))?)));
         let best = |steps: Vec<(usize, (f64, f64))>| {
@@ -55,7 +55,7 @@ impl Speculation<'_> {
         if self.turns.is_proven(change_us)
             && let Some((n, (saved, us))) = best(widths().filter_map(looking).collect())
             && saved > us * (WORTH_A_TURN - 1.0)
-            // Near the end of an answer a turn is too short.
+            // Near the end of an answer, a turn is too short to pay for its two changes.
             && saved * n_left / found_tokens(looked_up, n) * n_rows as f64 > 2.0 * change_us
         {
             return Some(n);
@@ -69,18 +69,18 @@ impl Speculation<'_> {
         (saved > us * (WORTH_A_TURN - 1.0) && self.turns.is_worth_a_try(saved, change_us)).then_some(n)
     }
 
-    /// The smallest acceptance of the draft model's drafts; `None` if one of the requests cannot have any.
+    /// The lowest acceptance of the draft model's drafts; `None` without a draft model, or if a request may not use it.
     fn drafted_share(&self, candidates: &[Candidate<'_>]) -> Option<f64> {
         self.draft.as_ref()?;
         let share = |candidate: &Candidate<'_>| {
             let request = self.requests.get(&candidate.seq)?;
-            // One that declines has drafted a wrong token, as far as the result goes.
+            // A declined draft has the same effect as a wrong one.
             request.wish.draft.then(|| request.rates.draft.share() * request.rates.answered.share())
         };
         candidates.iter().map(share).try_fold(1.0, |least: f64, share| share.map(|share| least.min(share)))
     }
 
-    /// The draft model's drafts in place of those looked up, if more of them are likely to be right.
+    /// The draft model's drafts instead of the looked-up ones, if more of them are likely to be accepted.
     fn better(
         &mut self,
         candidates: &[Candidate<'_>],
@@ -95,7 +95,7 @@ impl Speculation<'_> {
         if drafted.len() < candidates.len() { looked_up } else { drafted.into_iter().map(Some).collect() }
     }
 
-    /// Whether a step has the shape of the two before it, so that its time is the usual one; always, where shapes do
+    /// Whether a step has the same shape as the two before it, so that its time is typical; always true where shapes do
     /// not matter.
     pub(super) fn is_usual(&mut self, batch: &Batch) -> bool {
         let shape = (batch.rows.len(), batch.n_tokens());
@@ -104,7 +104,7 @@ impl Speculation<'_> {
         n_before >= 2 || self.costs.change_us() == 0.0
     }
 
-    /// Weighs the other kind of step after this one.
+    /// Records what the step saved if it had drafts, or what it would have saved with drafts.
     pub(super) fn take_turns(&mut self, batch: &Batch, sampled: &[Sampled], step_us: f64, is_usual: bool) {
         let n_rows = batch.rows.len();
         let Some(plain_us) = self.costs.us(n_rows, n_rows) else { return };
@@ -123,13 +123,13 @@ impl Speculation<'_> {
         };
         let n_right = sampled.iter().filter(|sampled| is_right(sampled) == Some(true)).count() as f64;
         let n_wrong = n_rows as f64 - n_right;
-        // A row whose drafts are right needs one step for many tokens, another as many steps as before.
+        // A row whose drafts are accepted needs one step for many tokens; any other row needs as many steps as before.
         let gain_us = n_right * (plain_us - us / (n + 1) as f64) - n_wrong * (us - plain_us);
         self.turns.would_have_saved(gain_us / n_rows as f64);
     }
 }
 
-/// Tokens of a step in which rows have these drafts, `n` at most.
+/// Expected tokens of a step with these proposals, of at most `n` drafts per row.
 fn found_tokens(proposals: &[Option<Proposal>], n: usize) -> f64 {
     let tokens = |proposal: &Option<Proposal>| {
         proposal.as_ref().map_or(1.0, |proposal| expected_tokens(proposal.p, n.min(proposal.tokens.len())))

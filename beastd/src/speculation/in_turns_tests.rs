@@ -5,10 +5,10 @@ use super::*;
 use crate::batch::{Row, SlotId};
 use crate::engine::fake::ByteVocab;
 
-/// A GPU: the usual time of a step, and the first two steps of another shape take longer.
+/// A simulated GPU: a step takes its usual time, and the first two of another shape take longer.
 #[derive(Clone, Copy)]
 struct Gpu {
-    /// Microseconds of a step of one token, and of each further one.
+    /// Microseconds of a one-token step; `token_us` for each further token.
     step_us: f64,
     token_us: f64,
     change_us: f64,
@@ -35,8 +35,8 @@ fn random(seed: &mut u64) -> usize {
     usize::try_from(*seed >> 40).expect("24 bits")
 }
 
-/// Runs answers of one length, all at once, as a model that says just that; returns the time as a share of plain
-/// decoding's.
+/// Simulates answers of one length, all at once, by a model that generates exactly these texts; returns the time as a
+/// share of plain decoding's.
 fn time(gpu: Gpu, speculation: &mut Speculation<'_>, texts: &[(Vec<Token>, Vec<Token>)]) -> f64 {
     let ids: Vec<SeqId> = (0..texts.len()).map(|n| SeqId(n as u64)).collect();
     ids.iter().for_each(|id| speculation.begin(*id, Wish::ANY));
@@ -91,7 +91,7 @@ fn prose(seed: &mut u64, n: usize) -> Vec<Token> {
     text.bytes().take(n).map(|byte| Token(byte.into())).collect()
 }
 
-/// No text at all.
+/// Random tokens.
 fn noise(seed: &mut u64, n: usize) -> Vec<Token> {
     (0..n).map(|_| Token(i32::try_from(1 + random(seed) % 250).expect("small"))).collect()
 }
@@ -144,7 +144,7 @@ fn all_rows_get_drafts_of_one_width_also_those_that_have_none() {
     assert!(speculation.propose(&candidates).iter().all(|(_, drafts)| drafts.len() < n));
 }
 
-/// Phrases of one length that come again and again, with something else between them: drafts are proven, and fail.
+/// Recurring phrases of one length with other text between them: drafts are proven to pay, and then fail.
 fn phrases(seed: &mut u64, n_phrase: usize, n_between: usize, n: usize) -> Vec<Token> {
     let phrase = noise(seed, n_phrase);
     let mut text = Vec::new();

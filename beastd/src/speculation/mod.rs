@@ -62,7 +62,7 @@ struct Proposal {
     p: f64,
 }
 
-/// The source of drafts; lookups are told apart by the length of their match.
+/// The source of drafts; lookups are distinguished by the length of their match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
     Lookup(usize),
@@ -98,11 +98,11 @@ struct Request {
     rates: Rates,
     /// Where lookup expects the answer to continue.
     place: Option<Place>,
-    /// The tokens there, compared with what comes.
+    /// The tokens at `place`, compared with those that are generated.
     expected: Vec<Token>,
     n_drafted: usize,
     n_accepted: usize,
-    /// Steps until the draft model is asked again after it did not pay, and how many times in a row it did not.
+    /// Steps until the draft model is asked again after it did not pay; `n_pauses` counts such failures in a row.
     n_pause: usize,
     n_pauses: u32,
 }
@@ -146,7 +146,7 @@ impl Request {
 
 /// A smaller gain is noise.
 const WORTH_IT: f64 = 1.03;
-/// Steps without the draft model after it did not pay; doubled each time, up to this many times.
+/// Number of steps without the draft model after it did not pay; doubled each time, at most `MOST_PAUSES` times.
 const PAUSE: usize = 64;
 const MOST_PAUSES: u32 = 4;
 
@@ -162,10 +162,10 @@ pub struct Speculation<'model> {
     /// Acceptance over all requests, the starting point for the next one.
     rates: Rates,
     requests: HashMap<SeqId, Request>,
-    /// The sources of the drafts being verified, and how many are from there: others fill a row up.
+    /// Per sequence, the source of the drafts being verified and how many of them come from it; the rest is padding.
     proposed: HashMap<SeqId, (Source, usize)>,
     turns: Turns,
-    /// The last step's rows and drafts per row, and how many such steps came before it.
+    /// The last step's rows and tokens, and how many steps of this shape came right before it.
     shape: ((usize, usize), usize),
 }
 
@@ -318,7 +318,8 @@ impl<'model> Speculation<'model> {
             let asking = Asking { each_us: self.draft_us, answered: request.rates.answered.share() };
             let n = best_length(&self.costs, candidates.len(), &vec![(p, n_max); candidates.len()], asking);
             if n == 0 {
-                // It must catch up when it is asked again, so a hopeless one is asked less and less.
+                // When asked again, the draft model must first catch up, so one that does not pay is asked ever less
+                // often.
                 request.n_pause = PAUSE << request.n_pauses.min(MOST_PAUSES);
                 request.n_pauses += 1;
                 return Vec::new();
@@ -358,7 +359,7 @@ impl<'model> Speculation<'model> {
 struct Asking {
     /// Per draft, in microseconds.
     each_us: f64,
-    /// Probability that there are any; a drafter that declines has taken the time of one draft.
+    /// Probability that there are any; a drafter that declines takes the time of one draft.
     answered: f64,
 }
 

@@ -32,7 +32,7 @@ fn speculation(costs: StepCosts, draft: Option<Box<dyn Drafter>>) -> Speculation
     speculation
 }
 
-/// What became of an answer.
+/// The outcome of a simulated answer.
 struct Run {
     n_steps: usize,
     n_drafted: usize,
@@ -41,7 +41,7 @@ struct Run {
     time: f64,
 }
 
-/// Runs an answer through, as a model that says just that.
+/// Simulates an answer by a model that generates exactly this text.
 fn run(speculation: &mut Speculation<'_>, prompt: &str, answer: &str) -> Run {
     let (mut known, answer) = (tokens(prompt), tokens(answer));
     let end = known.len() + answer.len();
@@ -63,7 +63,7 @@ fn run(speculation: &mut Speculation<'_>, prompt: &str, answer: &str) -> Run {
             sample: true,
         };
         let sampled = vec![Sampled { seq: SEQ, tokens: rest[..=n_right].to_vec(), logprobs: Vec::new(), stuck: None }];
-        // What the curve says, so that nothing is learned from it.
+        // The time that the curve gives, so that nothing is learned from it.
         let step_us = speculation.costs.us(1, 1 + drafts.len()).expect("known");
         us += step_us;
         let batch = Batch { edits: vec![], rows: vec![row] };
@@ -127,7 +127,7 @@ fn before_a_step_was_measured_nothing_is_guessed_and_then_it_is_tried() {
     assert!(!speculation.propose(&[candidate]).is_empty());
 }
 
-/// Guesses what it was told.
+/// A drafter that drafts fixed tokens.
 struct Told(Vec<Token>);
 
 impl Drafter for Told {
@@ -152,7 +152,7 @@ fn a_draft_model_that_is_right_is_followed_and_one_that_is_not_is_left_alone() {
     }
 }
 
-/// Takes a fifth of a step to find that it would rather not guess, and counts how often.
+/// A drafter that takes a fifth of a step to decline, and counts how often.
 struct Silent(Rc<Cell<usize>>);
 
 impl Drafter for Silent {

@@ -1,41 +1,42 @@
-//! Turns of plain steps and of steps with drafts, where a change between them is dear: a GPU's first steps of another
-//! shape take several times as long, because graphs are made anew. Arithmetic only.
+//! Turns of plain steps and turns of steps with drafts, for devices on which a change between them is expensive: a
+//! GPU's first steps of another shape take several times as long, because graphs are rebuilt. Arithmetic only.
 
-/// A turn of drafts begins when drafts would have saved this many times what two changes cost, and twice as many after
-/// each turn that did not pay.
+/// A turn of drafts begins when drafts would have saved this many times the cost of two changes. That cost is doubled
+/// for each turn that did not pay.
 const PROOF: f64 = 2.0;
-/// Most doublings.
+/// Most times that the cost is doubled.
 const MOST_FAILED: u32 = 4;
 /// A turn ends when its latest drafts have cost this share of two changes.
 const PATIENCE: f64 = 0.5;
-/// Steps in which a turn of the draft model, whose drafts cannot be checked for free, should have paid.
+/// Within this many steps, a turn of the draft model should have paid: its drafts cannot be checked for free
+/// beforehand.
 const HORIZON: f64 = 32.0;
 
-/// The present turn.
+/// The current turn.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Turns {
-    /// Drafts of each row; 0 in a turn of plain steps.
+    /// Drafts per row; 0 in a turn of plain steps.
     n_draft: usize,
-    /// What drafts would have saved lately, or in a turn of drafts: what they have cost lately. In microseconds.
+    /// Microseconds: in a turn of plain steps, what drafts would have saved lately; in a turn of drafts, what they have
+    /// cost lately.
     balance_us: f64,
-    /// What the turn has saved.
+    /// Microseconds that this turn has saved.
     saved_us: f64,
     /// Turns of drafts in a row that did not pay.
     n_failed: u32,
 }
 
 impl Turns {
-    /// Drafts of each row in this turn.
     pub(super) fn n_draft(self) -> usize {
         self.n_draft
     }
 
-    /// A plain step after which drafts would have saved so much; less than 0 if they would have cost time.
+    /// Records after a plain step what drafts would have saved; negative if they would have cost time.
     pub(super) fn would_have_saved(&mut self, us: f64) {
         self.balance_us = (self.balance_us + us).max(0.0);
     }
 
-    /// Whether looking at the text that came shows that drafts pay; a change costs `change_us`.
+    /// Whether the text so far proves that drafts pay, if a change costs `change_us`.
     pub(super) fn is_proven(self, change_us: f64) -> bool {
         self.balance_us >= PROOF * self.stake(change_us)
     }
@@ -45,7 +46,7 @@ impl Turns {
         us * HORIZON >= self.stake(change_us)
     }
 
-    /// Two changes, and more after failures.
+    /// The cost of the two changes of a turn of drafts, doubled for each recent failure.
     fn stake(self, change_us: f64) -> f64 {
         2.0 * change_us * f64::from(1_u32 << self.n_failed.min(MOST_FAILED))
     }
@@ -55,7 +56,7 @@ impl Turns {
         *self = Self { n_draft, n_failed: self.n_failed, ..Self::default() };
     }
 
-    /// A step with drafts saved `us`, or `usual_us` if it was not one of the first after a change.
+    /// Records that a step with drafts saved `us`, and would have saved `usual_us` if no change had slowed it down.
     pub(super) fn saved(&mut self, us: f64, usual_us: f64) {
         self.saved_us += us;
         self.balance_us = (self.balance_us - usual_us).max(0.0);
@@ -75,7 +76,7 @@ impl Turns {
         *self = Self { n_failed: self.n_failed, ..Self::default() };
     }
 
-    /// Nothing runs; old failures count less.
+    /// To be called when nothing runs: earlier failures count less then.
     pub(super) fn rest(&mut self, change_us: f64) {
         if self.n_draft == 0 {
             self.n_failed = self.n_failed.saturating_sub(1);

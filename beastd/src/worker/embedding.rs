@@ -33,10 +33,10 @@ pub struct EmbedJob {
 struct Running {
     id: u64,
     job: EmbedJob,
-    /// Its texts that have not begun, by number, the longest first: texts that share a step cost least if they are of
-    /// one length.
+    /// Indexes of its texts that have not begun, the longest first: a step costs least if the texts that share it have
+    /// the same length.
     waiting: Vec<usize>,
-    /// Empty for a text that is not done.
+    /// Empty for a text that is not finished.
     vectors: Vec<Vec<f32>>,
     n_left: usize,
 }
@@ -53,7 +53,7 @@ struct Part {
 pub(super) struct Embeddings {
     jobs: VecDeque<Running>,
     n_jobs: u64,
-    /// The text that the last step left unfinished, and where it goes on.
+    /// The text that the last step left unfinished, and where it continues.
     open: Option<Part>,
     limits: Limits,
     metrics: Arc<Metrics>,
@@ -112,8 +112,8 @@ impl Embeddings {
         self.open.take_if(|open| !self.jobs.iter().any(|running| running.id == open.job));
     }
 
-    /// What the next step computes: the rest of the unfinished text, then whole texts while there is room for
-    /// `n_chunk` tokens. A text that is longer begins alone. Jobs take turns.
+    /// The parts for the next step: the rest of the unfinished text, then whole texts while there is room for `n_chunk`
+    /// tokens. A text longer than that starts in a step of its own. Jobs take turns.
     fn next(&mut self, n_chunk: usize) -> Vec<Part> {
         let mut parts = Vec::new();
         if let Some(open) = self.open.take() {
@@ -143,7 +143,7 @@ impl Embeddings {
         &running.job.inputs[part.nth]
     }
 
-    /// A part is computed; `vector` is that of its text if it ends here.
+    /// Records a computed part; `vector` is the embedding of its text if the text ends here.
     fn computed(&mut self, part: Part, vector: Option<Vec<f32>>) {
         let Some(vector) = vector else {
             self.open = Some(Part { chunk: part.chunk.end..part.chunk.end, ..part });
@@ -174,7 +174,7 @@ impl<E: Engine> Worker<'_, E> {
     /// Computes the next texts, if any.
     pub(super) fn embed(&mut self) -> Result<(), EngineError> {
         self.embeddings.drop_abandoned();
-        // Halved while others generate, as for prompts.
+        // Halved while answers are being generated, as for prompts.
         let n_chunk = self.embeddings.limits.prefill_chunk.div_ceil(if self.scheduler.is_idle() { 1 } else { 2 });
         let parts = self.embeddings.next(n_chunk);
         if parts.is_empty() {
@@ -291,7 +291,7 @@ struct Timed {
 impl Drop for Timed {
     fn drop(&mut self) {
         self.timer.0.n_jobs.fetch_add(1, Relaxed);
-        // Without a runtime there is nothing to wait in.
+        // The wait needs a runtime.
         let Ok(runtime) = Handle::try_current() else { return };
         if !self.timer.0.is_running.swap(true, Relaxed) {
             drop(runtime.spawn(self.timer.clone().run(self.inbox.clone())));

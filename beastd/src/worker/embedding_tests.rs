@@ -14,7 +14,7 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime")
 }
 
-/// Sends it to the worker.
+/// Polls once, which sends the job to the worker.
 fn begin<F: Future>(runtime: &tokio::runtime::Runtime, mut embedding: Pin<Box<F>>) -> Pin<Box<F>> {
     let polled = runtime.block_on(std::future::poll_fn(|cx| Poll::Ready(embedding.as_mut().poll(cx))));
     assert!(polled.is_pending());
@@ -60,7 +60,7 @@ fn with(jobs: &[&[usize]]) -> (Embeddings, Vec<Answered>) {
     (embeddings, answered)
 }
 
-/// Computes steps until nothing is left; each as `JOB.TEXT:CHUNK`.
+/// Runs steps until no text is left; returns each one as `JOB.TEXT:CHUNK`.
 fn steps(embeddings: &mut Embeddings, n_chunk: usize) -> Vec<String> {
     std::iter::from_fn(|| {
         let parts = embeddings.next(n_chunk);
@@ -133,7 +133,8 @@ fn who_generates_goes_on_between_chunks() {
     let runtime = runtime();
     let embedding = begin(&runtime, Box::pin(fixture.handle.embed(vec![tokens(&"x".repeat(256))])));
     let replies = fixture.handle.submit(admitted("hello", 5), ticket()).expect("room").1;
-    // The first chunk may have begun alone. Then they take turns, until the answer is complete.
+    // The first chunk may run before the request arrives. After that, chunks and steps alternate until the answer is
+    // complete.
     let mut order = Vec::new();
     for _ in 0..8 {
         order.push(!fixture.begun.recv().expect("the worker lives").rows.is_empty());
@@ -207,7 +208,7 @@ fn memory_is_given_back_after_a_while() {
     let (handle, mut inbox) = WorkerHandle::new();
     runtime().block_on(async {
         for _ in 0..3 {
-            // Nobody answers: it ends with this.
+            // No worker replies, so the timeout ends the job.
             let embedding = tokio::time::timeout(IDLE / 2, handle.embed(texts(1)));
             assert!(embedding.await.is_err());
         }

@@ -4,7 +4,7 @@ use super::super::tests::{LIMITS, admitted, collect, expected, start_on, ticket}
 use crate::batch::{SeqId, Stuck};
 use crate::engine::fake::FakeEngine;
 
-/// The first of two requests gets no token, the second is answered as if it were alone.
+/// Text and last event of two requests. The first gets no token; the second is answered as if it were alone.
 fn ends_of_two(stuck: Stuck) -> [(String, Event); 2] {
     let fixture = start_on(FakeEngine::default().sticking(SeqId(0), stuck), LIMITS, None);
     let (id, first) = fixture.handle.submit(admitted("one question", 40), ticket()).expect("room");

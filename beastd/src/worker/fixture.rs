@@ -14,7 +14,7 @@ use crate::speculation::{Speculation, StepCosts, Wish};
 /// The end of its thread.
 pub(crate) type Thread = JoinHandle<Result<Ended, EngineError>>;
 
-/// Starts it.
+/// Starts the worker.
 pub(crate) fn start(
     engine: FakeEngine,
     wish: Wish,

@@ -61,10 +61,10 @@ impl Submission {
     }
 }
 
-/// Commands that may wait; the worker looks after each step.
+/// Capacity of the inbox, which the worker empties after each step.
 const INBOX_LEN: usize = 256;
 
-/// What reaches the worker.
+/// The worker's end of the channel for commands.
 #[derive(Debug)]
 pub struct Inbox {
     /// In the order of arrival.
@@ -73,7 +73,7 @@ pub struct Inbox {
     pub(super) interrupt: Arc<Interrupt>,
 }
 
-/// How sessions reach the worker.
+/// The sessions' end of the channel for commands.
 #[derive(Debug, Clone)]
 pub struct WorkerHandle {
     pub(super) inbox: mpsc::Sender<Command>,

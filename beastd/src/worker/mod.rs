@@ -5,17 +5,17 @@
 //!     take commands                    submit, cancel, embed, load, unload, stop; blocks while there is nothing to do
 //!     drop abandoned                   a closed reply channel is a cancel
 //!     follow the machine               change the number of threads, as the governor says
-//!     restore prefixes                 from disk into free cells, for requests that wait
+//!     restore prefixes                 from disk into free cells, for waiting requests
 //!     drafts  = speculation.propose(scheduler.draftable())
 //!     batch   = scheduler.schedule(drafts)
-//!     sampled = engine.step(batch)     or free some cells, or undo the plan because somebody came
+//!     sampled = engine.step(batch)     or free some cells, or undo the plan for a new request
 //!     for each of scheduler.commit(sampled):
-//!         deliver                      tokens → stream → reply channel; end what has reached its end
+//!         deliver                      tokens → stream → reply channel; end finished requests
 //!     embed                            one chunk of texts that become embeddings
 //!     publish                          counts, for `status`
 //! ```
 //!
-//! `requests.rs` has what is remembered of each request from its submission on, `ending.rs` each way in which it ends.
+//! `requests.rs` tracks each request from its submission on; `ending.rs` has each way in which it can end.
 
 mod active;
 mod embedding;
@@ -55,14 +55,14 @@ use pace::Pace;
 pub enum Ended {
     /// On request.
     Stopped,
-    /// To unload the model. The next worker continues with its inbox; the sender is told when the memory is free.
+    /// To unload the model. The next worker continues with its inbox; the sender gets a reply once the memory is free.
     Unloaded(Inbox, oneshot::Sender<()>),
 }
 
 /// What to do after the commands.
 enum Next {
     Work,
-    /// Stop, or unload the model and tell the sender.
+    /// Stop, or unload the model and reply.
     End(Option<oneshot::Sender<()>>),
 }
 
@@ -111,7 +111,7 @@ impl<'model, E: Engine> Worker<'model, E> {
     /// Runs until a stop command, or until no handle is left.
     ///
     /// # Errors
-    /// When the engine fails; every request has been told.
+    /// When the engine fails; every request has then received that error.
     pub fn run(mut self) -> Result<Ended, EngineError> {
         let unloading = loop {
             match self.take_commands()? {
@@ -195,7 +195,7 @@ impl<'model, E: Engine> Worker<'model, E> {
         }
     }
 
-    /// Uses as many threads as there are free cores.
+    /// Sets the number of threads to that of free cores.
     fn follow_the_machine(&mut self) {
         let now_us = now_us();
         if !self.governor.is_due(now_us) {
@@ -219,7 +219,8 @@ impl<'model, E: Engine> Worker<'model, E> {
         self.speculation.propose(&candidates)
     }
 
-    /// The engine had no room for a plan that fits by the ledger: the cells are fragmented. Evicts or preempts.
+    /// Evicts or preempts, because the engine had no room for a plan that fits by the scheduler's count: the cells are
+    /// fragmented.
     fn make_room(&mut self) -> Result<(), EngineError> {
         self.scheduler.undo();
         match self.scheduler.make_room() {

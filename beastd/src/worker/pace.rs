@@ -1,6 +1,6 @@
-//! How long a chunk of a prompt takes, and until when it may be given up. Knows no clock.
+//! Estimates how long a prompt chunk takes, and until when it may be interrupted. Knows no clock.
 
-/// How fast a prompt that is alone is read.
+/// Prefill speed of a prompt that runs alone.
 pub(super) struct Pace {
     regular_chunk: usize,
     us_per_token: Option<f64>,
@@ -11,9 +11,9 @@ impl Pace {
         Self { regular_chunk, us_per_token: None }
     }
 
-    /// Until when a chunk may be given up: while what is left of it takes longer than a regular one, which whoever
-    /// comes may have to wait for at any time. Always, as long as nobody knows what a token takes. `None` for a chunk
-    /// that is no larger than that.
+    /// The time until which a chunk may be interrupted: while its remainder takes longer than a regular chunk, for
+    /// which a new request may have to wait at any time. `u64::MAX` until the time per token is known. `None` for a
+    /// chunk no larger than a regular one.
     pub(super) fn until_us(&self, began_us: u64, n_tokens: usize) -> Option<u64> {
         let n_more = n_tokens.checked_sub(self.regular_chunk).filter(|&n_more| n_more > 0)?;
         Some(self.us_per_token.map_or(u64::MAX, |us| began_us + (n_more as f64 * us) as u64))

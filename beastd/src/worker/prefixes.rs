@@ -1,11 +1,11 @@
-//! Prefixes on their way between the engine's cells and the disk. Knows neither files nor what a state means.
+//! Moves prefixes between the engine's cells and the disk. Knows neither files nor the content of a state.
 
 use super::Worker;
 use crate::engine::{Engine, EngineError};
 use crate::scheduler::Sequence;
 
 impl<E: Engine> Worker<'_, E> {
-    /// Reads beginnings of prompts that wait back from disk, where that spares more than what is kept in memory.
+    /// Restores prefixes of waiting prompts from disk, if they are longer than those in memory.
     pub(super) fn restore_prefixes(&mut self) -> Result<(), EngineError> {
         let Some(store) = &mut self.store else { return Ok(()) };
         let longer = |sequence: &Sequence| {
@@ -30,7 +30,7 @@ impl<E: Engine> Worker<'_, E> {
         Ok(())
     }
 
-    /// Writes those that are worth it to disk, while there is nothing else to do.
+    /// Saves prefixes that are worth it to disk, until a command arrives.
     pub(super) fn save_prefixes(&mut self) -> Result<(), EngineError> {
         let Some(store) = &mut self.store else { return Ok(()) };
         while let Some((place, tokens)) = self.scheduler.next_to_save() {

@@ -1,4 +1,4 @@
-//! The books of each request while it lives: submitted, announced, accounted for. How it ends is in `ending.rs`.
+//! Tracks each request while it runs: submits, announces and accounts for it. `ending.rs` ends it.
 
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ impl<E: Engine> Worker<'_, E> {
         let n_prompt = prompt.len();
         let n_generated = resumed.tokens.len();
         if let Some(reason) = stream.resume(&resumed.tokens, resumed.n_shown, n_max_tokens == 0) {
-            // It was broken off between its last token and its end.
+            // The answer was complete, and interrupted just before its end was sent.
             Metrics::add(&self.metrics.n_requests, 1);
             let usage = Usage { n_prompt: as_u32(n_prompt), n_generated: as_u32(n_generated), ..Usage::default() };
             return stream.finish(reason, usage, Timings::default(), now_us());
@@ -76,8 +76,8 @@ impl<E: Engine> Worker<'_, E> {
         self.active.insert(id, active);
     }
 
-    /// Binds an armed sequence to its constraint, which follows the tokens that it had before; takes it out again when
-    /// it cannot.
+    /// Binds an armed sequence to its constraint and replays its earlier tokens; removes the sequence if they are not
+    /// allowed.
     fn bind(&mut self, id: SeqId, constraint: Option<Constraint>, resumed: &[Token]) -> Result<(), WireError> {
         if let Some(constraint) = constraint {
             self.engine.constrain(id, constraint);
@@ -91,7 +91,7 @@ impl<E: Engine> Worker<'_, E> {
         Err(WireError::new(ErrorCode::Engine, text))
     }
 
-    /// Frees what belongs to clients that are gone.
+    /// Ends the requests of clients that are gone.
     pub(super) fn drop_abandoned(&mut self) {
         let gone: Vec<SeqId> =
             self.active.iter().filter(|(_, active)| active.stream.is_closed()).map(|(id, _)| *id).collect();
@@ -101,13 +101,13 @@ impl<E: Engine> Worker<'_, E> {
         }
     }
 
-    /// Tells those that start now, and those that wait, where they stand.
+    /// Announces requests that start now, and new positions in the queue.
     pub(super) fn announce(&mut self, batch: &Batch) {
         for row in &batch.rows {
             let active = self.active.get_mut(&row.seq).expect("what is scheduled is active");
             if active.started_us.is_none() {
                 active.started_us = Some(now_us());
-                // The first row begins where the copy ends.
+                // The first row begins where the cached prefix ends.
                 active.n_cached = row.pos as usize;
                 active.stream.started();
                 let (n_done, n_total) = (as_u32(active.n_cached.min(active.n_prompt)), as_u32(active.n_prompt));
@@ -122,7 +122,7 @@ impl<E: Engine> Worker<'_, E> {
         }
     }
 
-    /// Books the time of a step to the requests whose prompt it read, and learns from it.
+    /// Adds the step's time to the requests whose prompt it computed; updates metrics and speculation.
     pub(super) fn account(&mut self, batch: &Batch, sampled: &[Sampled], began_us: u64) {
         let step_us = now_us() - began_us;
         Metrics::add(&self.metrics.busy_us, step_us);

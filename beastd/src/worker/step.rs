@@ -10,7 +10,7 @@ use crate::scheduler::Sequence;
 
 impl<E: Engine> Worker<'_, E> {
     /// Runs the plan. A large chunk of a lone prompt is interrupted by a cancel or stop, or by a request whose prompt
-    /// is shorter than what this one still owes; a longer one would wait anyway.
+    /// is shorter than the rest of the running one; a longer one would have to wait anyway.
     pub(super) fn step(&mut self, batch: &Batch, began_us: u64) -> Result<Vec<Sampled>, EngineError> {
         self.metrics.watchdog.begin(batch, began_us);
         let outcome = self.step_unless_interrupted(batch, began_us);

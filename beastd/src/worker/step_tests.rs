@@ -1,4 +1,4 @@
-//! Who comes while a large chunk of a lone prompt is read.
+//! Requests that arrive while a large chunk of a lone prompt is computed.
 
 use beast_protocol::Event;
 
@@ -10,7 +10,7 @@ use crate::worker::FinishReason;
 
 const LONE: Limits = Limits { lone_chunk: 64, ..LIMITS };
 
-/// Waits for a step to begin: whose prompt it reads, from where, how many tokens.
+/// Waits for a step to begin; returns its request, first position and number of tokens.
 fn begun(fixture: &Fixture) -> (SeqId, u32, usize) {
     let batch = fixture.begun.recv().expect("the worker lives");
     let [row] = &batch.rows[..] else { panic!("{batch:?}") };
@@ -65,7 +65,8 @@ fn who_would_wait_anyway_interrupts_nothing() {
     }
 }
 
-/// Its own announcement may come late; it finds itself in the second chunk at most, where it owes less.
+/// Its own announcement may arrive as late as during the second chunk. By then the request owes fewer tokens than were
+/// announced, so it is not interrupted.
 #[test]
 fn a_request_does_not_interrupt_itself() {
     let fixture = start(LONE);

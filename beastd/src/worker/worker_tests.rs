@@ -26,7 +26,7 @@ pub(super) const LIMITS: Limits = Limits {
     is_adjacent: false,
 };
 
-/// Lets a test hold the engine between two steps, and see them.
+/// Lets a test observe each step, and hold the engine before it.
 struct Gate {
     engine: FakeEngine,
     step: std::sync::mpsc::Receiver<Result<(), EngineError>>,
@@ -35,9 +35,9 @@ struct Gate {
 
 impl Gate {
     fn pass(&mut self, batch: &Batch) -> Result<(), EngineError> {
-        // Most tests do not look.
+        // Most tests do not read it, and may have dropped the receiver.
         let _ = self.begun.send(batch.clone());
-        // A test that has dropped its end lets everything run.
+        // Once a test has dropped its sender, all steps run.
         self.step.recv().unwrap_or(Ok(()))
     }
 }
@@ -58,7 +58,7 @@ impl Engine for Gate {
     fn disarm(&mut self, seq: SeqId) {
         self.engine.disarm(seq);
     }
-    /// A chunk passes like a step without rows.
+    /// A chunk passes the gate like a step without rows.
     fn embed(&mut self, pieces: &[Piece<'_>]) -> Result<Vec<Option<Vec<f32>>>, EngineError> {
         self.pass(&Batch::default())?;
         self.engine.embed(pieces)
@@ -155,12 +155,12 @@ pub(super) fn expected(prompt: &str, n_max_tokens: usize) -> String {
     tokens.iter().map(|token| char::from(u8::try_from(token.0).expect("a letter"))).collect()
 }
 
-/// Text and end of a request.
 pub(super) fn ticket() -> Ticket {
     let started = Event::Started { model: "fake".into(), n_prompt: 0, n_ctx: 0, notices: Vec::new() };
     Ticket { arrived_us: now_us(), started, lease: None }
 }
 
+/// Text and last event of a request.
 pub(super) fn collect(mut replies: mpsc::Receiver<Event>) -> (String, Event) {
     let mut text = String::new();
     while let Some(reply) = replies.blocking_recv() {
@@ -195,7 +195,7 @@ fn many_requests_at_once_get_what_each_gets_alone() {
     assert_eq!(fixture.metrics.n_cells_used.load(Relaxed), n_kept, "only kept prefixes are left");
 }
 
-/// What another daemon has said is neither computed nor said again.
+/// The part of the answer that another daemon has sent is neither computed nor sent again.
 #[test]
 fn an_answer_goes_on_where_it_was_broken_off() {
     let fixture = start(LIMITS);
@@ -205,7 +205,7 @@ fn an_answer_goes_on_where_it_was_broken_off() {
     let prompt = &*prompts.into_iter().find(|prompt| answer(prompt).len() == 40).expect("some answers are long");
     let whole = answer(prompt);
     for n in [1, 7, whole.len() - 1, whole.len()] {
-        // The client has a little less than was chosen: text may be held back.
+        // The client has received slightly fewer tokens than were sampled, because text may be held back.
         let resumed = Resumed { tokens: whole[..n].to_vec(), n_shown: n - 1 };
         let admitted = Admitted { resumed, n_max_tokens: 40 - n, ..admitted(prompt, 40) };
         let (text, end) = collect(fixture.handle.submit(admitted, ticket()).expect("room").1);
@@ -309,8 +309,7 @@ fn a_reader_that_stops_reading_holds_nobody() {
 fn a_text_that_repeats_itself_is_guessed_ahead_and_stays_the_same() {
     let fixture = start(Limits { n_cells: 2048, ..LIMITS });
     drop(fixture.step);
-    // The fake's answers repeat nothing; the prompt holds one of them, so that the second time it is there to be looked
-    // up.
+    // The fake's answers never repeat themselves. The prompt contains one of them, so lookup finds it the second time.
     let mut n_accepted = 0;
     for seed in 0..20 {
         let question = format!("question {seed} ");
@@ -349,7 +348,7 @@ fn an_instruction_survives_a_restart_on_disk() {
     }
 }
 
-/// The tokens of an answer and what the client hears of each.
+/// The tokens of an answer, each with the log-probability that the client received.
 fn told(mut replies: mpsc::Receiver<Event>) -> Vec<(Token, Option<beast_protocol::TokenLogprob>)> {
     let mut told = Vec::new();
     while let Some(reply) = replies.blocking_recv() {
@@ -367,7 +366,7 @@ fn told(mut replies: mpsc::Receiver<Event>) -> Vec<(Token, Option<beast_protocol
     panic!("the stream ended without an end")
 }
 
-/// Drafts and a break in the middle change nothing; those who did not ask get none.
+/// Drafts and an interruption change nothing; requests that do not ask for log-probabilities get none.
 #[test]
 fn log_probabilities_stay_with_their_tokens() {
     let fixture = start(Limits { n_cells: 2048, ..LIMITS });

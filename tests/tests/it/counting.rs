@@ -1,4 +1,4 @@
-//! Counted tokens are those that an answer reads, on the socket and with the real client.
+//! Token counts equal the number of tokens that an answer reads, on the socket and with the real client.
 
 use beast_protocol::{ErrorCode, Event, Generate, Message, Request, Role, Sampling};
 use beast_tests::samples::{TEXT, document};
@@ -45,7 +45,7 @@ fn a_count_wakes_the_model_and_is_refused_like_a_request() {
     let error = client.until(|event| matches!(event, Event::Failed(_)));
     let Event::Failed(error) = error else { panic!("{error:?}") };
     assert_eq!((error.code, error.message.as_str()), (ErrorCode::Invalid, "dry_base is 0.5; it must be 1 or more"));
-    // The connection goes on.
+    // The connection can still be used.
     client.send(&Request::CountTokens(of(Sampling::default())));
     assert!(matches!(client.until(|event| matches!(event, Event::Counted(_))), Event::Counted(_)));
 }

@@ -1,4 +1,4 @@
-//! Embeddings over the socket: the same as over HTTP, also beside an answer and for long texts.
+//! Embeddings over the socket: the same as over HTTP, also while an answer is generated and for long texts.
 
 use beast_protocol::{Embed, Embedded, ErrorCode, Event, Generate, Message, Request, Role, WireError};
 use beast_tests::http_client::post;
@@ -32,7 +32,8 @@ fn vectors_are_those_of_http_and_do_not_depend_on_the_texts_beside() {
     let mut client = beast.client();
     let together = ask(&mut client, &texts, false).expect("embedded");
     assert_eq!(together.vectors.len(), texts.len());
-    assert!(together.fingerprint.is_some() && together.n_truncated == 0 && together.n_tokens > 500);
+    assert!(together.fingerprint.is_some() && together.n_truncated == 0, "{:?}", together.model);
+    assert!(together.n_tokens > texts.len() as u64, "{}", together.n_tokens);
     let body = post(&beast.http(), "/v1/embeddings", &json!({ "input": texts })).json();
     for (nth, (text, vector)) in texts.iter().zip(&together.vectors).enumerate() {
         assert!((cosine(vector, vector) - 1.0).abs() < 1e-4);
@@ -44,7 +45,7 @@ fn vectors_are_those_of_http_and_do_not_depend_on_the_texts_beside() {
     }
 }
 
-/// A chunk is smaller beside an answer, and grows once that has ended.
+/// Chunks are smaller while an answer is generated, and grow once it has ended.
 #[test]
 fn a_long_text_outlives_an_answer_beside_it() {
     let beast = Beast::start();

@@ -11,7 +11,7 @@ fn a_real_model_summarizes() {
         return;
     };
     let model = project(&model).display().to_string();
-    // All cores: with one, this model takes minutes.
+    // All cores: on a single one, this model takes minutes.
     let beast = Home::new().start(&[&format!("model={model}"), "n_threads=0"]);
     let output = run(&mut beast.ctl(&["summarize", "--max-tokens", "24", "--temp", "0"]), TEXT);
     assert_eq!(output.code, Some(0), "{output}");
@@ -19,21 +19,21 @@ fn a_real_model_summarizes() {
     assert_eq!(run(&mut beast.ctl(&["summarize", "--max-tokens", "24", "--temp", "0"]), TEXT).stdout, output.stdout);
 }
 
-/// Materials of several kinds, short enough for a model that is read on two busy cores.
+/// Inputs of several kinds, short enough for a model on two busy cores.
 const MATERIALS: [&str; 3] = [
     TEXT,
     "for f in *.log; do gzip -9 \"$f\" && mv \"$f.gz\" /backup/; done\n",
     "Nov 27 18:01:02 host kernel: EXT4-fs error (device sda1): ext4_lookup: deleted inode referenced\n",
 ];
 
-/// Another's model on a daemon of its own; its tests are skipped where it is not.
+/// A daemon with a model of another vendor; `None` if that is missing, which skips the test.
 fn foreign() -> Option<Beast> {
     let model = foreign_model()?;
-    // One thread: several that wait for each other take seconds for a token where other tests run beside them.
+    // One thread: while other tests run, several threads that wait for each other would take seconds per token.
     Some(Home::new().start(&[&format!("model={}", model.display()), "n_threads=1", "n_ctx=2048"]))
 }
 
-/// Whether a text ends with four equal pieces of together 40 characters or more.
+/// Whether a text ends with at least four equal pieces that have 40 or more characters in total.
 fn ends_in_a_loop(text: &str) -> bool {
     let text: Vec<char> = text.trim_end().chars().collect();
     (1..=text.len() / 4).any(|period| {
@@ -50,7 +50,7 @@ fn a_loop_is_told_from_a_text() {
     assert!(!ends_in_a_loop("no no no no"));
 }
 
-/// Ends as it should, or says why not; the object of `--json`.
+/// Checks that an answer ended properly or was reported as truncated; returns the object of `--json`.
 #[track_caller]
 fn ended(output: &Output, what: &str) -> Value {
     assert_eq!(output.code, Some(0), "{what}: {output}");

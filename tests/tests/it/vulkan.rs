@@ -1,4 +1,4 @@
-//! The Vulkan plug-in on Mesa's software GPU: no speed, but the same code as on a card. `make test-vulkan` builds the
+//! The Vulkan plug-in on Mesa's software GPU: slow, but the same code as on a real one. `make test-vulkan` builds the
 //! plug-in first, which takes too long for every run of the tests.
 
 use std::fs;
@@ -9,7 +9,7 @@ use beast_protocol::Generate;
 use beast_tests::samples::{commit_msg, diff, subject};
 use beast_tests::{Beast, Client, Home, project, skip};
 
-/// The plug-in and the description of the software driver.
+/// Paths of the plug-in and of the software driver's manifest.
 fn parts() -> Option<(PathBuf, PathBuf)> {
     let plugin = project("target/plugins/libggml-vulkan.so");
     if !plugin.is_file() {
@@ -27,13 +27,13 @@ fn parts() -> Option<(PathBuf, PathBuf)> {
     Some((plugin, driver))
 }
 
-/// A daemon with the plug-ins in a folder and this driver.
+/// Starts a daemon with this driver and the plug-ins in a folder.
 fn start(home: Home, plugins: &Path, driver: &Path, settings: &[&str]) -> Beast {
     let folder = format!("backend_dir={}", plugins.display());
     let settings = [&["backend=vulkan", &folder, "draft=none"], settings].concat();
     let arguments: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
     let mut command = home.beastd(&arguments);
-    // The second name is that of older loaders; llama.cpp takes a GPU that is a CPU only if it is named.
+    // Older loaders read the second variable. llama.cpp uses a GPU of type CPU only if the third one names it.
     command.env("VK_DRIVER_FILES", driver).env("VK_ICD_FILENAMES", driver).env("GGML_VK_VISIBLE_DEVICES", "0");
     Beast::launch(home, command)
 }
@@ -44,16 +44,16 @@ fn backend(beast: &Beast) -> (String, Vec<String>) {
     (status.model.map(|model| model.backend).unwrap_or_default(), texts)
 }
 
-/// A software GPU takes a second for a token.
+/// Answers are short, because a software GPU takes a second per token.
 #[test]
 fn several_clients_get_the_answers_of_the_model_from_a_gpu() {
     let Some((plugin, driver)) = parts() else { return };
     let folder = plugin.parent().expect("a file has a folder");
-    // Short steps, and few that are timed while the model is loaded.
+    // Makes steps short, and few of them are timed while the model is loaded.
     let quick = ["prefill_chunk=16", "speculation=off"];
     let settings = [&["n_ctx=512", "n_slots=2", "n_prefixes=2"][..], &quick].concat();
     let beast = start(Home::new(), folder, &driver, &settings);
-    // The first to end leaves a gap below the other one's slot.
+    // The request that ends first leaves a gap below the slot of the other one.
     let requests = [("parse_header", 2), ("open_socket", 5)];
     thread::scope(|scope| {
         let ask = |(function, n)| {
@@ -74,7 +74,7 @@ fn client_answer(mut client: Client, request: &Generate) -> String {
     client.ask(request).text
 }
 
-/// The loader is a library that the plug-in needs; here it needs another one, which nobody has.
+/// The plug-in links the Vulkan loader; here its file is changed to link a library that does not exist.
 #[test]
 fn without_vulkans_loader_the_cpu_answers() {
     let Some((plugin, driver)) = parts() else { return };
