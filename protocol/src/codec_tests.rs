@@ -200,7 +200,7 @@ fn events() -> Vec<Event> {
             fingerprint: Some([7; 32]),
             vectors: vec![vec![0.6, -0.8]],
             n_tokens: 3,
-            n_truncated: 1,
+            truncated: vec![0],
             notices: Vec::new(),
         }),
         Event::Decided(Decided {

@@ -27,8 +27,8 @@ pub struct Embedded {
     pub vectors: Vec<Vec<f32>>,
     /// Tokens computed.
     pub n_tokens: u64,
-    /// Texts of which only the beginning was embedded.
-    pub n_truncated: u32,
+    /// Indices of the texts of which only the beginning was embedded.
+    pub truncated: Vec<u32>,
     /// Notices for the user.
     pub notices: Vec<Notice>,
 }

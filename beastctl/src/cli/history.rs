@@ -53,6 +53,6 @@ pub enum HistoryVerb {
 fn pattern(text: &str) -> Result<String, String> {
     match regex_lite::Regex::new(text) {
         Ok(_) => Ok(text.into()),
-        Err(error) => Err(format!("is no regular expression: {error}")),
+        Err(error) => Err(format!("is not a usable regular expression: {error}")),
     }
 }

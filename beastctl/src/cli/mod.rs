@@ -140,8 +140,9 @@ Examples:
     Embed(EmbedOptions),
     /// Rank lines, paragraphs or files by their similarity to a query.
     #[command(after_help = "\
-Each output line is SCORE, FILE:LINE and the text, separated by tabs, the most similar first. Exits with 1 if there is
-none. Vectors of files are saved in the cache, so that the next search only computes what has changed.
+Each output line is SCORE, FILE:LINE and the text, separated by tabs, the most similar first.
+Exits with 1 if there is no result. Vectors of files are saved in the cache, so that the next
+search only computes what has changed.
 
 Examples:
   beastctl similar 'how to undo a commit' notes.md

@@ -60,6 +60,10 @@ impl Index {
         Some(Self { path, model: model.clone(), vectors })
     }
 
+    pub(super) fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(&self.path)
+    }
+
     pub(super) fn get(&self, hash: &Hash) -> Option<&[f32]> {
         self.vectors.get(hash).map(Vec::as_slice)
     }

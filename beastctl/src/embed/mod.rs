@@ -14,6 +14,7 @@ use crate::{
     cli::EmbedOptions,
     context::Context,
     exit::{During as _, Result},
+    input::InputError,
     output::json_line,
     wait::Wait,
 };
@@ -26,18 +27,22 @@ pub(super) fn run(context: &Context, options: &EmbedOptions) -> Result<()> {
     let path = context.socket()?;
     // While reading, Ctrl-C may end the process: there is nothing to clean up yet.
     let reading = Wait::default().limited(context.timeout);
-    let sources = units::read(&options.files, &reading, context.console, "embed")?;
+    let sources = units::read(&options.files, &reading, context.console)?;
+    if sources.iter().all(|source| source.text.trim().is_empty()) {
+        return Err(InputError::Empty { example: "beastctl embed notes.txt" }.into());
+    }
     let units = units::split(&sources, options.by);
     let wait = Wait::start(None).context("cannot watch for Ctrl-C")?.limited_as(&reading);
     let mut vectors = Vectors::new(context, &path, !options.no_start, options.truncate, &wait);
     let outcome = vectors.embed(&units, |units, vectors| {
         for (unit, vector) in units.iter().zip(vectors) {
             if options.binary {
-                let bytes: Vec<u8> = vector.iter().flat_map(|number| number.to_le_bytes()).collect();
+                let bytes: Vec<u8> = vector.numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
                 context.console.print_bytes(&bytes)?;
             } else {
                 let file = sources[unit.source].name.as_deref();
-                let line = Line { file, line: unit.line, text: unit.text, embedding: Some(vector), score: None };
+                let line =
+                    Line { file, line: unit.line, text: unit.text, embedding: Some(&vector.numbers), score: None };
                 context.console.print(&json_line(&line))?;
             }
         }

@@ -7,13 +7,13 @@ use super::{
     error::EmbedError,
     index::{self, Hash, Index},
     units::{self, Source, Unit},
-    vectors::Vectors,
+    vectors::{Vector, Vectors},
 };
 use crate::{
     cli::{By, SimilarOptions},
     context::Context,
     exit::{self, AlreadyTold, During as _, Result},
-    output::{excerpt, json_line},
+    output::{excerpt, json_line, one_line},
     wait::Wait,
 };
 
@@ -29,7 +29,7 @@ pub(in super::super) fn run(context: &Context, options: &SimilarOptions) -> Resu
     }
     let path = context.socket()?;
     let reading = Wait::default().limited(context.timeout);
-    let sources = units::read(&options.files, &reading, context.console, "similar")?;
+    let sources = units::read(&options.files, &reading, context.console)?;
     let units = match options.by {
         By::File => units::passages(&sources),
         by => units::split(&sources, by),
@@ -54,7 +54,7 @@ fn rank<'a>(
     units: &[Unit<'a>],
     vectors: &mut Vectors<'_>,
 ) -> Result<Vec<(f32, Unit<'a>)>> {
-    let query = vectors.ask(vec![options.query.clone()])?.remove(0);
+    let query = vectors.ask(vec![options.query.clone()])?.remove(0).numbers;
     let model = vectors.model().cloned();
     let mut scored = Vec::new();
     let (mut group, mut n_missing) = (Vec::new(), 0);
@@ -112,19 +112,32 @@ fn score<'u>(
     let missing: HashMap<Hash, Unit<'_>> = group.iter().flat_map(Searched::missing).collect();
     let (missing, texts): (Vec<Hash>, Vec<Unit<'_>>) = missing.into_iter().unzip();
     let mut computed = Vec::new();
-    vectors.embed(&texts, |_, vectors| {
+    let outcome = vectors.embed(&texts, |_, vectors| {
         computed.extend_from_slice(vectors);
         Ok(())
-    })?;
-    let computed: HashMap<Hash, Vec<f32>> = missing.into_iter().zip(computed).collect();
+    });
+    let computed: HashMap<Hash, Vector> = missing.into_iter().zip(computed).collect();
     for searched in &group {
-        let vector = |hash| computed.get(hash).map(Vec::as_slice).or_else(|| searched.saved(hash));
-        let present: Vec<(Hash, &[f32])> =
-            searched.hashes.iter().filter_map(|hash| Some((*hash, vector(hash)?))).collect();
-        if let Some(Err(error)) = searched.index.as_ref().map(|index| index.save(&present)) {
-            context.console.warning(&format!("cannot save vectors for the next search: {error}"));
+        // Also after a failure, so that an interrupted search can be continued. Truncated texts are not saved: the
+        // context may be larger next time.
+        let to_save = |hash: &Hash| match computed.get(hash) {
+            Some(vector) => (!vector.is_truncated).then_some(vector.numbers.as_slice()),
+            None => searched.saved(hash),
+        };
+        let present: Vec<_> = searched.hashes.iter().filter_map(|hash| Some((*hash, to_save(hash)?))).collect();
+        let Some(index) = &searched.index else { continue };
+        if let Err(error) = index.save(&present) {
+            let problem = format!("cannot save vectors in {}: {error}", index.folder().display());
+            context.console.warning(&format!("{problem}; try: make it a writable folder, or pass --no-index"));
         }
-        scored.extend(present.iter().zip(searched.units).map(|((_, vector), unit)| (dot(query, vector), *unit)));
+    }
+    outcome?;
+    for searched in &group {
+        let vector = |hash| computed.get(hash).map(|vector| vector.numbers.as_slice()).or_else(|| searched.saved(hash));
+        for (hash, unit) in searched.hashes.iter().zip(searched.units) {
+            let vector = vector(hash).expect("it is saved or has been computed");
+            scored.push((dot(query, vector), *unit));
+        }
     }
     Ok(())
 }
@@ -150,8 +163,8 @@ fn line(score: f32, unit: &Unit<'_>, source: &Source, options: &SimilarOptions) 
         return json_line(&Line { file, line: unit.line, text: unit.text, embedding: None, score: Some(score) });
     }
     let place = match (&source.name, options.by) {
-        (Some(name), By::File) => name.clone(),
-        (Some(name), _) => format!("{name}:{}", unit.line),
+        (Some(name), By::File) => one_line(name),
+        (Some(name), _) => format!("{}:{}", one_line(name), unit.line),
         (None, _) => unit.line.to_string(),
     };
     let text = unit.text.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -33,7 +33,7 @@ pub(super) struct Unit<'a> {
 }
 
 /// Reads all files, or stdin if there are none. Of several files, one that is not text is skipped with a warning.
-pub(super) fn read(files: &[PathBuf], wait: &Wait, console: Console, verb: &str) -> Result<Vec<Source>, InputError> {
+pub(super) fn read(files: &[PathBuf], wait: &Wait, console: Console) -> Result<Vec<Source>, InputError> {
     let stdin = [PathBuf::from("-")];
     let files = if files.is_empty() { &stdin } else { files };
     if files.iter().filter(|file| file.as_os_str() == "-").count() > 1 {
@@ -54,10 +54,6 @@ pub(super) fn read(files: &[PathBuf], wait: &Wait, console: Console, verb: &str)
             Err(error @ InputError::Binary { .. }) if files.len() > 1 => console.warning(&format!("skipped: {error}")),
             Err(error) => return Err(error),
         }
-    }
-    if sources.iter().all(|source| source.text.trim().is_empty()) {
-        let example = if verb == "embed" { "beastctl embed FILE" } else { "beastctl similar 'QUERY' FILE" };
-        return Err(InputError::Empty { example });
     }
     Ok(sources)
 }

@@ -29,6 +29,14 @@ pub(super) struct Vectors<'a> {
     n_truncated: u64,
 }
 
+/// A text's vector.
+#[derive(Debug, Clone)]
+pub(super) struct Vector {
+    pub numbers: Vec<f32>,
+    /// Whether it is only that of the text's beginning.
+    pub is_truncated: bool,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Model {
     pub fingerprint: Option<[u8; 32]>,
@@ -45,7 +53,7 @@ impl<'a> Vectors<'a> {
     pub(super) fn embed(
         &mut self,
         units: &[Unit<'_>],
-        mut take: impl FnMut(&[Unit<'_>], &[Vec<f32>]) -> Result<()>,
+        mut take: impl FnMut(&[Unit<'_>], &[Vector]) -> Result<()>,
     ) -> Result<()> {
         let n = units.len();
         let mut rest = units;
@@ -62,10 +70,10 @@ impl<'a> Vectors<'a> {
     }
 
     /// Embeds a few texts.
-    pub(super) fn ask(&mut self, texts: Vec<String>) -> Result<Vec<Vec<f32>>> {
+    pub(super) fn ask(&mut self, texts: Vec<String>) -> Result<Vec<Vector>> {
         let n = texts.len();
         let request = Request::Embed(Embed { texts, drop_tail: self.drop_tail });
-        let Event::Embedded(Embedded { fingerprint, vectors, n_truncated, notices, .. }) =
+        let Event::Embedded(Embedded { fingerprint, vectors, truncated, notices, .. }) =
             self.exchange.ask(&request, self.wait)?
         else {
             return Err(ClientError::Lost.into());
@@ -74,7 +82,6 @@ impl<'a> Vectors<'a> {
             self.exchange.erase();
         }
         notices.iter().for_each(|notice| self.console.notice(notice));
-        self.n_truncated += u64::from(n_truncated);
         let n_dims = vectors.first().map_or(0, Vec::len);
         if vectors.len() != n || n_dims == 0 || vectors.iter().any(|vector| vector.len() != n_dims) {
             return Err(EmbedError::Mismatch.into());
@@ -83,6 +90,10 @@ impl<'a> Vectors<'a> {
         if self.model.get_or_insert_with(|| model.clone()) != &model {
             return Err(EmbedError::OtherModel.into());
         }
+        let is_truncated = |nth: usize| truncated.iter().any(|&index| index as usize == nth);
+        let vectors: Vec<Vector> =
+            (0..).zip(vectors).map(|(nth, numbers)| Vector { numbers, is_truncated: is_truncated(nth) }).collect();
+        self.n_truncated += vectors.iter().filter(|vector| vector.is_truncated).count() as u64;
         Ok(vectors)
     }
 

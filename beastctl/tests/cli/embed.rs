@@ -115,6 +115,8 @@ fn the_most_similar_come_first() {
         .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["file"].clone())
         .collect();
     assert_eq!(files, ["y.txt", "x.txt"], "once each");
+    let (ran, _) = run(&beast, 1, 1, &["similar", "a"], "\n \n");
+    assert_eq!(ran.report(), "exit 1\nout: \"\"\nerr: ", "nothing to rank");
     let (ran, _) = run(&beast, 2, 1, &["similar", "a", "--min", "0.9999"], "bbb\n");
     assert_eq!(ran.report(), "exit 1\nout: \"\"\nerr: ", "like grep");
 }
@@ -141,10 +143,66 @@ fn a_second_search_computes_only_what_has_changed() {
 }
 
 #[test]
+fn a_truncated_text_is_computed_and_told_each_time() {
+    let beast = Beast::new();
+    beast.write("x.txt", "aaa\nb\n");
+    for _ in 0..2 {
+        let daemon = beast.daemon(|peer| {
+            let mut sent = Vec::new();
+            for _ in 0..2 {
+                let texts = asked(peer).texts;
+                let truncated = (0..).zip(&texts).filter(|(_, text)| *text == "aaa").map(|(nth, _)| nth).collect();
+                let Event::Embedded(embedded) = embedded(&texts, 1) else { unreachable!() };
+                peer.send(&Event::Embedded(Embedded { truncated, ..embedded }));
+                sent.extend(texts);
+            }
+            sent
+        });
+        let ran = beast.run(&["similar", "a", "x.txt"], b"");
+        let warning = "beastctl: warning: 1 text was longer than the context, and only the beginning counts\n";
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), warning));
+        assert!(daemon.join().unwrap().contains(&"aaa".to_owned()), "the context may be larger next time");
+        fs::remove_file(beast.socket()).unwrap();
+    }
+}
+
+#[test]
+fn an_interrupted_search_keeps_what_it_has_computed() {
+    let beast = Beast::new();
+    let lines: Vec<String> = (0..300).map(|n| format!("line {n}")).collect();
+    beast.write("x.txt", lines.join("\n"));
+    let daemon = beast.daemon(|peer| {
+        for _ in 0..2 {
+            let texts = asked(peer).texts;
+            peer.send(&embedded(&texts, 1));
+        }
+        asked(peer);
+        peer.send(&Event::Failed(WireError::new(ErrorCode::Engine, "it failed; try: again")));
+    });
+    assert_eq!(beast.run(&["similar", "a", "x.txt"], b"").code, Some(1));
+    daemon.join().unwrap();
+    fs::remove_file(beast.socket()).unwrap();
+    let (ran, sent) = run(&beast, 2, 1, &["similar", "a", "x.txt", "-n", "1"], "");
+    assert_eq!((ran.code, sent[1].len()), (Some(0), 300 - 256));
+}
+
+#[test]
+fn a_name_with_a_tab_does_not_break_the_table() {
+    let beast = Beast::new();
+    beast.write("a\tb\nc", "text\n");
+    let (ran, _) = run(&beast, 2, 1, &["similar", "a", "a\tb\nc"], "");
+    assert_eq!((ran.stdout.lines().count(), ran.stdout.matches('\t').count()), (1, 2), "{ran:?}");
+}
+
+#[test]
 fn what_cannot_be_embedded_is_told_before_anything_is_asked() {
     let beast = Beast::new();
     for (arguments, input, report) in [
-        (&["embed"][..], " \n", "exit 2\nout: \"\"\nerr: beastctl: the input is empty; try: beastctl embed FILE\n"),
+        (
+            &["embed"][..],
+            " \n",
+            "exit 2\nout: \"\"\nerr: beastctl: the input is empty; try: beastctl embed notes.txt\n",
+        ),
         (
             &["similar", " "],
             "text\n",

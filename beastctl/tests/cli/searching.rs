@@ -58,7 +58,7 @@ fn lines_are_found_with_name_and_turn_and_none_is_exit_code_1() {
         out: "\u{1b}[35mshells\u{1b}[0m:\u{1b}[32m1\u{1b}[0m:> a \u{1b}[1;31mpipe\u{1b}[0m?\n\u{1b}[35mshells\u{1b}[0m:\u{1b}[32m1\u{1b}[0m:A \u{1b}[1;31mpipe\u{1b}[0m: (one)\n"
         err: exit 2
         out: ""
-        err: beastctl: invalid value '(' for '<PATTERN>': is no regular expression: found open group without closing ')'; try: beastctl history grep --help
+        err: beastctl: invalid value '(' for '<PATTERN>': is not a usable regular expression: found open group without closing ')'; try: beastctl history grep --help
         exit 2
         out: ""
         err: beastctl: missing <PATTERN>; try: beastctl history grep --help

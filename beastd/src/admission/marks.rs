@@ -10,6 +10,9 @@ use crate::engine::Vocab;
 use crate::template::Setting;
 use crate::tools::{MARK_EDGE, is_mark_of_thoughts, to_json};
 
+/// Bytes after which a rendered text is cut before its next control token. llama.cpp searches all the rest of a text for
+/// each control token, from each turn on, so the time for a whole conversation would grow with its square.
+const SECTION: usize = 16 << 10;
 /// Encloses a mark's number; replaced itself where a user's text contains it.
 const EDGE: char = MARK_EDGE;
 
@@ -23,25 +26,40 @@ impl Specials {
     }
 
     /// A conversation with marks in place of control tokens.
-    pub(super) fn mark(&self, messages: &[Message], setting: &Setting) -> Marked {
+    pub(super) fn mark(&self, messages: &[Message], setting: &Setting) -> Marked<'_> {
         let mut marks = Marks { specials: self, texts: Vec::new() };
         let messages = messages.iter().map(|message| marks.message(message)).collect();
         let mut setting = setting.clone();
         setting.tools.iter_mut().for_each(|tool| marks.json(tool));
         setting.variables.iter_mut().for_each(|(_, value)| marks.json(value));
-        Marked { messages, setting, texts: marks.texts }
+        Marked { messages, setting, texts: marks.texts, specials: self }
+    }
+
+    /// Cuts a text into sections of at least [`SECTION`] bytes, each but the first beginning with a control token.
+    fn sections<'t>(&self, text: &'t str) -> Vec<&'t str> {
+        let mut starts = vec![0];
+        if let Some(specials) = self.0.as_ref().filter(|_| text.len() > SECTION) {
+            for found in specials.find_iter(text) {
+                if found.start() >= starts[starts.len() - 1] + SECTION {
+                    starts.push(found.start());
+                }
+            }
+        }
+        let ends = starts[1..].iter().copied().chain([text.len()]);
+        starts.iter().zip(ends).map(|(&start, end)| &text[start..end]).collect()
     }
 }
 
 /// A conversation with marks.
-pub(super) struct Marked {
+pub(super) struct Marked<'a> {
     pub(super) messages: Vec<Message>,
     pub(super) setting: Setting,
     /// The original text of each mark.
     texts: Vec<String>,
+    specials: &'a Specials,
 }
 
-impl Marked {
+impl Marked<'_> {
     /// Appends a placeholder to the last message, for text that varies while everything around it stays the same.
     pub(super) fn open(&mut self) {
         if let Some(last) = self.messages.last_mut() {
@@ -64,7 +82,11 @@ impl Marked {
             match marked {
                 Some(text) => tokens.extend(vocab.tokenize(text, false, false)),
                 None if part.is_empty() && n > 0 => {}
-                None => tokens.extend(vocab.tokenize(part, n == 0 && adds_bos, true)),
+                None => {
+                    for (nth, section) in self.specials.sections(part).into_iter().enumerate() {
+                        tokens.extend(vocab.tokenize(section, n == 0 && nth == 0 && adds_bos, true));
+                    }
+                }
             }
         }
         tokens

@@ -23,6 +23,8 @@ pub(super) struct Fitted<'a> {
 const ANSWER_SHARE: usize = 4;
 /// Tokenizing more than this just to refuse it takes seconds.
 pub(super) const MAX_EXACT: usize = 256 * 1024;
+/// Tokens that a template writes around a turn, at the least.
+const MARKS_OF_A_TURN: usize = 4;
 /// Tokens for the text that replaces the dropped part, and for changed tokens around the cut.
 pub(super) const MARK_ROOM: usize = 32;
 /// Attempts to truncate, each a few percent shorter.
@@ -90,10 +92,14 @@ impl Admission {
         let n_around = self.prompt(&with(""), setting)?.len();
         let mut n_keep = n_max.saturating_sub(n_around + MARK_ROOM);
         for _ in 0..N_TRIES {
+            // The rest alone is too long.
+            if n_keep == 0 {
+                break;
+            }
             let (shorter, n_gone) = self.without(text, drop, n_keep);
             let messages = with(&shorter);
             let prompt = self.prompt(&messages, setting)?;
-            if prompt.len() <= n_max && n_keep > 0 {
+            if prompt.len() <= n_max {
                 let notices = vec![dropped(drop, n_gone, n_prompt)];
                 return Ok(Fitted { messages: Cow::Owned(messages), prompt, notices });
             }
@@ -126,7 +132,8 @@ impl Admission {
         let contents = request.messages.iter().map(|message| message.content.as_str());
         let longest = contents.max_by_key(|content| content.len()).unwrap_or_default();
         let n_tokens = splitter::estimate(longest, &*self.vocab) as u128;
-        usize::try_from(n_tokens * n_bytes as u128 / longest.len().max(1) as u128).unwrap_or(usize::MAX)
+        let n_tokens = usize::try_from(n_tokens * n_bytes as u128 / longest.len().max(1) as u128);
+        n_tokens.unwrap_or(usize::MAX).saturating_add(request.messages.len() * MARKS_OF_A_TURN)
     }
 
     pub(super) fn too_long(&self, n_tokens: &str) -> WireError {

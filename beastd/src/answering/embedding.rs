@@ -30,7 +30,7 @@ async fn embed_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: Embed
     let (ready, lease) = wait_until_ready(shared, peer).await?;
     let embedded = {
         let embedding = async {
-            let Encoded { inputs, n_truncated } = encode(shared, &ready, request).await?;
+            let Encoded { inputs, truncated } = encode(shared, &ready, request).await?;
             let n_tokens = inputs.iter().map(|input| input.len() as u64).sum();
             let vectors = shared.worker.embed(inputs).await?;
             Ok(Embedded {
@@ -38,7 +38,7 @@ async fn embed_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: Embed
                 fingerprint: ready.fingerprint,
                 vectors,
                 n_tokens,
-                n_truncated,
+                truncated,
                 notices: ready.notices_to_tell(),
             })
         };
@@ -56,7 +56,8 @@ async fn embed_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: Embed
 /// Texts as tokens.
 struct Encoded {
     inputs: Vec<Vec<Token>>,
-    n_truncated: u32,
+    /// Indices of truncated texts.
+    truncated: Vec<u32>,
 }
 
 /// Off the sockets' thread: tokenizing takes time.
@@ -65,17 +66,17 @@ async fn encode(shared: &Shared, ready: &Ready, Embed { texts, drop_tail }: Embe
     let admission = Arc::clone(&ready.admission);
     let encoding = tokio::task::spawn_blocking(move || {
         let (vocab, n_ctx) = (admission.vocab(), admission.n_ctx());
-        let mut n_truncated = 0;
-        let encode = |text: &String| {
+        let mut truncated = Vec::new();
+        let encode = |(nth, text): (u32, &String)| {
             let mut tokens = vocab.tokenize(text, true, false);
             if drop_tail && tokens.len() > n_ctx {
                 tokens.truncate(n_ctx);
-                n_truncated += 1;
+                truncated.push(nth);
             }
             tokens
         };
-        let inputs = texts.iter().map(encode).collect();
-        Encoded { inputs, n_truncated }
+        let inputs = (0..).zip(&texts).map(encode).collect();
+        Encoded { inputs, truncated }
     });
     encoding.await.map_err(|error| {
         let text = format!(

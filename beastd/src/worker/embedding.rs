@@ -22,6 +22,9 @@ use crate::scheduler::Limits;
 /// After this long without embeddings, the engine frees their memory.
 pub const IDLE: Duration = Duration::from_secs(60);
 
+/// Most tokens of all jobs together, unless there is only one: 16 MiB.
+const MAX_WAITING: usize = 4 << 20;
+
 /// Texts to embed.
 #[derive(Debug)]
 pub struct EmbedJob {
@@ -74,17 +77,17 @@ impl Embeddings {
         self.jobs.is_empty()
     }
 
-    /// Texts not computed yet.
-    pub(super) fn n_inputs(&self) -> usize {
-        self.jobs.iter().map(|running| running.n_left).sum()
+    pub(super) fn n_jobs(&self) -> usize {
+        self.jobs.len()
     }
 
     /// Accepts or refuses a job. A lone job may be larger than the queue: otherwise it could never run.
     pub(super) fn add(&mut self, job: EmbedJob, n_ctx: usize, n_vocab: usize) {
-        let n_waiting = self.n_inputs();
+        let n_tokens = |job: &EmbedJob| job.inputs.iter().map(Vec::len).sum::<usize>();
         let outcome = check(&job.inputs, n_ctx, n_vocab).and_then(|()| {
-            let is_full = n_waiting > 0 && n_waiting + job.inputs.len() > self.limits.n_waiting;
-            if is_full { Err(overloaded()) } else { Ok(()) }
+            let n_waiting: usize = self.jobs.iter().map(|running| n_tokens(&running.job)).sum();
+            let has_room = self.jobs.len() < self.limits.n_waiting && n_waiting + n_tokens(&job) <= MAX_WAITING;
+            if self.jobs.is_empty() || has_room { Ok(()) } else { Err(overloaded()) }
         });
         match outcome {
             Err(error) => self.end(job, Err(error)),

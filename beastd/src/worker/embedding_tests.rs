@@ -181,15 +181,17 @@ fn what_cannot_be_is_refused_with_the_reason() {
 }
 
 #[test]
-fn only_so_many_texts_wait() {
+fn only_so_many_jobs_wait_however_many_texts_they_have() {
     let fixture = start(LIMITS);
     let runtime = runtime();
     let alone = begin(&runtime, Box::pin(fixture.handle.embed(texts(4))));
     fixture.begun.recv().expect("the worker lives");
+    let beside = begin(&runtime, Box::pin(fixture.handle.embed(texts(6))));
     let refused = begin(&runtime, Box::pin(fixture.handle.embed(texts(1))));
     drop(fixture.step);
     assert_eq!(runtime.block_on(refused).expect_err("the queue is full").code, ErrorCode::Overloaded);
     assert_eq!(runtime.block_on(alone).expect("one job may be larger than the queue").len(), 4);
+    assert_eq!(runtime.block_on(beside).expect("it has a place").len(), 6);
 }
 
 #[test]

@@ -244,7 +244,7 @@ impl<'model, E: Engine> Worker<'model, E> {
 
     fn publish(&self) {
         self.metrics.n_running.store(self.scheduler.running().count(), Relaxed);
-        self.metrics.n_waiting.store(self.scheduler.waiting().count() + self.embeddings.n_inputs(), Relaxed);
+        self.metrics.n_waiting.store(self.scheduler.waiting().count() + self.embeddings.n_jobs(), Relaxed);
         self.metrics.n_cells_used.store(self.scheduler.cache().n_used(), Relaxed);
         self.metrics.n_preempted.store(self.scheduler.n_preempted(), Relaxed);
         let prefixes = self.scheduler.prefixes();

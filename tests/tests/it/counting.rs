@@ -33,6 +33,24 @@ fn a_count_is_what_an_answer_reads() {
     assert_eq!(beast.status().n_generated_tokens, n_generated, "nothing is generated");
 }
 
+/// A long conversation is tokenized in sections.
+#[test]
+fn each_turn_of_a_long_conversation_counts_the_same() {
+    let beast = Beast::start();
+    let mut client = beast.client();
+    let mut count = |n: usize| {
+        let turn = [Message::new(Role::User, "And the\n next? "), Message::new(Role::Assistant, " - It is 42.")];
+        let messages = turn.iter().cycle().take(2 * n).cloned().chain([Message::new(Role::User, "Why?")]).collect();
+        client.send(&Request::CountTokens(Generate { messages, ..Generate::default() }));
+        let Event::Counted(counted) = client.until(|event| matches!(event, Event::Counted(_))) else { unreachable!() };
+        counted.n_prompt
+    };
+    let (none, one) = (count(0), count(1));
+    for n in [10, 1000, 5000] {
+        assert_eq!(count(n) - none, u32::try_from(n).expect("few") * (one - none), "{n} turns");
+    }
+}
+
 #[test]
 fn a_count_wakes_the_model_and_is_refused_like_a_request() {
     let beast = Home::new().start(&[]);

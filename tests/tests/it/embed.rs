@@ -32,7 +32,7 @@ fn vectors_are_those_of_http_and_do_not_depend_on_the_texts_beside() {
     let mut client = beast.client();
     let together = ask(&mut client, &texts, false).expect("embedded");
     assert_eq!(together.vectors.len(), texts.len());
-    assert!(together.fingerprint.is_some() && together.n_truncated == 0, "{:?}", together.model);
+    assert!(together.fingerprint.is_some() && together.truncated.is_empty(), "{:?}", together.model);
     assert!(together.n_tokens > texts.len() as u64, "{}", together.n_tokens);
     let body = post(&beast.http(), "/v1/embeddings", &json!({ "input": texts })).json();
     for (nth, (text, vector)) in texts.iter().zip(&together.vectors).enumerate() {
@@ -75,7 +75,7 @@ fn a_text_that_is_too_long_is_refused_or_shortened() {
     let error = ask(&mut client, &["short", &long], false).expect_err("too long");
     assert!(error.code == ErrorCode::TooLong && error.message.starts_with("input 1 ("), "{error:?}");
     let embedded = ask(&mut client, &["short", &long], true).expect("embedded");
-    assert_eq!((embedded.vectors.len(), embedded.n_truncated), (2, 1));
+    assert_eq!((embedded.vectors.len(), embedded.truncated), (2, vec![1]));
     let error = ask(&mut client, &["short", ""], false);
     assert!(error.is_ok() || error.is_err_and(|error| error.code == ErrorCode::Invalid), "a BOS may make it a text");
 }
