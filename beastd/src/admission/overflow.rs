@@ -133,7 +133,7 @@ impl Admission {
         let longest = contents.max_by_key(|content| content.len()).unwrap_or_default();
         let n_tokens = splitter::estimate(longest, &*self.vocab) as u128;
         let n_tokens = usize::try_from(n_tokens * n_bytes as u128 / longest.len().max(1) as u128);
-        n_tokens.unwrap_or(usize::MAX).saturating_add(request.messages.len() * MARKS_OF_A_TURN)
+        n_tokens.unwrap_or(usize::MAX).max(request.messages.len() * MARKS_OF_A_TURN)
     }
 
     pub(super) fn too_long(&self, n_tokens: &str) -> WireError {
