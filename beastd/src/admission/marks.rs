@@ -10,8 +10,8 @@ use crate::engine::Vocab;
 use crate::template::Setting;
 use crate::tools::{MARK_EDGE, is_mark_of_thoughts, to_json};
 
-/// Bytes after which a rendered text is cut before its next control token. llama.cpp searches all the rest of a text for
-/// each control token, from each turn on, so the time for a whole conversation would grow with its square.
+/// Bytes after which a rendered text is cut before its next control token. llama.cpp searches all the rest of a text
+/// for each control token, from each turn on: the time for a whole conversation would grow with its square.
 const SECTION: usize = 16 << 10;
 /// Encloses a mark's number; replaced itself where a user's text contains it.
 const EDGE: char = MARK_EDGE;
