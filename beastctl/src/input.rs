@@ -118,9 +118,7 @@ pub fn read_named(files: &[PathBuf], wait: &Wait) -> Result<Input, InputError> {
 
 /// Also says whether all are blank.
 fn read_all(files: &[PathBuf], has_headings: bool, wait: &Wait) -> Result<(Input, bool), InputError> {
-    if files.iter().filter(|file| is_stdin(file)).count() > 1 {
-        return Err(InputError::StdinTwice);
-    }
+    check_stdin(files)?;
     let sources = files.iter().map(|file| open(file, wait)).collect::<Result<Vec<_>, _>>()?;
     let known: u64 = sources.iter().map(|source| source.len).sum();
     if known > MAX_LEN as u64 {
@@ -145,7 +143,16 @@ pub fn stdin_is_silent(wait: &Wait, duration: Duration) -> bool {
     matches!(ready, Ok(None))
 }
 
-fn is_stdin(path: &Path) -> bool {
+/// Refuses `-` in more than one place: stdin can be read once.
+pub fn check_stdin(files: &[PathBuf]) -> Result<(), InputError> {
+    match files.iter().filter(|file| is_stdin(file)).count() {
+        0 | 1 => Ok(()),
+        _ => Err(InputError::StdinTwice),
+    }
+}
+
+/// Whether `-` was typed in place of a file.
+pub fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 

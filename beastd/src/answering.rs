@@ -15,7 +15,7 @@ use beast_protocol::{
 };
 use tokio::sync::mpsc;
 
-use crate::admission::beside::{admit_beside, count_beside};
+use crate::admission::beside::{admit_beside, beside};
 use crate::admitted::Admitted;
 use crate::batch::SeqId;
 use crate::calibration::temperatures::RANGE;
@@ -98,17 +98,29 @@ impl Drop for Counted {
     }
 }
 
-/// Counts a request while it is answered, even if the future is dropped.
-async fn counted<T>(shared: &Arc<Shared>, answer: impl Future<Output = T>) -> T {
+/// Counts a request while it is answered, even if the future is dropped; refuses it once the daemon is shutting down.
+async fn counted(shared: &Arc<Shared>, answer: impl Future<Output = Result<(), Stopped>>) -> Result<(), Stopped> {
     let _counted = Counted::new(shared);
-    answer.await
+    match shared.phase() {
+        Phase::Serving => answer.await,
+        _ => Err(Stopped::Refused(shutting_down())),
+    }
+}
+
+/// Awaits a result, unless the client leaves first.
+async fn unless_gone<P: Peer, T>(
+    peer: &mut P,
+    result: impl Future<Output = Result<T, WireError>>,
+) -> Result<T, Stopped> {
+    tokio::select! {
+        biased;
+        outcome = result => outcome.map_err(Stopped::Refused),
+        stopped = peer.departure() => Err(stopped),
+    }
 }
 
 async fn answer_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: Generate) -> Result<(), Stopped> {
     let arrived_us = now_us();
-    if shared.phase() != Phase::Serving {
-        return Err(Stopped::Refused(shutting_down()));
-    }
     let (ready, lease) = wait_until_ready(shared, peer).await?;
     let request = Arc::new(request);
     let (mut admitted, notices) = match admit(shared, &ready, &request).await {
@@ -147,9 +159,6 @@ pub async fn decide<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: Decide
 }
 
 async fn decide_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: Decide) -> Result<(), Stopped> {
-    if shared.phase() != Phase::Serving {
-        return Err(Stopped::Refused(shutting_down()));
-    }
     let (ready, lease) = wait_until_ready(shared, peer).await?;
     let means = decide::Means {
         admission: Arc::clone(&ready.admission),
@@ -182,10 +191,7 @@ async fn decide_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: Deci
 /// # Errors
 /// See [`Stopped`].
 pub async fn keep<P: Peer>(shared: &Arc<Shared>, peer: &mut P, fitted: KeepTemperatures) -> Result<(), Stopped> {
-    counted(shared, keep_whole(shared, peer, fitted)).await
-}
-
-async fn keep_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, fitted: KeepTemperatures) -> Result<(), Stopped> {
+    let _counted = Counted::new(shared);
     let refused = |code, text: String| Stopped::Refused(WireError::new(code, text));
     if let Some((kind, temperature)) = fitted.temperatures.iter().find(|(_, one)| !RANGE.contains(one)) {
         let (kind, least, most) = (kind.as_str(), RANGE.start(), RANGE.end());
@@ -215,18 +221,9 @@ pub async fn count_tokens<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: 
 }
 
 async fn count_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: Generate) -> Result<(), Stopped> {
-    if shared.phase() != Phase::Serving {
-        return Err(Stopped::Refused(shutting_down()));
-    }
     let (ready, _lease) = wait_until_ready(shared, peer).await?;
-    let n_prompt = {
-        let counting = count_beside(&ready.admission, &shared.tokenizing, Arc::new(request));
-        tokio::pin!(counting);
-        tokio::select! {
-            outcome = &mut counting => outcome.map_err(Stopped::Refused)?,
-            stopped = peer.departure() => return Err(stopped),
-        }
-    };
+    let counting = beside(&ready.admission, &shared.tokenizing, move |admission| admission.n_counted(&request));
+    let n_prompt = unless_gone(peer, counting).await?;
     let counted = TokenCount {
         model: ready.model.name.clone(),
         n_prompt: u32::try_from(n_prompt).unwrap_or(u32::MAX),
@@ -272,9 +269,6 @@ pub async fn change<P: Peer>(shared: &Arc<Shared>, peer: &mut P, change: Change)
 }
 
 async fn change_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, change: Change) -> Result<(), Stopped> {
-    if shared.phase() != Phase::Serving {
-        return Err(Stopped::Refused(shutting_down()));
-    }
     let mut load = shared.progress.watch();
     let mut phase = shared.phase.subscribe();
     let outcome = residency::change(shared, change);

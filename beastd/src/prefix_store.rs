@@ -33,8 +33,8 @@ pub struct StoreKey {
     pub model: [u8; 32],
     /// The engine, and all its settings that affect a state.
     pub engine: String,
-    /// Number type of the KV cache.
-    pub kv_type: String,
+    /// Number type of the KV cache, and how its cells are divided.
+    pub kv_layout: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -346,7 +346,7 @@ impl PrefixStore {
 
 fn hash_of_key(key: &StoreKey) -> Hash {
     let mut hasher = Sha256::new_with_prefix(key.model);
-    for text in [&key.engine, &key.kv_type] {
+    for text in [&key.engine, &key.kv_layout] {
         // Lengths are included, so that no two keys encode alike.
         hasher.update((text.len() as u64).to_le_bytes());
         hasher.update(text);

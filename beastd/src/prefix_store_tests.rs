@@ -8,7 +8,7 @@ use super::*;
 const ROOM: u64 = 1 << 20;
 
 fn key(engine: &str) -> StoreKey {
-    StoreKey { model: [7; 32], engine: engine.to_owned(), kv_type: "f16".to_owned() }
+    StoreKey { model: [7; 32], engine: engine.to_owned(), kv_layout: "f16".to_owned() }
 }
 
 pub(super) fn tokens(numbers: impl IntoIterator<Item = i32>) -> Vec<Token> {
@@ -175,9 +175,9 @@ fn absurd_numbers_are_refused_before_anything_is_allocated() {
 fn what_belongs_to_another_key_or_version_is_removed() {
     let mut model = key("a");
     model.model[31] = 8;
-    let kv_type = StoreKey { kv_type: "q8_0".to_owned(), ..key("a") };
-    let shifted = StoreKey { engine: "af".to_owned(), kv_type: "16".to_owned(), ..key("a") };
-    for other in [model, key("b"), kv_type, shifted] {
+    let kv_layout = StoreKey { kv_layout: "q8_0".to_owned(), ..key("a") };
+    let shifted = StoreKey { engine: "af".to_owned(), kv_layout: "16".to_owned(), ..key("a") };
+    for other in [model, key("b"), kv_layout, shifted] {
         let (folder, path) = one(&tokens(0..9));
         let mut store = PrefixStore::open(folder.path(), other.clone(), ROOM).expect("ours");
         assert_eq!((store.stats().n_entries, path.exists()), (0, false));

@@ -36,12 +36,10 @@ pub(super) struct Unit<'a> {
 pub(super) fn read(files: &[PathBuf], wait: &Wait, console: Console) -> Result<Vec<Source>, InputError> {
     let stdin = [PathBuf::from("-")];
     let files = if files.is_empty() { &stdin } else { files };
-    if files.iter().filter(|file| file.as_os_str() == "-").count() > 1 {
-        return Err(InputError::StdinTwice);
-    }
+    input::check_stdin(files)?;
     let mut sources = Vec::new();
     for file in files {
-        let is_stdin = file.as_os_str() == "-";
+        let is_stdin = input::is_stdin(file);
         if is_stdin {
             material::hint_at_stdin(wait, console);
         }

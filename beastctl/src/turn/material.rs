@@ -134,7 +134,7 @@ fn about_files(
     console: Console,
 ) -> Result<Material> {
     let mut input = named(files, wait, console)?;
-    let is_read = files.iter().any(|file| file.as_os_str() == "-");
+    let is_read = files.iter().any(|file| input::is_stdin(file));
     if !is_read && (names_stdin || !input::stdin_is_terminal()) {
         hint_at_stdin(wait, console);
         let piped = input::read(&[], wait)?;
@@ -152,7 +152,7 @@ fn about_files(
 
 /// Files with their names, which tell the model what they are.
 pub(crate) fn named(files: &[PathBuf], wait: &Wait, console: Console) -> Result<Input> {
-    if files.iter().any(|file| file.as_os_str() == "-") {
+    if files.iter().any(|file| input::is_stdin(file)) {
         hint_at_stdin(wait, console);
     }
     let input = input::read_named(files, wait)?;

@@ -65,7 +65,7 @@ impl Messages {
     /// # Errors
     /// [`MessagesError`], or what keeps a file from being read.
     pub(crate) fn read(path: &Path, wait: &Wait, console: Console) -> Result<Self> {
-        let is_stdin = path.as_os_str() == "-";
+        let is_stdin = input::is_stdin(path);
         if is_stdin {
             hint_at_stdin(wait, console);
         }

@@ -22,19 +22,11 @@ pub async fn admit_beside(
     beside(admission, permits, move |admission| admission.admit(&request)).await
 }
 
-/// [`Admission::n_counted`] on its own thread, once `permits` has a permit.
+/// Any work of admission on its own thread, once `permits` has a permit.
 ///
 /// # Errors
-/// Those of [`Admission::n_counted`].
-pub async fn count_beside(
-    admission: &Arc<Admission>,
-    permits: &Semaphore,
-    request: Arc<Generate>,
-) -> Result<usize, WireError> {
-    beside(admission, permits, move |admission| admission.n_counted(&request)).await
-}
-
-async fn beside<T: Send + 'static>(
+/// Those of `work`, and [`ErrorCode::Internal`] if it panics or no thread can start.
+pub async fn beside<T: Send + 'static>(
     admission: &Arc<Admission>,
     permits: &Semaphore,
     work: impl FnOnce(&Admission) -> Result<T, WireError> + Send + 'static,

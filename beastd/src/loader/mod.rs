@@ -408,8 +408,8 @@ fn open_store(config: &Config, tuning: &Tuning, limits: Limits) -> Option<Prefix
     let folder = beast_launchd::paths::cache_dir().ok()?.join("prefixes");
     // llama.cpp restores a state only into cells that are divided as they were when it was saved.
     let n_parts = if limits.is_adjacent { limits.n_slots + limits.n_prefixes } else { 1 };
-    let kv_type = if n_parts == 1 { "f16".to_owned() } else { format!("f16 in {n_parts}") };
-    let key = StoreKey { model, engine: ENGINE_BUILD.to_owned(), kv_type };
+    let kv_layout = if n_parts == 1 { "f16".to_owned() } else { format!("f16 in {n_parts}") };
+    let key = StoreKey { model, engine: ENGINE_BUILD.to_owned(), kv_layout };
     PrefixStore::open(&folder, key, config.prefix_disk_mib.saturating_mul(1 << 20))
         .inspect_err(|error| {
             tracing::warn!(folder = %folder.display(), %error, "prompt prefixes are not cached on disk");

@@ -1,7 +1,7 @@
 //! Drafts on a GPU, in turns with a fixed number of drafts per row. Rows without drafts of their own are padded, which
 //! costs a GPU less than a batch of another shape.
 
-use super::{Batch, Candidate, Proposal, Sampled, SeqId, Speculation, Token, expected_tokens};
+use super::{Batch, Candidate, Proposal, Sampled, SeqId, Shape, Speculation, Token, expected_tokens};
 
 /// Numbers of drafts per row to choose from.
 const WIDTHS: [usize; 3] = [3, 7, 15];
@@ -98,9 +98,9 @@ impl Speculation<'_> {
     /// Whether a step has the same shape as the two before it, so that its time is typical; always true where shapes do
     /// not matter.
     pub(super) fn is_usual(&mut self, batch: &Batch) -> bool {
-        let shape = (batch.rows.len(), batch.n_tokens());
-        let n_before = if self.shape.0 == shape { self.shape.1 + 1 } else { 0 };
-        self.shape = (shape, n_before);
+        let (n_rows, n_tokens, last) = (batch.rows.len(), batch.n_tokens(), self.last_step);
+        let n_before = if (last.n_rows, last.n_tokens) == (n_rows, n_tokens) { last.n_before + 1 } else { 0 };
+        self.last_step = Shape { n_rows, n_tokens, n_before };
         n_before >= 2 || self.costs.change_us() == 0.0
     }
 

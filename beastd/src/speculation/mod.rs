@@ -91,6 +91,15 @@ impl Rates {
     }
 }
 
+/// The shape of a step.
+#[derive(Debug, Clone, Copy, Default)]
+struct Shape {
+    n_rows: usize,
+    n_tokens: usize,
+    /// Steps of the same shape right before it.
+    n_before: usize,
+}
+
 /// State of a running request.
 #[derive(Debug)]
 struct Request {
@@ -165,8 +174,7 @@ pub struct Speculation<'model> {
     /// Per sequence, the source of the drafts being verified and how many of them come from it; the rest is padding.
     proposed: HashMap<SeqId, (Source, usize)>,
     turns: Turns,
-    /// The last step's rows and tokens, and how many steps of this shape came right before it.
-    shape: ((usize, usize), usize),
+    last_step: Shape,
 }
 
 impl<'model> Speculation<'model> {
@@ -182,8 +190,8 @@ impl<'model> Speculation<'model> {
         let rates = Rates { lookup, draft: Rate::believed(0.9), answered: Rate::believed(0.9) };
         let allowed = allowed.and(Wish { draft: draft.is_some(), ..Wish::ANY });
         let (requests, proposed) = (HashMap::new(), HashMap::new());
-        let (turns, shape) = (Turns::default(), ((0, 0), 0));
-        Self { allowed, n_max, vocab, draft, costs, draft_us: 0.0, rates, requests, proposed, turns, shape }
+        let (turns, last_step) = (Turns::default(), Shape::default());
+        Self { allowed, n_max, vocab, draft, costs, draft_us: 0.0, rates, requests, proposed, turns, last_step }
     }
 
     /// Starts a request.

@@ -329,7 +329,7 @@ fn a_text_that_repeats_itself_is_guessed_ahead_and_stays_the_same() {
 #[test]
 fn an_instruction_survives_a_restart_on_disk() {
     let folder = tempfile::tempdir().expect("a folder");
-    let key = || StoreKey { model: [7; 32], engine: "fake".into(), kv_type: "bytes".into() };
+    let key = || StoreKey { model: [7; 32], engine: "fake".into(), kv_layout: "bytes".into() };
     let store = || Some(PrefixStore::open(&folder.path().join("prefixes"), key(), 1 << 20).expect("it can be made"));
     let instruction = "a long instruction that everybody begins with: ";
     for (n_restored, text) in [(0, "first"), (1, "second")] {
