@@ -23,6 +23,8 @@ pub enum EditorError {
     Failed { editor: String, problem: String },
     #[error("cannot keep the text for the editor: {0}; try: set TMPDIR to a writable folder")]
     NoFile(io::Error),
+    #[error("cannot read the edited text: {0}; try: save it under the same name, as UTF-8")]
+    Lost(io::Error),
 }
 
 impl Failing for EditorError {
@@ -60,6 +62,5 @@ pub fn edit(text: &str) -> Result<String, EditorError> {
     kept.write_all(text.as_bytes()).and_then(|()| kept.flush()).map_err(EditorError::NoFile)?;
     open(kept.path())?;
     // Opened again by name, because many editors replace the file.
-    let bytes = file::read(kept.path(), MAX_LEN).map_err(EditorError::NoFile)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    file::read_text(kept.path(), MAX_LEN).map_err(EditorError::Lost)
 }

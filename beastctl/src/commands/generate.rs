@@ -10,6 +10,7 @@ use crate::{
     cli::Options,
     context::Context,
     exit::{During as _, Result},
+    input,
     output::{Console, is_stdout_lost},
     turn::{
         self,
@@ -56,7 +57,14 @@ impl Task {
 
     fn leaves_stdin(&self) -> bool {
         let Task::Prompt { files, .. } = self else { return false };
-        !files.is_empty() && files.iter().all(|file| file.as_os_str() != "-")
+        !files.is_empty() && !files.iter().any(|file| input::is_stdin(file))
+    }
+
+    fn files(&self) -> &[PathBuf] {
+        match self {
+            Task::Ask { files, .. } | Task::Prompt { files, .. } => files,
+            Task::CommitMsg | Task::Text { .. } => &[],
+        }
     }
 
     fn prompt(&self) -> &str {
@@ -91,6 +99,9 @@ fn answer(context: &Context, task: Task, messages: Option<&Path>, options: &Opti
     let reading = Wait::default().limited(context.timeout);
     let is_kept = matches!(task, Task::Ask { .. }) && messages.is_none();
     let mut conversing = Conversing::begin(options, is_kept, console)?;
+    if let Some(messages) = messages {
+        input::check_stdin(&[&[messages.to_owned()], task.files()].concat())?;
+    }
     let mut messages = messages.map(|path| Messages::read(path, &reading, console)).transpose()?;
     let mut material = material(task, messages.as_mut(), &reading, console)?;
     material.front = conversing.front(&prompt_name, &prompt);

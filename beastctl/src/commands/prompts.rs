@@ -178,6 +178,9 @@ fn new(context: &Context, name: &str, words: &[String], from: Option<&str>) -> R
         Some(_) => None,
         None => given(words, context)?,
     };
+    if given.is_none() && !words.is_empty() {
+        return Err(PromptError::NoText(name.into()).into());
+    }
     let text = match (from, &given) {
         (Some(from), _) => prompts::find(from, Some(&folder))?.text,
         (None, Some(given)) => given.clone(),

@@ -33,9 +33,13 @@ pub(super) fn run(context: &Context, options: &EmbedOptions) -> Result<()> {
     }
     let units = units::split(&sources, options.by);
     let wait = Wait::start(None).context("cannot watch for Ctrl-C")?.limited_as(&reading);
-    let mut vectors = Vectors::new(context, &path, !options.no_start, options.truncate, &wait);
+    let mut vectors = Vectors::new(context, &path, !options.no_start, &wait);
     let outcome = vectors.embed(&units, |units, vectors| {
         for (unit, vector) in units.iter().zip(vectors) {
+            if vector.is_truncated && !options.truncate {
+                let place = units::place(unit, &sources[unit.source]);
+                return Err(EmbedError::TooLong { place }.into());
+            }
             if options.binary {
                 let bytes: Vec<u8> = vector.numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
                 context.console.print_bytes(&bytes)?;
@@ -49,7 +53,9 @@ pub(super) fn run(context: &Context, options: &EmbedOptions) -> Result<()> {
         Ok(())
     });
     vectors.end();
-    outcome
+    outcome?;
+    vectors.warn();
+    Ok(())
 }
 
 /// A line of output. Not a JSON value, whose numbers have double precision: a float would be printed with 17 digits.

@@ -1,6 +1,9 @@
 //! `beastctl similar`: ranks lines, paragraphs or files by the cosine of their vectors and the query's.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+};
 
 use super::{
     Line,
@@ -27,6 +30,9 @@ pub(in super::super) fn run(context: &Context, options: &SimilarOptions) -> Resu
     if options.query.trim().is_empty() {
         return Err(EmbedError::NoQuery.into());
     }
+    if options.files.is_empty() && Path::new(&options.query).is_file() {
+        return Err(EmbedError::IsFile(options.query.clone()).into());
+    }
     let path = context.socket()?;
     let reading = Wait::default().limited(context.timeout);
     let sources = units::read(&options.files, &reading, context.console)?;
@@ -35,10 +41,10 @@ pub(in super::super) fn run(context: &Context, options: &SimilarOptions) -> Resu
         by => units::split(&sources, by),
     };
     let wait = Wait::start(None).context("cannot watch for Ctrl-C")?.limited_as(&reading);
-    // One overlong text among thousands must not end the search.
-    let mut vectors = Vectors::new(context, &path, !options.no_start, true, &wait);
+    let mut vectors = Vectors::new(context, &path, !options.no_start, &wait);
     let outcome = rank(context, options, &sources, &units, &mut vectors);
     vectors.end();
+    vectors.warn();
     let found = outcome?;
     for (score, unit) in &found {
         context.console.print(&line(*score, unit, &sources[unit.source], options))?;
@@ -164,8 +170,7 @@ fn line(score: f32, unit: &Unit<'_>, source: &Source, options: &SimilarOptions) 
     }
     let place = match (&source.name, options.by) {
         (Some(name), By::File) => one_line(name),
-        (Some(name), _) => format!("{}:{}", one_line(name), unit.line),
-        (None, _) => unit.line.to_string(),
+        _ => units::place(unit, source),
     };
     let text = unit.text.split_whitespace().collect::<Vec<_>>().join(" ");
     format!("{score:.3}\t{place}\t{}\n", excerpt(&text, MAX_SHOWN))

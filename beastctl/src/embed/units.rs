@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::{
     cli::By,
     input::{self, InputError},
-    output::Console,
+    output::{Console, one_line},
     turn::material,
     wait::Wait,
 };
@@ -128,6 +128,14 @@ fn paragraphs(text: &str) -> Vec<(usize, &str)> {
     }
     found.extend(begin.map(|(first, start)| (first, text[start..].trim_end())));
     found
+}
+
+/// Where a unit is: `FILE:LINE`, or `LINE` for stdin.
+pub(super) fn place(unit: &Unit<'_>, source: &Source) -> String {
+    match &source.name {
+        Some(name) => format!("{}:{}", one_line(name), unit.line),
+        None => unit.line.to_string(),
+    }
 }
 
 /// The path of a source that can have an index: a file whose name will mean the same in the next search.

@@ -23,7 +23,6 @@ pub(super) struct Vectors<'a> {
     exchange: Exchange<'a>,
     wait: &'a Wait,
     console: Console,
-    drop_tail: bool,
     /// The model and the length of its vectors, once known.
     model: Option<Model>,
     n_truncated: u64,
@@ -44,9 +43,9 @@ pub(super) struct Model {
 }
 
 impl<'a> Vectors<'a> {
-    pub(super) fn new(context: &Context, path: &'a Path, may_start: bool, drop_tail: bool, wait: &'a Wait) -> Self {
+    pub(super) fn new(context: &Context, path: &'a Path, may_start: bool, wait: &'a Wait) -> Self {
         let exchange = Exchange::new(context, path, may_start);
-        Self { exchange, wait, console: context.console, drop_tail, model: None, n_truncated: 0 }
+        Self { exchange, wait, console: context.console, model: None, n_truncated: 0 }
     }
 
     /// Embeds the texts in order; `take` gets each request's texts with their vectors.
@@ -72,7 +71,8 @@ impl<'a> Vectors<'a> {
     /// Embeds a few texts.
     pub(super) fn ask(&mut self, texts: Vec<String>) -> Result<Vec<Vector>> {
         let n = texts.len();
-        let request = Request::Embed(Embed { texts, drop_tail: self.drop_tail });
+        // The daemon could refuse a long text, but does not know its place.
+        let request = Request::Embed(Embed { texts, drop_tail: true });
         let Event::Embedded(Embedded { fingerprint, vectors, truncated, notices, .. }) =
             self.exchange.ask(&request, self.wait)?
         else {
@@ -102,9 +102,13 @@ impl<'a> Vectors<'a> {
         self.model.as_ref()
     }
 
-    /// Removes the progress line, and warns about truncated texts.
+    /// Removes the progress line.
     pub(super) fn end(&mut self) {
         self.exchange.erase();
+    }
+
+    /// Warns about truncated texts.
+    pub(super) fn warn(&self) {
         if self.n_truncated > 0 {
             let (n, was) = (count(self.n_truncated, "text"), if self.n_truncated == 1 { "was" } else { "were" });
             self.console.warning(&format!("{n} {was} longer than the context, and only the beginning counts"));

@@ -151,6 +151,7 @@ fn of_prompts() {
         NoFolder: [PromptError::NoFolder(PathError::HomeNotSet { or: " or XDG_CONFIG_HOME" })],
         Exists: [PromptError::Exists { path: file(), name: "tldr".into() }],
         Reserved: [PromptError::Reserved("status".into())],
+        NoText: [PromptError::NoText("haiku".into())],
         NoFile: [PromptError::NoFile("tldr".into())],
         Unwritable: [
             PromptError::Unwritable { path: file(), source: os(Errno::ACCESS) },
@@ -179,6 +180,7 @@ fn of_prompts() {
             2   HOME is not set; try: set it or XDG_CONFIG_HOME
             2   /some/file exists already; try: beastctl prompts edit tldr
             2   `status` is a command; try: use another name
+            2   the text of `haiku` is empty; try: beastctl prompts new haiku 'Write a haiku about the input.'
             2   the prompt `tldr` is built in and has no file; try: beastctl prompts show tldr, or beastctl prompts edit tldr to create your own copy
             1   cannot write /some/file: Permission denied (os error 13); try: ls -ld /some, to see who may write there
             1   cannot write /some/file: Read-only file system (os error 30); try: use another folder, or run mount to see why this one is read-only
@@ -432,17 +434,21 @@ fn of_embeddings() {
     let samples = samples!(EmbedError {
         BinaryToTerminal: [EmbedError::BinaryToTerminal],
         NoQuery: [EmbedError::NoQuery],
+        IsFile: [EmbedError::IsFile("my notes.md".into())],
+        TooLong: [EmbedError::TooLong { place: "notes.txt:3".into() }],
         OtherModel: [EmbedError::OtherModel],
         Mismatch: [EmbedError::Mismatch],
     });
     check(
         samples,
         expect![[r#"
-        2   --binary is not for a terminal; try: redirect it, like > vectors.f32
-        2   the query is empty; try: beastctl similar 'QUERY' FILE
-        1   the model changed during the command; try: repeat the command
-        1   invalid response from beastd: the vectors do not match the texts; try: beastctl stop, then repeat the command
-    "#]],
+            2   --binary is not for a terminal; try: redirect it, like > vectors.f32
+            2   the query is empty; try: beastctl similar 'QUERY' FILE
+            2   my notes.md is a file, not a query; try: beastctl similar QUERY 'my notes.md'
+            4   notes.txt:3 is longer than the context; try: pass --truncate to embed its beginning, or raise n_ctx
+            1   the model changed during the command; try: repeat the command
+            1   invalid response from beastd: the vectors do not match the texts; try: beastctl stop, then repeat the command
+        "#]],
     );
 }
 

@@ -26,13 +26,15 @@ fn of_an_editor() {
     let samples = samples!(EditorError {
         Failed: [EditorError::Failed { editor: "vi".into(), problem: "was not found".into() }],
         NoFile: [EditorError::NoFile(os(Errno::NOSPC))],
+        Lost: [EditorError::Lost(os(Errno::NOENT))],
     });
     check(
         samples,
         expect![[r#"
-        1   the editor `vi` was not found; try: set EDITOR=nano, or another installed editor
-        1   cannot keep the text for the editor: No space left on device (os error 28); try: set TMPDIR to a writable folder
-    "#]],
+            1   the editor `vi` was not found; try: set EDITOR=nano, or another installed editor
+            1   cannot keep the text for the editor: No space left on device (os error 28); try: set TMPDIR to a writable folder
+            1   cannot read the edited text: No such file or directory (os error 2); try: save it under the same name, as UTF-8
+        "#]],
     );
 }
 
@@ -63,14 +65,14 @@ fn of_messages() {
     check(
         samples,
         expect![[r#"
-        2   m.json:2:1: invalid JSON: expected value; try: fix it until jq . m.json accepts it
-        2   m.json: expected a list of messages, or an object with `messages`; try: use [{"role": "user", "content": "Hello"}]
-        2   m.json: unknown key `model`; try: keep only `messages`
-        2   m.json: message 3: unknown role `tool`; try: use system, user or assistant
-        2   m.json has no user message; try: add one, or pass the QUESTION as an argument
-        2   m.json ends with the assistant's message; try: add the user's, or pass the QUESTION as an argument
-        2   m.json is larger than 32 MiB; try: drop the oldest messages
-        2   m.json has a system message, and --system is another; try: leave one of them out
-    "#]],
+            2   m.json:2:1: invalid JSON: expected value; try: fix it until jq . m.json accepts it
+            2   m.json: expected a list of messages, or an object with `messages`; try: use [{"role": "user", "content": "Hello"}]
+            2   m.json: unknown key `model`; try: keep only `messages`
+            2   m.json: message 3: unknown role `tool`; try: use system, user or assistant
+            2   m.json has no user message; try: add one, or pass the QUESTION as an argument
+            2   m.json ends with the assistant's message; try: add the user's, or pass the QUESTION as an argument
+            4   m.json is larger than 32 MiB; try: drop the oldest messages
+            2   m.json has a system message, and --system is another; try: leave one of them out
+        "#]],
     );
 }

@@ -53,7 +53,8 @@ fn profile(status: &Status) -> String {
 
 fn slots(status: &Status) -> String {
     let Status { n_running, n_slots, n_waiting, n_connections, .. } = status;
-    format!("{n_running} of {n_slots} busy, {n_waiting} waiting, {n_connections} connections")
+    let connections = count((*n_connections).into(), "connection");
+    format!("{n_running} of {n_slots} busy, {n_waiting} waiting, {connections}")
 }
 
 fn state(state: &State) -> String {

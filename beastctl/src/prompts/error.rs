@@ -52,6 +52,8 @@ pub enum PromptError {
     /// A command has this name, so the prompt could not be called by it.
     #[error("`{0}` is a command; try: use another name")]
     Reserved(String),
+    #[error("the text of `{0}` is empty; try: beastctl prompts new {0} 'Write a haiku about the input.'")]
+    NoText(String),
     /// A new prompt must not override a built-in one by accident.
     #[error("the prompt `{0}` is built in; try: edit a copy with beastctl prompts edit {0}, or use another name")]
     BuiltIn(String),

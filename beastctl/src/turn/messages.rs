@@ -45,7 +45,10 @@ pub enum MessagesError {
 
 impl Failing for MessagesError {
     fn exit_code(&self) -> u8 {
-        exit::USAGE
+        match self {
+            MessagesError::TooLong { .. } => exit::TOO_LONG,
+            _ => exit::USAGE,
+        }
     }
 }
 
@@ -185,7 +188,7 @@ fn no_json(name: &str, error: &serde_json::Error) -> MessagesError {
     let place = format!(" at line {line} column {column}");
     let problem = problem.strip_suffix(&place).unwrap_or(&problem).to_owned();
     let way = match name {
-        STDIN => format!("echo '{EXAMPLE}'"),
+        STDIN => format!("echo '{EXAMPLE}' | beastctl ask --messages -"),
         name => format!("fix it until jq . {} accepts it", quoted(name)),
     };
     // serde_json reports column 0 at the start of a line.

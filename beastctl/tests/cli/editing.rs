@@ -150,6 +150,14 @@ fn a_chat_sends_what_was_saved_in_the_editor() {
     let (asked, seen) = chat("hello\r/edit other\r/quit\r", "sh -c 'echo >\"$1\"' x", 1);
     assert_eq!(asked, ["hello"]);
     assert!(seen.contains("no changes; nothing is sent"), "{seen}");
+    for (editor, problem) in [
+        ("rm", "cannot read the edited text: No such file"),
+        (r#"sh -c 'printf "\377\000" >"$1"' x"#, "cannot read the edited text: it is not UTF-8"),
+    ] {
+        let (asked, seen) = chat("hello\r/edit other\r/quit\r", editor, 1);
+        assert_eq!(asked, ["hello"]);
+        assert!(seen.contains(problem), "{seen}");
+    }
     let (asked, seen) = chat("hello\r/edit other\r/quit\r", "false", 1);
     assert_eq!(asked, ["hello"]);
     assert!(seen.contains("the editor `false` exited with exit status: 1; try: set EDITOR=nano"), "{seen}");

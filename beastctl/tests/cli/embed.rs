@@ -167,6 +167,28 @@ fn a_truncated_text_is_computed_and_told_each_time() {
 }
 
 #[test]
+fn a_text_that_is_too_long_is_named() {
+    let embed = |arguments: &[&str]| {
+        let beast = Beast::new();
+        beast.write("x.txt", "a\n\nlong\n");
+        let daemon = beast.daemon(|peer| {
+            let texts = asked(peer).texts;
+            let Event::Embedded(embedded) = embedded(&texts, 1) else { unreachable!() };
+            peer.send(&Event::Embedded(Embedded { truncated: vec![1], ..embedded }));
+        });
+        let ran = beast.run(&[&["embed", "x.txt"], arguments].concat(), b"");
+        daemon.join().unwrap();
+        (ran.code, ran.stdout.lines().count(), ran.stderr)
+    };
+    let (code, n_lines, error) = embed(&[]);
+    let expected = "beastctl: x.txt:3 is longer than the context; try: pass --truncate to embed its beginning, or raise \
+                    n_ctx\n";
+    assert_eq!((code, n_lines, error.as_str()), (Some(4), 1, expected));
+    let (code, n_lines, error) = embed(&["--truncate"]);
+    assert!(code == Some(0) && n_lines == 2 && error.starts_with("beastctl: warning: 1 text was longer"), "{error}");
+}
+
+#[test]
 fn an_interrupted_search_keeps_what_it_has_computed() {
     let beast = Beast::new();
     let lines: Vec<String> = (0..300).map(|n| format!("line {n}")).collect();
@@ -223,6 +245,10 @@ fn what_cannot_be_embedded_is_told_before_anything_is_asked() {
     ] {
         assert_eq!(beast.run(arguments, input.as_bytes()).report(), report, "{arguments:?}");
     }
+    beast.write("notes.md", "text\n");
+    let error = "beastctl: notes.md is a file, not a query; try: beastctl similar QUERY notes.md\n";
+    let ran = beast.run(&["similar", "notes.md"], b"");
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(2), error), "the query was forgotten");
     assert_eq!(beast.run(&["embed", "--no-start"], b"text").code, Some(3));
 }
 

@@ -76,7 +76,7 @@ fn what_is_wrong_is_found_before_the_daemon_is_troubled() {
         exit 2
         out: ""
         err: beastctl: broken.json:2:2: invalid JSON: key must be a string; try: fix it until jq . broken.json accepts it
-        exit 2
+        exit 4
         out: ""
         err: beastctl: large.json is larger than 32 MiB; try: drop the oldest messages
         exit 2
@@ -90,7 +90,7 @@ fn what_is_wrong_is_found_before_the_daemon_is_troubled() {
         err: beastctl: stdin is binary (a NUL byte at offset 1); try: convert it to text first, for example with pdftotext or iconv -t UTF-8
         exit 2
         out: ""
-        err: beastctl: stdin:1:1: invalid JSON: EOF while parsing a value; try: echo '[{"role": "user", "content": "Hello"}]'
+        err: beastctl: stdin:1:1: invalid JSON: EOF while parsing a value; try: echo '[{"role": "user", "content": "Hello"}]' | beastctl ask --messages -
         exit 2
         out: ""
         err: beastctl: m.json has a system message, and --system is another; try: leave one of them out

@@ -424,6 +424,7 @@ fn the_text_of_a_new_prompt_is_typed_or_piped_in() {
         new(&["wrong", "---\nmax_tokens: 0\n---\nx"], b""),
         new(&["wrong"], b"---\nmax_token: 1\n---\nx"),
         new(&["wrong"], b"a\0"),
+        new(&["wrong", " "], b""),
         new(&["wrong", "x", "--from", "tldr"], b""),
         new(&["ask", "Replace this line with the instruction."], b""),
     ];
@@ -441,6 +442,9 @@ fn the_text_of_a_new_prompt_is_typed_or_piped_in() {
         exit 2
         out: ""
         err: beastctl: stdin is binary (a NUL byte at offset 1); try: convert it to text first, for example with pdftotext or iconv -t UTF-8
+        exit 2
+        out: ""
+        err: beastctl: the text of `wrong` is empty; try: beastctl prompts new wrong 'Write a haiku about the input.'
         exit 2
         out: ""
         err: beastctl: the argument '[TEXT]...' cannot be used with '--from <PROMPT>'; try: beastctl prompts new --help
