@@ -65,6 +65,9 @@ macro_rules! samples {
 #[path = "texts_rooms_tests.rs"]
 mod rooms;
 
+#[path = "texts_verbs_tests.rs"]
+mod verbs;
+
 #[path = "texts_service_tests.rs"]
 mod service;
 
