@@ -34,6 +34,8 @@ struct Untold {
 pub struct Stream {
     vocab: Arc<dyn Vocab>,
     events: mpsc::Sender<Event>,
+    /// Pieces for `flush`.
+    pending: Vec<Event>,
     /// Taken and sent when the request gets its slot.
     started: Option<Event>,
     stop: Vec<String>,
@@ -68,6 +70,7 @@ impl Stream {
         Self {
             vocab,
             events,
+            pending: Vec::new(),
             started: Some(started),
             stop,
             stop_text: None,
@@ -101,7 +104,8 @@ impl Stream {
     }
 
     /// Sends an event that may be dropped when the reader is far behind.
-    pub fn hint(&self, event: Event) {
+    pub fn hint(&mut self, event: Event) {
+        self.flush();
         if self.events.capacity() > self.n_max_tokens + SPARE / 2 {
             // The next step notices a closed channel.
             let _ = self.events.try_send(event);
@@ -118,7 +122,16 @@ impl Stream {
         ended.or((is_all && !tokens.is_empty()).then_some(FinishReason::MaxTokens))
     }
 
-    /// Takes a token, with its log-probability if requested. Returns the reason when the answer ends with it.
+    /// Sends what is pending.
+    pub fn flush(&mut self) {
+        for event in self.pending.drain(..) {
+            // The next step notices a closed channel.
+            let _ = self.events.try_send(event);
+        }
+    }
+
+    /// Takes a token, with its log-probability if requested; its text is pending until `flush`. Returns the reason when
+    /// the answer ends with it.
     pub fn push(&mut self, token: Token, logprobs: Option<Logprobs>, sampled_at_us: u64) -> Option<FinishReason> {
         if !self.ends(token) {
             let start = self.held.len() + self.bytes.len();
@@ -194,12 +207,14 @@ impl Stream {
             let rest = std::mem::take(&mut self.untold);
             self.send_piece(String::new(), rest, now_us);
         }
+        self.flush();
         let stop_text = self.stop_text;
         let _ = self.events.try_send(Event::Done { reason, usage, timings, stop_text, dead_end });
     }
 
     /// Ends the stream with an error.
-    pub fn fail(self, error: WireError) {
+    pub fn fail(mut self, error: WireError) {
+        self.flush();
         let _ = self.events.try_send(Event::Failed(error));
     }
 
@@ -223,7 +238,7 @@ impl Stream {
         let tokens = untold.iter().map(|untold| untold.token.0).collect();
         let logprobs = untold.into_iter().filter_map(|untold| Some(self.token_logprob(untold.token, untold.logprobs?)));
         let logprobs = logprobs.collect();
-        let _ = self.events.try_send(Event::Piece { text, tokens, sampled_at_us, deltas: Vec::new(), logprobs });
+        self.pending.push(Event::Piece { text, tokens, sampled_at_us, deltas: Vec::new(), logprobs });
     }
 
     fn token_logprob(&self, token: Token, logprobs: Logprobs) -> TokenLogprob {

@@ -2,11 +2,12 @@
 """Counts how the answers of a real model end, over real inputs of ten kinds, each given to each prompt that suits it.
 
 Usage: tests/answers/evaluate.py --model GGUF [--n 10] [--verbs summarize,title] [--kinds prose,diffs]
-                                 [--programs FOLDER] [--keep FILE] [--jobs 2]
+                                 [--programs FOLDER] [--keep FILE] [--jobs 2] [--inputs FILE] [--set KEY=VALUE]
 
 Inputs are files of this Debian system (/usr/share, /var/log) and patches from Debian's source packages, --n of each
 kind, drawn with a fixed seed, at most MAX_BYTES of each. Another system has other files. --programs takes beastd and
-beastctl from another folder, to compare. --keep writes every answer as a JSON line. Needs python3 and apt-get.
+beastctl from another folder, to compare. --keep writes every answer as a JSON line. --inputs takes the inputs from this file if it exists, else writes
+them to it, so that another machine can use the same ones. Needs python3 and apt-get.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import json
 import os
 import random
 import re
+import signal
 import subprocess
 import sys
 import tarfile
@@ -122,11 +124,12 @@ def inputs(kind: str, n: int, cache: Path) -> list[str]:
 
 
 class Daemon:
-    def __init__(self, programs: Path, model: str, home: Path):
+    def __init__(self, programs: Path, model: str, home: Path, settings: list[str]):
         self.beastctl = programs / "beastctl"
         variables = ["HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME", "XDG_DATA_HOME"]
         self.environment = {**os.environ, **dict.fromkeys(variables, str(home)), "BEAST_SOCKET": str(home / "s.sock")}
         command = [str(programs / "beastd"), "--model", str(Path(model).resolve())]
+        command += [argument for setting in settings for argument in ("--set", setting)]
         self.process = subprocess.Popen(command, env=self.environment, stderr=(home / "log").open("w"))
         while not (home / "s.sock").exists():
             assert self.process.poll() is None, (home / "log").read_text()
@@ -221,9 +224,16 @@ def main() -> None:
     parser.add_argument("--programs", type=Path, default=ROOT / "target/release")
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--inputs", type=Path)
+    parser.add_argument("--set", action="append", default=[], help="setting of beastd, KEY=VALUE")
     given = parser.parse_args()
     cache = ROOT / "target/answers"
-    kinds = {kind: inputs(kind, given.n, cache) for kind in given.kinds.split(",")}
+    if given.inputs and given.inputs.exists():
+        kinds = json.loads(given.inputs.read_text())
+    else:
+        kinds = {kind: inputs(kind, given.n, cache) for kind in given.kinds.split(",")}
+        if given.inputs:
+            given.inputs.write_text(json.dumps(kinds))
     print(", ".join(f"{kind} {len(texts)}" for kind, texts in kinds.items()), flush=True)
     tasks = [
         (verb, kind, text)
@@ -232,15 +242,23 @@ def main() -> None:
         if suits(verb, kind)
         for text in texts
     ]
+    # In a mixed order, so that what is finished at an interruption is a fair sample.
+    random.Random("order").shuffle(tasks)
+    rows, kept = [], given.keep.open("w") if given.keep else None
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     with tempfile.TemporaryDirectory() as home:
-        daemon = Daemon(given.programs, given.model, Path(home))
+        daemon = Daemon(given.programs, given.model, Path(home), given.set)
+        pool = concurrent.futures.ThreadPoolExecutor(given.jobs)
         try:
-            with concurrent.futures.ThreadPoolExecutor(given.jobs) as pool:
-                rows = list(pool.map(lambda task: {"kind": task[1], **judge(task[0], task[2], daemon.answer(task[0], task[2]))}, tasks))
+            for row in pool.map(lambda task: {"kind": task[1], **judge(task[0], task[2], daemon.answer(task[0], task[2]))}, tasks):
+                rows.append(row)
+                if kept:
+                    print(json.dumps(row), file=kept, flush=True)
+        except KeyboardInterrupt:
+            print(f"interrupted after {len(rows)} of {len(tasks)}")
         finally:
+            pool.shutdown(wait=False, cancel_futures=True)
             daemon.stop()
-    if given.keep:
-        given.keep.write_text("".join(json.dumps(row) + "\n" for row in rows))
     table(rows)
     sys.exit(any(row["circle"] for row in rows))
 

@@ -64,6 +64,10 @@ pub struct FakeEngine {
     n_rollback: usize,
     /// A sequence for which no token can be chosen, and the reason.
     stuck: Option<(SeqId, Stuck)>,
+    /// Whether it acts like a GPU.
+    is_free_meanwhile: bool,
+    /// Whether a step was started and not finished.
+    is_computing: bool,
 }
 
 impl FakeEngine {
@@ -75,6 +79,12 @@ impl FakeEngine {
     /// The same engine, but it cannot choose a token for this sequence.
     pub fn sticking(self, seq: SeqId, stuck: Stuck) -> Self {
         Self { stuck: Some((seq, stuck)), ..self }
+    }
+
+    /// The same engine, but its caller is free while it computes.
+    #[must_use]
+    pub fn free_meanwhile(self) -> Self {
+        Self { is_free_meanwhile: true, ..self }
     }
 
     /// The same engine, but it can roll back this many drafts.
@@ -148,12 +158,23 @@ impl Engine for FakeEngine {
         Ok(())
     }
 
-    fn step(&mut self, batch: &Batch) -> Result<Vec<Sampled>, EngineError> {
+    fn is_free_meanwhile(&self) -> bool {
+        self.is_free_meanwhile
+    }
+
+    fn start(&mut self, batch: &Batch) -> Result<(), EngineError> {
+        assert!(!std::mem::replace(&mut self.is_computing, true), "a step was not finished");
         self.edit(&batch.edits)?;
         let n_used: usize = self.slots.values().map(Vec::len).sum();
         if self.n_cells > 0 && n_used + batch.n_tokens() > self.n_cells {
+            self.is_computing = false;
             return Err(EngineError::CacheFull);
         }
+        Ok(())
+    }
+
+    fn finish(&mut self, batch: &Batch) -> Result<Vec<Sampled>, EngineError> {
+        assert!(std::mem::take(&mut self.is_computing), "no step was started");
         let mut sampled = Vec::new();
         for row in &batch.rows {
             assert!(row.n_known() > 0 && row.n_draft <= self.n_rollback, "{row:?} cannot be rolled back");

@@ -13,7 +13,7 @@ use llama_cpp_2::token::LlamaToken;
 use super::context::Context;
 use super::embedder::Embedder;
 use super::sampler::{Sampler, dry};
-use super::scan::Scan;
+use super::scan::{Crowd, Scan};
 use super::{
     constraint::Constraint,
     error::LoadError,
@@ -23,14 +23,10 @@ use super::{
 };
 use super::{context, raw};
 use crate::batch::{Batch, KvEdit, Row, Sampled, SamplingParams, SeqId, SlotId, Stuck, Token};
-use crate::clock::now_us;
 use crate::timings::{self, Phase, timed};
 
 /// Returned by `llama_decode` when interrupted.
 const ABORTED: i32 = 2;
-
-/// Longer steps are timed only once.
-const SLOW_US: u64 = 50_000;
 
 /// Sizes of a context.
 #[derive(Debug, Clone, Copy)]
@@ -69,6 +65,8 @@ pub struct LlamaEngine<'model> {
     is_copying: bool,
     /// How long the last step waited for a GPU's logits.
     waited: Duration,
+    /// Scans logits that a GPU computed.
+    crowd: Crowd,
     /// Created for the first embedding.
     embedder: Option<Embedder<'model>>,
     n_threads: usize,
@@ -92,6 +90,7 @@ impl<'model> LlamaEngine<'model> {
             rolled_back: HashSet::new(),
             is_copying: false,
             waited: Duration::ZERO,
+            crowd: Crowd::default(),
             embedder: None,
             n_threads: options.n_threads,
         })
@@ -123,65 +122,6 @@ impl<'model> LlamaEngine<'model> {
         self.disarm(seq);
         self.edit(&[KvEdit::Clear(slot)])?;
         Ok(state_bytes)
-    }
-
-    /// Microseconds for a prompt of `n_tokens`: the fastest of several runs, since the first may compile kernels, and
-    /// the second builds a graph that later ones reuse.
-    ///
-    /// # Errors
-    /// See [`EngineError`].
-    pub fn time_prefill(&mut self, token: Token, n_tokens: usize) -> Result<u64, EngineError> {
-        let (seq, slot) = (SeqId(u64::MAX), SlotId(0));
-        self.arm(seq, &SamplingParams::GREEDY, None);
-        let mut us = u64::MAX;
-        for n_before in 0..4 {
-            let row = Row { seq, slot, pos: 0, tokens: vec![token; n_tokens], n_draft: 0, sample: true };
-            let began_us = now_us();
-            self.step(&Batch { edits: vec![KvEdit::Clear(slot)], rows: vec![row] })?;
-            us = if n_before == 0 { u64::MAX } else { us.min(now_us() - began_us) };
-            if us < u64::MAX && us > SLOW_US {
-                break;
-            }
-        }
-        self.disarm(seq);
-        self.edit(&[KvEdit::Clear(slot)])?;
-        Ok(us)
-    }
-
-    /// Microseconds of steps of one sequence with these numbers of tokens, all but the first being drafts. Also returns
-    /// how much longer the first two steps of a size take together, because llama.cpp and the GPU's driver rebuild
-    /// graphs. Measures in a second round, because the first may compile kernels.
-    ///
-    /// # Errors
-    /// See [`EngineError`].
-    pub fn time_steps(&mut self, token: Token, widths: &[usize]) -> Result<(Vec<(usize, f64)>, f64), EngineError> {
-        let (seq, slot) = (SeqId(u64::MAX), SlotId(0));
-        self.arm(seq, &SamplingParams::GREEDY, None);
-        let (mut usual, mut changes) = (Vec::new(), Vec::new());
-        for n_steps in [2, 6] {
-            (usual, changes) = (Vec::new(), Vec::new());
-            self.edit(&[KvEdit::Clear(slot)])?;
-            let mut pos = 0;
-            for &width in widths {
-                let mut times = Vec::new();
-                for _ in 0..n_steps {
-                    let row = Row { seq, slot, pos, tokens: vec![token; width], n_draft: width - 1, sample: true };
-                    let began = Instant::now();
-                    let sampled = self.step(&Batch { edits: Vec::new(), rows: vec![row] })?;
-                    times.push(began.elapsed().as_secs_f64() * 1e6);
-                    pos += u32::try_from(sampled[0].tokens.len()).expect("a short row");
-                }
-                let (first, rest) = times.split_at_mut(2);
-                rest.sort_unstable_by(f64::total_cmp);
-                let us = rest.get(rest.len() / 2).copied().unwrap_or(first[0]);
-                usual.push((width, us));
-                changes.push(first.iter().sum::<f64>() - us * first.len() as f64);
-            }
-        }
-        self.disarm(seq);
-        self.edit(&[KvEdit::Clear(slot)])?;
-        changes.sort_unstable_by(f64::total_cmp);
-        Ok((usual, changes.get(changes.len() / 2).copied().unwrap_or(0.0).max(0.0)))
     }
 
     /// Bytes held by a slot with `n_tokens`: the part per token, and the fixed part.
@@ -232,6 +172,13 @@ impl<'model> LlamaEngine<'model> {
             outcome => Err(EngineError::Fatal(format!("cannot truncate slot {} at {pos}: {outcome:?}", slot.0))),
         }
     }
+}
+
+/// llama.cpp computes rows of divided slots in one pass if the slots are adjacent and in ascending order.
+fn in_order(rows: &[Row]) -> Vec<&Row> {
+    let mut in_order: Vec<&Row> = rows.iter().collect();
+    in_order.sort_unstable_by_key(|row| row.slot);
+    in_order
 }
 
 pub(super) fn id(slot: SlotId) -> i32 {
@@ -298,9 +245,17 @@ impl Engine for LlamaEngine<'_> {
         edits.iter().try_for_each(|&edit| self.edit_one(edit))
     }
 
-    fn step(&mut self, batch: &Batch) -> Result<Vec<Sampled>, EngineError> {
+    fn start(&mut self, batch: &Batch) -> Result<(), EngineError> {
         self.edit(&batch.edits)?;
-        self.compute(&batch.rows)
+        self.submit(&batch.rows)
+    }
+
+    fn finish(&mut self, batch: &Batch) -> Result<Vec<Sampled>, EngineError> {
+        self.sample(&batch.rows)
+    }
+
+    fn is_free_meanwhile(&self) -> bool {
+        self.model.n_gpu_layers() > 0
     }
 
     /// An interrupted step leaves a hybrid model's convolution states half overwritten, and they cannot be rolled back.
@@ -370,15 +325,14 @@ impl LlamaEngine<'_> {
 
     /// Computes the rows and samples tokens.
     fn compute(&mut self, rows: &[Row]) -> Result<Vec<Sampled>, EngineError> {
+        self.submit(rows)?;
+        self.sample(rows)
+    }
+
+    /// Computes the rows, or passes them to a GPU that does.
+    fn submit(&mut self, rows: &[Row]) -> Result<(), EngineError> {
         self.batch.clear();
-        let mut asked = Vec::with_capacity(rows.len());
-        // llama.cpp computes rows of divided slots in one pass if the slots are adjacent and in ascending order.
-        let mut in_order: Vec<&Row> = rows.iter().collect();
-        in_order.sort_unstable_by_key(|row| row.slot);
-        for row in in_order {
-            if row.sample {
-                asked.push((row, self.batch.n_tokens() + i32::try_from(row.n_known() - 1).expect("a short row")));
-            }
+        for row in in_order(rows) {
             for (n, (token, pos)) in row.tokens.iter().zip(row.pos..).enumerate() {
                 let sample = row.sample && n + 1 >= row.n_known();
                 let pos = i32::try_from(pos).expect("a position fits into 31 bits");
@@ -397,6 +351,18 @@ impl LlamaEngine<'_> {
         for row in rows {
             self.rolled_back.remove(&row.slot);
         }
+        Ok(())
+    }
+
+    /// Samples tokens for the rows that were computed last.
+    fn sample(&mut self, rows: &[Row]) -> Result<Vec<Sampled>, EngineError> {
+        let (mut asked, mut n_before) = (Vec::with_capacity(rows.len()), 0);
+        for row in in_order(rows) {
+            if row.sample {
+                asked.push((row, i32::try_from(n_before + row.n_known() - 1).expect("a short batch")));
+            }
+            n_before += row.tokens.len();
+        }
         let mut scans = self.scans(&asked);
         timed(Phase::Sample, || asked.into_iter().map(|(row, idx)| self.verify(row, idx, &mut scans)).collect())
     }
@@ -410,7 +376,7 @@ impl LlamaEngine<'_> {
         let places: Vec<i32> = asked.iter().flat_map(|(row, idx)| (*idx..).take(row.n_draft + 1)).collect();
         let (context, began) = (&self.context, Instant::now());
         let mut waited = Duration::ZERO;
-        let scans = Scan::of_all(places.len(), self.waited, || {
+        let scans = self.crowd.scan(places.len(), self.waited, || {
             // Reading the first row waits for the GPU.
             let logits = places.iter().map(|idx| context.get_logits_ith(*idx)).collect();
             waited = began.elapsed();

@@ -25,6 +25,7 @@ mod scan;
 mod schema;
 mod sizes;
 mod state;
+mod time;
 mod traits;
 pub mod trial;
 mod vocab;

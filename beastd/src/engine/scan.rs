@@ -2,10 +2,15 @@
 //! KiB, and each step has one per sequence. Numbers only: knows no llama.cpp.
 
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicUsize,
+    Ordering::{Acquire, Relaxed, Release},
+};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use rayon::{ThreadPool, ThreadPoolBuilder};
 
 /// Logits per block; a scan keeps the largest of each block.
 pub(super) const BLOCK: usize = 256;
@@ -63,34 +68,6 @@ impl Scan {
         };
         let maxima = logits.chunks(BLOCK).map(maximum).collect();
         Self { maxima, has_nan: n_nan > 0 }
-    }
-
-    /// Scans `n_rows` rows. `rows` waits for them, probably as long as `expected`; meanwhile helper threads start,
-    /// which takes as long as scanning a row or two.
-    pub(super) fn of_all<'a>(n_rows: usize, expected: Duration, rows: impl FnOnce() -> Vec<&'a [f32]>) -> Vec<Self> {
-        let n_cores = thread::available_parallelism().map_or(1, usize::from);
-        let n_threads = (n_rows / ROWS_OF_A_THREAD).min(MOST_THREADS).min(n_cores / 2);
-        if n_threads < 2 {
-            return rows().into_iter().map(Self::of).collect();
-        }
-        let (there, next) = (OnceLock::new(), AtomicUsize::new(0));
-        let scan = |rows: &[&[f32]]| {
-            let mine = std::iter::repeat_with(|| next.fetch_add(1, Relaxed)).take_while(|n| *n < rows.len());
-            mine.map(|n| (n, Self::of(rows[n]))).collect::<Vec<_>>()
-        };
-        thread::scope(|scope| {
-            let help = || scan(wait_for(&there, expected.mul_f64(SLEEP)));
-            let helpers: Vec<_> =
-                (1..n_threads).filter_map(|_| thread::Builder::new().spawn_scoped(scope, help).ok()).collect();
-            // If `rows` panics, this releases the helpers, which would otherwise wait forever.
-            let released = Released(&there);
-            let rows = released.0.get_or_init(rows);
-            helpers.iter().for_each(|helper| helper.thread().unpark());
-            let mut scans = scan(rows);
-            scans.extend(helpers.into_iter().flat_map(|helper| helper.join().expect("numbers do not panic")));
-            scans.sort_unstable_by_key(|(n, _)| *n);
-            scans.into_iter().map(|(_, scan)| scan).collect()
-        })
     }
 
     /// The scan of the same row with these blocks replaced.
@@ -151,6 +128,64 @@ impl Scan {
         top.truncate(k);
         (!is_open).then_some(top)
     }
+}
+
+/// Threads that scan many rows together; they start with the first of these.
+#[derive(Default)]
+pub(super) struct Crowd(OnceLock<Option<ThreadPool>>);
+
+impl Crowd {
+    /// Scans `n_rows` rows. `rows` waits for them, probably as long as `expected`; meanwhile the other threads wake up,
+    /// which takes as long as scanning a row or two.
+    pub(super) fn scan<'a>(
+        &self,
+        n_rows: usize,
+        expected: Duration,
+        rows: impl FnOnce() -> Vec<&'a [f32]>,
+    ) -> Vec<Scan> {
+        let n_most = thread::available_parallelism().map_or(1, usize::from).div_euclid(2).min(MOST_THREADS);
+        let n_threads = (n_rows / ROWS_OF_A_THREAD).min(n_most);
+        let pool = if n_threads < 2 { None } else { self.0.get_or_init(|| pool(n_most - 1)).as_ref() };
+        let Some(pool) = pool else { return rows().into_iter().map(Scan::of).collect() };
+        let (there, next, n_resting) = (OnceLock::new(), AtomicUsize::new(0), AtomicUsize::new(0));
+        let (sleepers, scans) = (Mutex::new(Vec::new()), Mutex::new(Vec::with_capacity(n_rows)));
+        let scan = |rows: &[&[f32]]| {
+            let mine = std::iter::repeat_with(|| next.fetch_add(1, Relaxed)).take_while(|n| *n < rows.len());
+            let mine: Vec<_> = mine.map(|n| (n, Scan::of(rows[n]))).collect();
+            lock(&scans).extend(mine);
+        };
+        pool.in_place_scope(|scope| {
+            for _ in 1..n_threads {
+                scope.spawn(|_| {
+                    lock(&sleepers).push(thread::current());
+                    scan(wait_for(&there, expected.mul_f64(SLEEP)));
+                    n_resting.fetch_add(1, Release);
+                });
+            }
+            // If `rows` panics, this releases the others, which would otherwise wait forever.
+            let released = Released(&there);
+            let rows = released.0.get_or_init(rows);
+            lock(&sleepers).iter().for_each(thread::Thread::unpark);
+            scan(rows);
+            // To sleep at the end of the scope and be woken up takes longer than what is left to do.
+            while n_resting.load(Acquire) + 1 < n_threads {
+                std::hint::spin_loop();
+            }
+        });
+        let mut scans = scans.into_inner().unwrap_or_else(PoisonError::into_inner);
+        scans.sort_unstable_by_key(|(n, _)| *n);
+        scans.into_iter().map(|(_, scan)| scan).collect()
+    }
+}
+
+/// `None` if no threads can be started.
+fn pool(n_threads: usize) -> Option<ThreadPool> {
+    let builder = ThreadPoolBuilder::new().num_threads(n_threads);
+    builder.thread_name(|n| format!("scan {n}")).build().ok()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Sets the rows to none when dropped, if they are not set yet, so that waiting threads continue.

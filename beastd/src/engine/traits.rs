@@ -50,13 +50,31 @@ pub trait Engine {
     /// [`EngineError::Fatal`].
     fn edit(&mut self, edits: &[KvEdit]) -> Result<(), EngineError>;
 
-    /// Makes the batch's edits, computes its rows, and samples tokens for rows that ask for them: with drafts, as long
-    /// as the sampled token matches, and one more. Each is sampled from the model's own distribution given all tokens
-    /// before it, so drafts never change the text. Rejected drafts are rolled back before this returns.
+    /// Makes the batch's edits and computes its rows. A GPU may still be computing when this returns.
     ///
     /// # Errors
     /// See [`EngineError`]; the edits have been made in any case.
-    fn step(&mut self, batch: &Batch) -> Result<Vec<Sampled>, EngineError>;
+    fn start(&mut self, batch: &Batch) -> Result<(), EngineError>;
+
+    /// Ends what `start` began with the same batch: samples tokens for rows that ask for them: with drafts, as long as
+    /// the sampled token matches, and one more. Each is sampled from the model's own distribution given all tokens
+    /// before it, so drafts never change the text. Rejected drafts are rolled back before this returns.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    fn finish(&mut self, batch: &Batch) -> Result<Vec<Sampled>, EngineError>;
+
+    /// `start` and `finish`.
+    ///
+    /// # Errors
+    /// See [`EngineError`]; the edits have been made in any case.
+    fn step(&mut self, batch: &Batch) -> Result<Vec<Sampled>, EngineError> {
+        self.start(batch)?;
+        self.finish(batch)
+    }
+
+    /// Whether this thread is free between `start` and `finish`, because a GPU computes.
+    fn is_free_meanwhile(&self) -> bool;
 
     /// Like `step` for a single row without drafts, but can be interrupted. An engine that cannot check for interrupts,
     /// or could not restore the slot, runs to the end.

@@ -20,6 +20,7 @@ impl<E: Engine> Worker<'_, E> {
         let mut logprobs = logprobs.into_iter();
         let active = self.active.get_mut(&seq).expect("what was sampled is active");
         active.last_token_us = now_us();
+        let is_first = active.first_token_us.is_none();
         active.first_token_us.get_or_insert(active.last_token_us);
         let mut ended = None;
         for token in tokens {
@@ -29,6 +30,9 @@ impl<E: Engine> Worker<'_, E> {
             if ended.is_some() {
                 break;
             }
+        }
+        if is_first {
+            active.stream.flush();
         }
         if let Some(reason) = ended {
             self.end(seq, reason);

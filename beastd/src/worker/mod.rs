@@ -10,7 +10,8 @@
 //!     batch   = scheduler.schedule(drafts)
 //!     sampled = engine.step(batch)     or free some cells, or undo the plan for a new request
 //!     for each of scheduler.commit(sampled):
-//!         deliver                      tokens → stream → reply channel; end finished requests
+//!         deliver                      tokens → stream; end finished requests
+//!     tell                             stream → reply channel; on a GPU, while it computes the next step
 //!     embed                            one chunk of texts that become embeddings
 //!     publish                          counts, for `status`
 //! ```
@@ -125,7 +126,9 @@ impl<'model, E: Engine> Worker<'model, E> {
             })?;
             let drafts = timed(Phase::Draft, || self.guess());
             let batch = timed(Phase::Schedule, || self.scheduler.schedule(&drafts));
-            if !batch.rows.is_empty() {
+            if batch.rows.is_empty() {
+                self.tell();
+            } else {
                 self.announce(&batch);
                 let began_us = now_us();
                 match self.step(&batch, began_us) {

@@ -2,9 +2,10 @@
 
 use beast_protocol::Event;
 
-use super::super::tests::{Fixture, LIMITS, admitted, collect, expected, start, ticket};
+use super::super::tests::{Fixture, LIMITS, admitted, collect, expected, start, start_on, ticket};
 use crate::admitted::Admitted;
 use crate::batch::SeqId;
+use crate::engine::fake::FakeEngine;
 use crate::scheduler::Limits;
 use crate::worker::FinishReason;
 
@@ -93,4 +94,27 @@ fn a_cancel_interrupts() {
     assert!(matches!(end, Event::Done { reason: FinishReason::Cancelled, .. }), "{end:?}");
     let n_read = fixture.metrics.n_prompt_tokens.load(std::sync::atomic::Ordering::Relaxed);
     assert_eq!(n_read, 0, "the chunk was given up");
+}
+
+#[test]
+fn a_token_is_sent_while_a_gpu_computes_the_next_and_the_first_at_once() {
+    let fixture = start_on(FakeEngine::default().free_meanwhile(), LIMITS, None);
+    let (seq, mut replies) = submit(&fixture, admitted("question 4", 3));
+    let answer = expected("question 4", 3);
+    assert_eq!(answer.len(), 3);
+    let mut piece = || loop {
+        match replies.blocking_recv().expect("the answer has not ended") {
+            Event::Piece { text, .. } => return text,
+            Event::Done { .. } => panic!("an early end"),
+            _ => {}
+        }
+    };
+    for n in 0..2 {
+        assert_eq!(begun(&fixture).0, seq);
+        go_on(&fixture);
+        // The next step stands at its gate meanwhile.
+        assert_eq!(piece(), answer[n..=n]);
+    }
+    go_on(&fixture);
+    assert_eq!(collect(replies).0, answer[2..]);
 }

@@ -81,9 +81,21 @@ impl Engine for Gate {
     fn restore(&mut self, slot: SlotId, state: &SavedState) -> Result<bool, EngineError> {
         self.engine.restore(slot, state)
     }
-    fn step(&mut self, batch: &Batch) -> Result<Vec<crate::batch::Sampled>, EngineError> {
+    fn is_free_meanwhile(&self) -> bool {
+        self.engine.is_free_meanwhile()
+    }
+    fn start(&mut self, batch: &Batch) -> Result<(), EngineError> {
+        if self.engine.is_free_meanwhile() {
+            return self.engine.start(batch);
+        }
         self.pass(batch)?;
-        self.engine.step(batch)
+        self.engine.start(batch)
+    }
+    fn finish(&mut self, batch: &Batch) -> Result<Vec<crate::batch::Sampled>, EngineError> {
+        if self.engine.is_free_meanwhile() {
+            self.pass(batch)?;
+        }
+        self.engine.finish(batch)
     }
     fn step_unless(
         &mut self,
