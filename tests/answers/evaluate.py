@@ -215,6 +215,10 @@ def table(rows: list[dict]) -> None:
         print("\ncommit messages: " + ", ".join(f"{fault} {n}" for fault, n in faults.most_common()))
 
 
+def stop(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True)
@@ -245,7 +249,8 @@ def main() -> None:
     # In a mixed order, so that what is finished at an interruption is a fair sample.
     random.Random("order").shuffle(tasks)
     rows, kept = [], given.keep.open("w") if given.keep else None
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    for end in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(end, stop)
     with tempfile.TemporaryDirectory() as home:
         daemon = Daemon(given.programs, given.model, Path(home), given.set)
         pool = concurrent.futures.ThreadPoolExecutor(given.jobs)
