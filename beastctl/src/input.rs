@@ -116,6 +116,14 @@ pub fn read_named(files: &[PathBuf], wait: &Wait) -> Result<Input, InputError> {
     Ok(if is_blank { Input { text: String::new(), ..input } } else { input })
 }
 
+/// Reads at most `limit` bytes of a file, or of stdin for `-`, which need not be text.
+pub fn read_bytes(path: &Path, limit: u64, wait: &Wait) -> Result<Vec<u8>, InputError> {
+    let Source { name, reader, .. } = open(path, wait)?;
+    let mut bytes = Vec::new();
+    reader.take(limit).read_to_end(&mut bytes).map_err(|error| failed(&name, error))?;
+    Ok(bytes)
+}
+
 /// Also says whether all are blank.
 fn read_all(files: &[PathBuf], has_headings: bool, wait: &Wait) -> Result<(Input, bool), InputError> {
     check_stdin(files)?;

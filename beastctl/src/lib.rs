@@ -27,6 +27,7 @@ pub mod input;
 mod logs;
 mod machine;
 pub mod man;
+mod map;
 pub mod models;
 pub mod numbers;
 pub mod output;

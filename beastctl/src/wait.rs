@@ -4,7 +4,7 @@
 //! and time, never what they carry.
 
 use std::{
-    io::{self, Read},
+    io::{self, Read, Write},
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::net::UnixStream,
@@ -62,10 +62,12 @@ impl Failing for WaitError {
 
 #[derive(Debug, Default)]
 pub struct Wait {
-    interrupts: Option<UnixStream>,
+    interrupts: Option<Arc<UnixStream>>,
+    /// The other end of `interrupts`, into which signals write.
+    interrupter: Option<Arc<UnixStream>>,
     /// Ctrl-C was pressed once: the next one ends the process.
     seen: Option<Arc<AtomicBool>>,
-    reader: Option<OwnedFd>,
+    reader: Option<Arc<OwnedFd>>,
     deadline: Option<(Instant, Duration)>,
 }
 
@@ -87,7 +89,7 @@ impl Wait {
     /// Forgets the Ctrl-C that stopped an answer: the next one stops the next answer and does not end the process.
     pub fn forget_interrupts(&mut self) {
         // First the signals, then the flag: a Ctrl-C in between is lost, but never taken for the second of two.
-        if let Some(mut interrupts) = self.interrupts.as_ref() {
+        if let Some(mut interrupts) = self.interrupts.as_deref() {
             while matches!(interrupts.read(&mut [0; 64]), Ok(n) if n > 0) {}
         }
         if let Some(seen) = &self.seen {
@@ -107,7 +109,28 @@ impl Wait {
         for signal in signals {
             pipe::register(*signal, writer.try_clone()?)?;
         }
-        Ok(Self { interrupts: Some(interrupts), reader: pipe_of_stdout()?, deadline: deadline(limit), seen: None })
+        let (interrupts, interrupter) = (Some(Arc::new(interrupts)), Some(Arc::new(writer)));
+        Ok(Self { interrupts, interrupter, reader: pipe_of_stdout()?, deadline: deadline(limit), seen: None })
+    }
+
+    /// The same for another thread, with a time limit of its own. One Ctrl-C ends the waits of all.
+    #[must_use]
+    pub fn shared(&self) -> Self {
+        Self {
+            interrupts: self.interrupts.clone(),
+            interrupter: self.interrupter.clone(),
+            seen: self.seen.clone(),
+            reader: self.reader.clone(),
+            deadline: None,
+        }
+    }
+
+    /// Ends the waits of all threads as Ctrl-C does.
+    pub fn interrupt(&self) {
+        if let Some(mut interrupter) = self.interrupter.as_deref() {
+            // A full pipe has interrupted them already.
+            let _ = interrupter.write(&[0]);
+        }
     }
 
     #[must_use]
@@ -192,11 +215,11 @@ fn deadline(limit: Option<Duration>) -> Option<(Instant, Duration)> {
 }
 
 /// Stdout, if its reader can go away. A terminal or file has no such reader.
-fn pipe_of_stdout() -> io::Result<Option<OwnedFd>> {
+fn pipe_of_stdout() -> io::Result<Option<Arc<OwnedFd>>> {
     let stdout = io::stdout();
     let kind = fstat(&stdout).map(|stat| FileType::from_raw_mode(stat.st_mode));
     match kind {
-        Ok(FileType::Fifo | FileType::Socket) => Ok(Some(stdout.as_fd().try_clone_to_owned()?)),
+        Ok(FileType::Fifo | FileType::Socket) => Ok(Some(Arc::new(stdout.as_fd().try_clone_to_owned()?))),
         _ => Ok(None),
     }
 }

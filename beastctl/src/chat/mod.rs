@@ -31,11 +31,12 @@ use crate::{
     output::{Console, OutputError, units::count},
     prompts::Prompt,
     turn::{
-        answering::{Answering, Form},
+        answering::Answering,
         asking::Asking,
         broken_off, constraint,
         conversing::{left_out, n_to_leave_out, other_prompt},
         is_wanted, load_prompt,
+        made::Form,
         material::Material,
         print_error, reach, request,
     },

@@ -26,6 +26,7 @@ fn the_help_is_short() {
           similar      Rank lines, paragraphs or files by their similarity to a query
           commit-msg   Write a commit message for a diff on stdin, or for the staged changes
           run          Run any prompt: a built-in one, or your own prompts/NAME.md beside the configuration
+          map          Run one prompt on each of many files; can be resumed
           prompts      List, show, write and edit prompts
           chat         Chat with the model; without a terminal, answer stdin line by line
           history      List, show, search or remove saved conversations

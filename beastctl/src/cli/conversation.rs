@@ -7,7 +7,7 @@ use super::completers;
 use crate::conversations;
 
 /// The conversation that a question belongs to.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct ConversationOptions {
     /// Continue the most recent conversation.
     #[arg(short = 'c', long = "continue", conflicts_with_all = ["system", "session", "no_log"])]

@@ -10,6 +10,7 @@ mod embed;
 mod history;
 mod hook;
 mod list;
+mod map;
 mod meant;
 pub mod mistakes;
 mod models;
@@ -32,6 +33,7 @@ pub use embed::{By, EmbedOptions, SimilarOptions};
 pub use history::HistoryVerb;
 pub use hook::HookVerb;
 pub use list::{HistoryOptions, ModelsOptions, PromptsOptions};
+pub use map::MapOptions;
 pub use meant::command_of;
 pub use models::{ModelsAction, PullOptions};
 pub use options::{Options, SamplingOptions, ThinkingOptions, ToolOptions, Truncate};
@@ -179,6 +181,18 @@ Examples:
         #[command(flatten)]
         options: Options,
     },
+    /// Run one prompt on each of many files; can be resumed.
+    #[command(after_help = "\
+Each output line is a JSON object with file, text (or value), model, finish_reason, usage and hash,
+in the order of completion. PROMPT is the name of a prompt, or a question in quotes.
+With --out, a repeated command skips the files that are answered already, unless they, the prompt
+or the options have changed. Exits with 1 if any file failed; all others are done.
+
+Examples:
+  beastctl map summarize notes/*.md > summaries.jsonl
+  beastctl map 'Which language is this?' --schema 'language text' --out languages.jsonl src/*
+  find . -name '*.txt' -print0 | beastctl map keywords -0 --files-from - --out keywords.jsonl")]
+    Map(MapOptions),
     /// List, show, write and edit prompts.
     #[command(after_help = "\
 Your own prompts are files NAME.md: optional settings between two lines `---`, then the instruction.

@@ -11,7 +11,7 @@ use crate::numbers::{
 };
 
 /// Options of all verbs that generate an answer.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct Options {
     /// Replace the prompt's instruction.
     #[arg(short, long, value_name = "TEXT")]
@@ -54,7 +54,7 @@ pub struct Options {
 }
 
 /// Thoughts of models that think before they answer.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct ThinkingOptions {
     /// Think before the answer, if the model can.
     #[arg(long, overrides_with = "no_think")]
@@ -106,7 +106,7 @@ impl From<Truncate> for Place {
 }
 
 /// Functions that the model may call.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct ToolOptions {
     /// Functions that the model may call: a JSON array of OpenAI tools, as a file or inline. Prints each call as a
     /// JSON line.
@@ -119,7 +119,7 @@ pub struct ToolOptions {
 }
 
 /// Sampling options.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct SamplingOptions {
     /// Temperature; 0 always takes the likeliest token.
     #[arg(long, value_name = "T", value_parser = temp, allow_negative_numbers = true)]
@@ -170,11 +170,11 @@ pub struct SamplingOptions {
     pub seed: Option<u32>,
 }
 
-fn key_value(text: &str) -> Result<(String, String), String> {
+pub(super) fn key_value(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or("must be KEY=VALUE")?;
     Ok((key.to_owned(), value.to_owned()))
 }
 
-fn stop_text(text: &str) -> Result<String, String> {
+pub(super) fn stop_text(text: &str) -> Result<String, String> {
     if text.is_empty() { Err("must not be empty".into()) } else { Ok(text.into()) }
 }

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use crate::output::ColorChoice;
 
 /// Output options.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct OutputOptions {
     /// Print one JSON object at the end instead of text; nothing on failure.
     #[arg(long)]

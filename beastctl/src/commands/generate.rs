@@ -14,10 +14,11 @@ use crate::{
     output::{Console, is_stdout_lost},
     turn::{
         self,
-        answering::{Answering, Form},
+        answering::Answering,
         asking::Asking,
         commit_message::Guard,
         conversing::Conversing,
+        made::Form,
         material::{self, Material},
         messages::Messages,
         request,

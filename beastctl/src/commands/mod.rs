@@ -24,7 +24,7 @@ use crate::{
     context::Context,
     decide, doctor, embed,
     exit::Result,
-    hook, logs, man,
+    hook, logs, man, map,
     output::Console,
     service,
 };
@@ -49,6 +49,7 @@ pub fn run(cli: Cli, console: Console, started: Instant) -> Result<()> {
         Verb::Run { prompt, files, messages, options } => {
             generate::run(&context, Task::of_prompt(&prompt, files), messages.as_deref(), &options)
         }
+        Verb::Map(options) => map::run(&context, &options),
         // Not reached: `prompt_verb::parse` has already turned it into the help text.
         Verb::Help { .. } => Ok(()),
         Verb::Prompt(words) => Err(prompt_verb::unknown(&words, crate::prompts::folder().ok().as_deref()).into()),

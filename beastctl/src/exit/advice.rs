@@ -47,6 +47,7 @@ pub fn writing(path: &Path, error: &io::Error) -> String {
             _ => "move away the file that is in the place of one of these folders".into(),
         },
         ErrorKind::InvalidFilename => "use a shorter path".into(),
+        _ if matches!(file::refusal(error), Some(Refusal::NotRegular(_))) => another_path(path),
         _ => system(error),
     }
 }

@@ -28,6 +28,7 @@ use crate::{
     input::InputError,
     logs::LogError,
     man::ManError,
+    map::MapError,
     output::OutputError,
     prompts::PromptError,
     start::StartError,

@@ -118,6 +118,38 @@ fn of_embeddings() {
 }
 
 #[test]
+fn of_many_files() {
+    let path = || PathBuf::from("/some/file");
+    let foreign = |option| MapError::Foreign { path: path(), line: 3, option };
+    let samples = samples!(MapError {
+        IsFile: [MapError::IsFile("my notes.md".into())],
+        EmptyList: [MapError::EmptyList(path())],
+        Stdin: [MapError::Stdin],
+        HasNul: [MapError::HasNul(path())],
+        LongList: [MapError::LongList(path())],
+        InUse: [MapError::InUse(path())],
+        SameFile: [MapError::SameFile],
+        Foreign: [foreign("--out"), foreign("--failed")],
+        Failed: [MapError::Failed { n_failed: 3, n_files: 2000, step: "name these files again" }],
+    });
+    check(
+        samples,
+        expect![[r#"
+        2   my notes.md is a file, not a prompt; try: beastctl map summarize 'my notes.md'
+        2   /some/file names no files; try: find . -type f > LIST, for a list
+        2   `-` is not a file of its own; try: beastctl run for stdin, or --files-from - for names on stdin
+        2   /some/file contains NUL bytes; try: -0, if names in it end with one
+        2   /some/file is longer than 128 MiB; try: split it into several lists
+        75  /some/file is in use by another beastctl map; try: wait until that has ended, or use another file
+        2   --out and --failed are the same file; try: give each a file of its own
+        2   /some/file:3: not a line of beastctl map; try: --out with another file, or remove that line
+        2   /some/file:3: not a line of beastctl map; try: --failed with another file, or remove that line
+        1   3 of 2000 files failed; try: name these files again
+    "#]],
+    );
+}
+
+#[test]
 fn of_measuring() {
     let samples = samples!(BenchError {
         MachineBusy: [BenchError::MachineBusy("cargo uses 2.0 of 2 cores".into())],

@@ -9,12 +9,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use beast_protocol::{Constraint, Delta, ErrorCode, Event, FinishReason, Notice, NoticeKind, Resume, Timings, Usage};
+use beast_protocol::{Delta, Event, FinishReason, Notice, NoticeKind, Resume, Timings, Usage};
 use calls::Calls;
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::json;
 
-use super::{TurnError, asking::Asking, commit_message::Guard};
+use super::{
+    TurnError,
+    asking::{Asking, Listener},
+    commit_message::Guard,
+    made::Form,
+};
 use crate::{
     cli::Options,
     client::{Client, ClientError},
@@ -28,22 +33,6 @@ use crate::{
 };
 
 type Done = (FinishReason, Usage, Timings);
-
-/// The kind of constraint on the answer; a partial answer would be worthless.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Form {
-    Json,
-    Grammar,
-}
-
-impl Form {
-    pub(crate) fn of(constraint: Option<&Constraint>) -> Option<Self> {
-        constraint.map(|constraint| match constraint {
-            Constraint::Schema(_) => Form::Json,
-            Constraint::Grammar(_) => Form::Grammar,
-        })
-    }
-}
 
 pub(crate) struct Answering<'a> {
     context: &'a Context,
@@ -153,89 +142,8 @@ impl<'a> Answering<'a> {
     }
 
     /// Reads events until the answer is complete. If the daemon ends early, the next one resumes it.
-    pub(crate) fn follow(&mut self, mut client: Client, asking: &mut Asking<'_>, wait: &Wait) -> Result<()> {
-        while self.done.is_none() {
-            let patient_until = asking.patient_until();
-            let due = self.progress.due().map_or(patient_until, |due| due.min(patient_until));
-            match client.next_event(wait, Some(due)) {
-                // Another daemon resumes a started answer, but does not repeat a request that a stopping daemon
-                // refused.
-                Ok(Some(Event::Failed(error)))
-                    if error.code == ErrorCode::ShuttingDown && !self.got.tokens.is_empty() =>
-                {
-                    client.wait_for_end(wait)?;
-                    client = self.go_on(error.into(), asking, wait)?;
-                }
-                Ok(Some(event)) => {
-                    asking.hear(&event);
-                    self.take(event)?;
-                }
-                Ok(None) if Instant::now() >= patient_until => asking.probe(wait)?,
-                Ok(None) => self.show(),
-                Err(error @ ClientError::Lost) => client = self.go_on(error, asking, wait)?,
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
-    }
-
-    /// Resumes with the next daemon after the current one ended.
-    fn go_on(&mut self, why: ClientError, asking: &mut Asking<'_>, wait: &Wait) -> Result<Client> {
-        self.waiting.say("beastd ended; resuming with the next one".into());
-        self.show();
-        // No progress is shown within an answer: it continues as if nothing had happened.
-        asking.again(&self.got, why, wait, |_| {})
-    }
-
-    fn take(&mut self, event: Event) -> Result<()> {
-        if self.options.output.stream_json
-            && let Some(object) = event_object(&event)
-        {
-            self.context.console.print(&json_line(&object))?;
-        }
-        self.waiting.take(&event, Instant::now());
-        match event {
-            Event::Loading { .. } | Event::Queued { .. } | Event::Progress { .. } => self.show(),
-            Event::Round(round) => {
-                self.parts.begin(&round);
-                self.show();
-            }
-            Event::Part(part) => {
-                self.parts.end(&part);
-                self.show();
-            }
-            Event::Started { model, n_ctx, notices, .. } => self.start(model, n_ctx, notices),
-            Event::Piece { text, tokens, sampled_at_us, deltas, .. } => {
-                self.got.text += &text;
-                self.got.tokens.extend(tokens);
-                self.measured.first_token.get_or_insert_with(|| self.context.started.elapsed());
-                self.measured.lags_us.push(now_us().saturating_sub(sampled_at_us));
-                let deltas = if deltas.is_empty() { vec![Delta::Text(text)] } else { deltas };
-                deltas.into_iter().try_for_each(|delta| self.delta(delta))?;
-            }
-            Event::Done { reason: FinishReason::Cancelled, .. } => return Err(TurnError::Cancelled.into()),
-            Event::Done { reason, usage, timings, dead_end, .. } => {
-                self.done = Some((reason, usage, timings));
-                self.dead_end = dead_end;
-            }
-            Event::Failed(error) => return Err(ClientError::Daemon(error).into()),
-            // Never requested here.
-            Event::Status(_) | Event::Decided(_) | Event::Embedded(_) | Event::Counted(_) => {}
-        }
-        Ok(())
-    }
-
-    /// Shows progress, except while the answer is being written. With `--stream-json` it has events of its own.
-    fn show(&mut self) {
-        if self.options.output.stream_json || self.is_streamed && self.has_text() {
-            return;
-        }
-        let now = Instant::now();
-        match self.waiting.text(now) {
-            Some(text) => self.progress.set(text, now),
-            // Before the first event, the progress line from before the request stays.
-            None => self.progress.tick(now),
-        }
+    pub(crate) fn follow(&mut self, client: Client, asking: &mut Asking<'_>, wait: &Wait) -> Result<()> {
+        asking.follow(client, self, wait)
     }
 
     fn start(&mut self, model: String, n_ctx: u32, mut notices: Vec<Notice>) {
@@ -304,6 +212,77 @@ impl<'a> Answering<'a> {
             self.answer.abandon().map_err(OutputError::from)?;
         }
         Ok(())
+    }
+}
+
+impl Listener for Answering<'_> {
+    fn is_done(&self) -> bool {
+        self.done.is_some()
+    }
+
+    fn got(&self) -> &Resume {
+        &self.got
+    }
+
+    fn due(&self) -> Option<Instant> {
+        self.progress.due()
+    }
+
+    fn take(&mut self, event: Event) -> Result<()> {
+        if self.options.output.stream_json
+            && let Some(object) = event_object(&event)
+        {
+            self.context.console.print(&json_line(&object))?;
+        }
+        self.waiting.take(&event, Instant::now());
+        match event {
+            Event::Loading { .. } | Event::Queued { .. } | Event::Progress { .. } => self.show(),
+            Event::Round(round) => {
+                self.parts.begin(&round);
+                self.show();
+            }
+            Event::Part(part) => {
+                self.parts.end(&part);
+                self.show();
+            }
+            Event::Started { model, n_ctx, notices, .. } => self.start(model, n_ctx, notices),
+            Event::Piece { text, tokens, sampled_at_us, deltas, .. } => {
+                self.got.text += &text;
+                self.got.tokens.extend(tokens);
+                self.measured.first_token.get_or_insert_with(|| self.context.started.elapsed());
+                self.measured.lags_us.push(now_us().saturating_sub(sampled_at_us));
+                let deltas = if deltas.is_empty() { vec![Delta::Text(text)] } else { deltas };
+                deltas.into_iter().try_for_each(|delta| self.delta(delta))?;
+            }
+            Event::Done { reason: FinishReason::Cancelled, .. } => return Err(TurnError::Cancelled.into()),
+            Event::Done { reason, usage, timings, dead_end, .. } => {
+                self.done = Some((reason, usage, timings));
+                self.dead_end = dead_end;
+            }
+            Event::Failed(error) => return Err(ClientError::Daemon(error).into()),
+            // Never requested here.
+            Event::Status(_) | Event::Decided(_) | Event::Embedded(_) | Event::Counted(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Shows progress, except while the answer is being written. With `--stream-json` it has events of its own.
+    fn show(&mut self) {
+        if self.options.output.stream_json || self.is_streamed && self.has_text() {
+            return;
+        }
+        let now = Instant::now();
+        match self.waiting.text(now) {
+            Some(text) => self.progress.set(text, now),
+            // Before the first event, the progress line from before the request stays.
+            None => self.progress.tick(now),
+        }
+    }
+
+    /// No progress is shown within an answer: it continues as if nothing had happened.
+    fn resume(&mut self) {
+        self.waiting.say("beastd ended; resuming with the next one".into());
+        self.show();
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use beast_protocol::{Event, Generate, Request, Resume};
+use beast_protocol::{ErrorCode, Event, Generate, Request, Resume};
 
 use crate::{
     client::{Client, ClientError},
@@ -24,6 +24,29 @@ const PAUSE: Duration = Duration::from_millis(100);
 const MAX_ENDS: usize = 30;
 /// The same for daemons that gave a reason, such as lack of memory.
 const MAX_DEATHS: usize = 3;
+
+/// Who hears the events of an answer.
+pub(crate) trait Listener {
+    /// Whether the answer is complete.
+    fn is_done(&self) -> bool;
+
+    /// What the next daemon needs to resume.
+    fn got(&self) -> &Resume;
+
+    /// Takes the next event.
+    fn take(&mut self, event: Event) -> Result<()>;
+
+    /// When to call [`Listener::show`] without an event.
+    fn due(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Shows progress.
+    fn show(&mut self) {}
+
+    /// The daemon has ended, and the next one is looked for.
+    fn resume(&mut self) {}
+}
 
 /// A request in progress. Kept until its answer is complete, since it may have to be sent again.
 pub(crate) struct Asking<'a> {
@@ -74,8 +97,44 @@ impl<'a> Asking<'a> {
         Ok(client)
     }
 
+    /// Reads events until the answer is complete. If the daemon ends early, the next one resumes it.
+    pub(crate) fn follow(&mut self, mut client: Client, listener: &mut impl Listener, wait: &Wait) -> Result<()> {
+        while !listener.is_done() {
+            let patient_until = self.patient_until();
+            let due = listener.due().map_or(patient_until, |due| due.min(patient_until));
+            let why = match client.next_event(wait, Some(due)) {
+                // Another daemon resumes a started answer, but does not repeat a request that a stopping daemon
+                // refused.
+                Ok(Some(Event::Failed(error)))
+                    if error.code == ErrorCode::ShuttingDown && !listener.got().tokens.is_empty() =>
+                {
+                    client.wait_for_end(wait)?;
+                    error.into()
+                }
+                Ok(Some(event)) => {
+                    self.hear(&event);
+                    listener.take(event)?;
+                    continue;
+                }
+                Ok(None) if Instant::now() >= patient_until => {
+                    self.probe(wait)?;
+                    continue;
+                }
+                Ok(None) => {
+                    listener.show();
+                    continue;
+                }
+                Err(error @ ClientError::Lost) => error,
+                Err(error) => return Err(error.into()),
+            };
+            listener.resume();
+            client = self.again(listener.got(), why, wait)?;
+        }
+        Ok(())
+    }
+
     /// Takes an event: any progress is a sign of life.
-    pub(crate) fn hear(&mut self, event: &Event) {
+    fn hear(&mut self, event: &Event) {
         self.heard = Instant::now();
         match event {
             Event::Progress { n_done: 1.., .. } | Event::Round(_) => self.has_begun = true,
@@ -89,7 +148,7 @@ impl<'a> Asking<'a> {
     }
 
     /// When to call [`Asking::probe`].
-    pub(crate) fn patient_until(&self) -> Instant {
+    fn patient_until(&self) -> Instant {
         self.heard + PATIENCE
     }
 
@@ -97,7 +156,7 @@ impl<'a> Asking<'a> {
     ///
     /// # Errors
     /// [`ClientError::Silent`], or see [`Wait`].
-    pub(crate) fn probe(&mut self, wait: &Wait) -> Result<(), ClientError> {
+    fn probe(&mut self, wait: &Wait) -> Result<(), ClientError> {
         match Client::open(self.socket, wait) {
             Ok(_) => self.heard = Instant::now(),
             Err(error @ ClientError::Wait(_)) => return Err(error),
@@ -112,13 +171,7 @@ impl<'a> Asking<'a> {
     /// # Errors
     /// `why` when too many have ended on this answer, or no daemon may or can be started; otherwise why none was
     /// found within a minute. See also [`Wait`].
-    pub(crate) fn again(
-        &mut self,
-        got: &Resume,
-        why: ClientError,
-        wait: &Wait,
-        mut say: impl FnMut(&str),
-    ) -> Result<Client> {
+    fn again(&mut self, got: &Resume, why: ClientError, wait: &Wait) -> Result<Client> {
         if let Request::Generate(request) = &mut self.request {
             request.resume = (!got.text.is_empty()).then(|| got.clone());
         }
@@ -128,7 +181,7 @@ impl<'a> Asking<'a> {
         let is_hopeless = self.n_ends >= MAX_ENDS || self.n_deaths >= MAX_DEATHS;
         let mut reason = why.into();
         while !is_hopeless && self.heard.elapsed() < self.patience {
-            match self.send(wait, &mut say) {
+            match self.send(wait, |_| {}) {
                 Ok(client) => return Ok(client),
                 Err(StartError::Wait(error) | StartError::Client(ClientError::Wait(error))) => {
                     return Err(ClientError::from(error).into());

@@ -6,6 +6,7 @@ pub(crate) mod asking;
 pub(crate) mod commit_message;
 pub(crate) mod conversing;
 mod error;
+pub(crate) mod made;
 pub(crate) mod material;
 pub(crate) mod messages;
 pub(crate) mod request;

@@ -27,6 +27,7 @@ mod integrations;
 mod keys;
 mod logs;
 mod manual;
+mod map;
 mod messages;
 mod mistakes;
 mod models;

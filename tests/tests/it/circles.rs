@@ -24,7 +24,7 @@ fn the_rooms_of_the_client_know_only_those_below() {
     const FLOORS: [&[&str]; 13] = [
         &["commands"],
         &["doctor"],
-        &["alfred", "bench", "chat", "completions", "decide", "embed", "hook", "logs", "man", "service"],
+        &["alfred", "bench", "chat", "completions", "decide", "embed", "hook", "logs", "man", "map", "service"],
         &["turn"],
         &["cli"],
         &["prompts", "models", "git", "conversations"],

@@ -34,6 +34,7 @@ mod input;
 mod loading;
 mod logits;
 mod long;
+mod map;
 mod memory;
 mod model;
 mod other_cpu;

@@ -1,33 +1,22 @@
 //! The end of a complete answer: whether to show it, its newline or JSON object, and warnings about it.
 
 use beast_protocol::{FinishReason, Notice, NoticeKind};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{Answering, Done, Form, Guard, TurnError};
+use super::{Answering, Done, Guard, TurnError};
 use crate::{
     exit::Result,
-    output::{
-        OutputError, Told, answer_line, answer_object, embedded_json, first_code_block, json_line, stats_lines,
-        units::count,
-    },
+    output::{OutputError, Told, answer_line, answer_object, json_line, stats_lines},
+    turn::made::{Made, Whole},
 };
-
-#[derive(Debug, Default)]
-struct Made {
-    /// The parsed answer, with `--schema` and `--extract-json`.
-    value: Option<Value>,
-    /// The first code block, if any, with `--extract`; the JSON, with `--extract-json`.
-    code: Option<String>,
-    /// The message, for `commit-msg`.
-    message: Option<String>,
-}
 
 impl Answering<'_> {
     pub(crate) fn finish(&mut self) -> Result<()> {
         self.progress.erase();
         let done = self.done.expect("only a complete answer is finished");
-        let cut = self.cut();
-        let made = self.make(cut.as_deref())?;
+        let whole = self.whole(done);
+        let cut = whole.cut();
+        let made = whole.make(&self.options.output, self.guard, cut.as_deref())?;
         // Truncation after a complete first line has lost nothing.
         let cut = cut.filter(|_| made.message.is_none() || !self.guard.is_some_and(Guard::is_subject));
         let is_error = cut.is_some() && self.options.output.strict;
@@ -53,52 +42,6 @@ impl Answering<'_> {
             Some(cut) if is_error => Err(TurnError::Cut(cut).into()),
             _ => Ok(()),
         }
-    }
-
-    /// Derives the special outputs from the answer.
-    ///
-    /// # Errors
-    /// [`TurnError::Withheld`] and [`TurnError::NoJson`] for a text that could be mistaken for a valid one.
-    fn make(&self, cut: Option<&str>) -> Result<Made, TurnError> {
-        if let Some(why) = self.dead_end.as_ref().filter(|_| self.form.is_some()) {
-            return Err(TurnError::DeadEnd(why.clone()));
-        }
-        if let Some(cut) = cut.filter(|_| self.form.is_some()) {
-            return Err(TurnError::Withheld(cut.into()));
-        }
-        let is_only_calls = !self.has_text() && !self.calls.is_empty();
-        let takes_json = self.options.output.extract_json;
-        if self.form == Some(Form::Json) && !is_only_calls {
-            let value = serde_json::from_str(self.text()).map_err(TurnError::NoJson)?;
-            let code = takes_json.then(|| self.text().to_owned());
-            return Ok(Made { value: Some(value), code, ..Made::default() });
-        }
-        if takes_json {
-            let (code, value) = embedded_json(self.text()).ok_or_else(|| match cut {
-                Some(cut) => TurnError::Withheld(format!("the answer has no complete JSON: {cut}")),
-                None => TurnError::NoJsonFound,
-            })?;
-            return Ok(Made { value: Some(value), code: Some(code.to_owned()), ..Made::default() });
-        }
-        if let Some(guard) = self.guard {
-            return Ok(Made { message: Some(self.message(guard, cut)?), ..Made::default() });
-        }
-        if !self.options.output.extract {
-            return Ok(Made::default());
-        }
-        match (first_code_block(self.text()), cut) {
-            (Some((_, false)), Some(cut)) => Err(TurnError::Withheld(format!("the code is incomplete: {cut}"))),
-            (block, _) => Ok(Made { code: block.map(|(code, _)| code), ..Made::default() }),
-        }
-    }
-
-    fn message(&self, guard: &Guard, cut: Option<&str>) -> Result<String, TurnError> {
-        let found = match guard.is_subject() {
-            true => guard.subject(self.text(), cut.is_none()),
-            false => guard.message(self.text(), cut.is_some()),
-        };
-        let nothing = || cut.map_or_else(|| "the model's answer is empty".to_owned(), str::to_owned);
-        found.ok_or_else(nothing).flatten().map_err(TurnError::NoMessage)
     }
 
     fn note_on_code(&self, made: &Made) -> Option<String> {
@@ -137,20 +80,15 @@ impl Answering<'_> {
         self.context.console.print(&json_line(&line))
     }
 
-    fn cut(&self) -> Option<String> {
-        let (reason, usage, _) = self.done?;
-        let tokens = count(usage.n_generated.into(), "token");
-        match reason {
-            FinishReason::MaxTokens => Some(format!("the answer is truncated at {tokens} (--max-tokens)")),
-            FinishReason::ContextFull => {
-                Some(format!("the answer is truncated at {tokens}: the context of {} tokens is full", self.n_ctx))
-            }
-            FinishReason::DeadEnd => {
-                let why = self.dead_end.as_deref().unwrap_or("no token can follow");
-                Some(format!("the answer is truncated at {tokens}, inside its grammar or schema: {why}"))
-            }
-            FinishReason::Repetition => Some(format!("the answer repeats itself and is truncated at {tokens}")),
-            FinishReason::Stop | FinishReason::StopText | FinishReason::Cancelled => None,
+    fn whole(&self, (reason, usage, _): Done) -> Whole<'_> {
+        Whole {
+            text: self.text(),
+            form: self.form,
+            reason,
+            n_generated: usage.n_generated,
+            n_ctx: self.n_ctx,
+            dead_end: self.dead_end.as_deref(),
+            has_calls: !self.calls.is_empty(),
         }
     }
 }
