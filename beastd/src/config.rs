@@ -11,15 +11,19 @@ use toml::{Table, Value};
 
 use crate::cores;
 
+mod durations;
 mod error;
 pub mod http;
 mod key_file;
 mod keys;
 mod print;
+pub mod upstream;
 
+use durations::parse_duration;
 pub use error::{ConfigError, Source};
 use http::Http;
-use keys::{KEYS, parse_duration};
+use keys::KEYS;
+use upstream::UpstreamConfig;
 
 /// Larger than any real configuration.
 const MAX_BYTES: u64 = 1 << 20;
@@ -111,6 +115,9 @@ pub struct Config {
     // Strings become addresses and keys, each with its own checks: `http::parse` fills it.
     #[serde(skip)]
     pub http: Http,
+    // Tables with names of the user's own, which no default has: `upstream::parse` fills it.
+    #[serde(skip)]
+    pub upstreams: Vec<UpstreamConfig>,
 }
 
 /// Every setting and its source. A setting in a table is `TABLE.KEY`.
@@ -146,7 +153,7 @@ pub fn load(overrides: &Overrides) -> Result<Loaded, ConfigError> {
         flat(defaults, |_| true).into_iter().map(|(key, value)| (key, (value, Source::Default))).collect();
 
     let warnings = unknown_variables(&values, &overrides.env);
-    let mut layers = read_file(overrides, &values)?;
+    let (mut layers, upstreams) = read_file(overrides, &values)?;
     for (key, value) in env_layer(&values, &overrides.env) {
         layers.push((key.clone(), Value::String(value), Source::Env(env_name(&key))));
     }
@@ -177,7 +184,7 @@ pub fn load(overrides: &Overrides) -> Result<Loaded, ConfigError> {
         values.insert(key, (value, source));
     }
     resolve_paths(&mut values)?;
-    let config = parse(&values)?;
+    let config = Config { upstreams, ..parse(&values)? };
     check(&config, &values)?;
     Ok(Loaded { config, warnings, values })
 }
@@ -234,28 +241,30 @@ fn unknown_variables(values: &Values, env: &BTreeMap<String, String>) -> Vec<Str
 
 type Layer = Vec<(String, Value, Source)>;
 
-fn read_file(overrides: &Overrides, known: &Values) -> Result<Layer, ConfigError> {
+fn read_file(overrides: &Overrides, known: &Values) -> Result<(Layer, Vec<UpstreamConfig>), ConfigError> {
     let path = match &overrides.file {
         Some(path) => path.clone(),
         None => match paths::config_dir() {
             Ok(folder) => folder.join("config.toml"),
             // Without a home directory there is no file; a path that needs one fails later.
-            Err(_) => return Ok(Layer::new()),
+            Err(_) => return Ok(Default::default()),
         },
     };
     let text = match file::read_text(&path, MAX_BYTES) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && overrides.file.is_none() => {
-            return Ok(Layer::new());
+            return Ok(Default::default());
         }
         Err(source) => return Err(ConfigError::Read { path, source }),
     };
-    let table: Table = text.parse().map_err(|error: toml::de::Error| {
+    let mut table: Table = text.parse().map_err(|error: toml::de::Error| {
         let line = error.span().map_or(0, |span| text[..span.start].lines().count().max(1));
         ConfigError::Syntax { path: path.clone(), message: format!("line {line}: {}", error.message()) }
     })?;
+    let upstreams = table.remove(upstream::TABLE).map(|tables| upstream::parse(tables, &path)).transpose()?;
     let settings = flat(table, |key| is_table(known, key)).into_iter();
-    Ok(settings.map(|(key, value)| (key, value, Source::File(path.clone()))).collect())
+    let settings = settings.map(|(key, value)| (key, value, Source::File(path.clone()))).collect();
+    Ok((settings, upstreams.unwrap_or_default()))
 }
 
 fn profile_layer(name: &str, source: Source) -> Result<Table, ConfigError> {

@@ -47,6 +47,7 @@ pub mod template;
 mod timings;
 mod tools;
 pub mod trial;
+pub mod upstream;
 mod watchdog;
 pub mod worker;
 

@@ -3,12 +3,11 @@
 //! Checks, `--print-config`, SIGHUP, `beastctl bench` and docs/configuration.md follow from this table. Descriptions
 //! and defaults are in `config.default.toml`. Never knows: the source of a value.
 
-use std::time::Duration;
-
 use toml::Value;
 use tracing_subscriber::EnvFilter;
 
 use super::Config;
+use super::durations::parse_duration;
 
 pub struct Key {
     /// The name as in the file; in a table, `TABLE.KEY`.
@@ -76,17 +75,6 @@ impl Kind {
             Self::Duration => "a duration such as 30s or 1h 30m, 0, never".into(),
             Self::Filter => "the syntax of RUST_LOG".into(),
             Self::Http(words) | Self::Text(words) => (*words).into(),
-        }
-    }
-}
-
-/// `5m`, `1h 30m`, `0` or `never`.
-pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
-    match text.trim() {
-        "never" => Ok(Duration::MAX),
-        "0" => Ok(Duration::ZERO),
-        text => {
-            humantime::parse_duration(text).map_err(|_| "expected a duration such as 30s, 5m, 1h, 0 or never".into())
         }
     }
 }

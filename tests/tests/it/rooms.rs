@@ -151,6 +151,7 @@ fn the_rooms_of_the_daemon_know_only_these() {
         template → beast_protocol, large_stack, tools
         tools → beast_protocol
         trial → beast_launchd, engine, fingerprint, logging, template
+        upstream → beast_launchd, beast_protocol, clock, config, extent
         watchdog → batch, clock
         worker → admitted, batch, beast_protocol, clock, config, engine, governor, interrupt, lease, metrics, prefix_store, scheduler, speculation, stream, timings
     "#]].assert_eq(&map);

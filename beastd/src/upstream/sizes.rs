@@ -1,0 +1,84 @@
+//! Whether a request fits into a server's context, and what to drop if not. Tokens are estimated where the server does
+//! not count them.
+
+use std::ops::Range;
+
+use beast_protocol::{ErrorCode, Generate, Notice, NoticeKind, Overflow, Place, WireError};
+
+/// Bytes of a token, on the low side: an estimate should rather be too high.
+const BYTES_PER_TOKEN: usize = 3;
+/// Tokens that a chat template adds to each message.
+const OF_A_MESSAGE: usize = 8;
+
+/// Text of all messages.
+pub(super) fn text(request: &Generate) -> String {
+    request.messages.iter().map(|message| message.content.as_str()).collect::<Vec<_>>().join("\n")
+}
+
+/// Tokens of a text, by its length.
+pub(super) fn estimate(n_bytes: usize) -> usize {
+    n_bytes.div_ceil(BYTES_PER_TOKEN)
+}
+
+/// Tokens of a prompt with so many tokens of text.
+pub(super) fn n_prompt(request: &Generate, n_text: usize) -> usize {
+    n_text + OF_A_MESSAGE * request.messages.len()
+}
+
+/// Makes a request fit: unchanged, or truncated as it allows, with a notice.
+///
+/// # Errors
+/// [`ErrorCode::TooLong`], with both sizes.
+pub(super) fn fit(
+    request: &mut Generate,
+    n_prompt: usize,
+    context: Option<u32>,
+    name: &str,
+) -> Result<Option<Notice>, WireError> {
+    let Some(n_ctx) = context.map(|n| n as usize).filter(|n_ctx| n_prompt >= *n_ctx) else { return Ok(None) };
+    let too_long = || {
+        let text = format!(
+            "the prompt has about {n_prompt} tokens, and upstream {name} has a context of {n_ctx}; try: shorten the \
+             input, or pass --truncate"
+        );
+        WireError::new(ErrorCode::TooLong, text).with_sizes(n_prompt, n_ctx)
+    };
+    let Overflow::Truncate { material, drop } = request.overflow.clone() else { return Err(too_long()) };
+    let Some(message) = request.messages.last_mut() else { return Err(too_long()) };
+    let at = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+    let Some(long) = message.content.get(at(material.start)..at(material.end)) else { return Err(too_long()) };
+    // A quarter is for the answer, unless it has a lower limit.
+    let n_answer = (n_ctx / 4).min(request.max_tokens.map_or(usize::MAX, |n| n as usize));
+    let n_excess = n_prompt + n_answer - n_ctx;
+    // Twelve bytes for an estimated ten: a truncated text must not be refused after all.
+    let dropped = dropped(long, n_excess * BYTES_PER_TOKEN * 6 / 5, drop);
+    if dropped.len() == long.len() {
+        return Err(too_long());
+    }
+    let percent = dropped.len() * 100 / long.len();
+    let start = at(material.start);
+    message.content.replace_range(start + dropped.start..start + dropped.end, "");
+    let part = match drop {
+        Place::Head => "head",
+        Place::Middle => "middle",
+        Place::Tail => "tail",
+    };
+    let text = format!("{percent} % of the input, at its {part}, was dropped to fit the context of {n_ctx} tokens");
+    Ok(Some(Notice { kind: NoticeKind::Warning, text }))
+}
+
+/// The bytes to drop of a text: at least `n`, and all of it if it has no more.
+fn dropped(text: &str, n: usize, place: Place) -> Range<usize> {
+    let len = text.len();
+    let n = n.min(len);
+    let start = match place {
+        Place::Head => 0,
+        Place::Middle => (len - n) / 2,
+        Place::Tail => len - n,
+    };
+    text.floor_char_boundary(start)..text.ceil_char_boundary(start + n)
+}
+
+#[cfg(test)]
+#[path = "sizes_tests.rs"]
+mod tests;
