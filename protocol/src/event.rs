@@ -338,7 +338,7 @@ pub struct Status {
     pub pid: u32,
     /// Time since start, in milliseconds.
     pub uptime_ms: u64,
-    /// Its state.
+    /// The state of the default model.
     pub state: State,
     /// The active profile.
     pub profile: String,
@@ -346,17 +346,21 @@ pub struct Status {
     pub socket: String,
     /// Its HTTP listeners: addresses with ports, and the path of a Unix socket; empty when HTTP is off.
     pub http: Vec<String>,
-    /// The configured model, which the next load uses: `auto`, `builtin` or a path.
+    /// The default model, which answers requests that name none: `auto`, `builtin` or a path.
     pub configured: String,
-    /// The model; `None` until it is loaded.
+    /// The default model; `None` until it is loaded.
     pub model: Option<Model>,
+    /// All models that are loaded, loading or were asked for.
+    pub models: Vec<ModelStatus>,
+    /// Most memory for models in bytes; `None` if the machine does not report how much there is.
+    pub memory_budget: Option<u64>,
     /// The finished stages of loading, in order.
     pub stages: Vec<Stage>,
-    /// Number of slots.
+    /// Number of slots of each model.
     pub n_slots: u32,
-    /// Running requests.
+    /// Running requests of all models.
     pub n_running: u32,
-    /// Queued requests.
+    /// Queued requests of all models.
     pub n_waiting: u32,
     /// KV cells in use.
     pub n_cells_used: u32,
@@ -398,6 +402,49 @@ pub struct Status {
     pub busy_us: u64,
     /// Notices for the user.
     pub notices: Vec<Notice>,
+}
+
+/// A model of the daemon.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelStatus {
+    /// The name that it was asked for by.
+    pub name: String,
+    /// Its file; `None` if it was never loaded.
+    pub path: Option<String>,
+    /// Its state.
+    pub state: ModelState,
+    /// Whether requests that name no model are answered by it.
+    pub is_default: bool,
+    /// Whether it is never evicted.
+    pub is_pinned: bool,
+    /// Main memory that it takes in bytes, or took when it was loaded last; 0 if it never was.
+    pub n_bytes: u64,
+    /// The same for GPU memory.
+    pub n_gpu_bytes: u64,
+    /// Running requests.
+    pub n_running: u32,
+    /// Requests in its queue, and those that wait for it to be loaded.
+    pub n_waiting: u32,
+    /// How often it was loaded since the start.
+    pub n_loads: u32,
+    /// Time since a request used it last, in milliseconds; 0 while one does.
+    pub idle_ms: u64,
+}
+
+/// Whether a model is in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ModelState {
+    /// Loading.
+    Loading,
+    /// Loaded.
+    Ready,
+    /// Leaving memory.
+    Unloading,
+    /// Not in memory; the next request for it loads it.
+    Unloaded,
+    /// The last attempt to load it failed.
+    Failed,
 }
 
 /// Prefixes on disk, which survive a restart.

@@ -21,8 +21,8 @@ pub use decide::{
 pub use embed::{Embed, Embedded, MAX_TEXTS};
 pub use error::{ErrorCode, Sizes, WireError};
 pub use event::{
-    Counted, Delta, Event, FinishReason, Gpu, LoadStage, Logprob, Model, Notice, NoticeKind, Part, Round,
-    SpeculationStatus, Stage, State, Status, StoredPrefixes, Timings, TokenLogprob, Tuning, Usage,
+    Counted, Delta, Event, FinishReason, Gpu, LoadStage, Logprob, Model, ModelState, ModelStatus, Notice, NoticeKind,
+    Part, Round, SpeculationStatus, Stage, State, Status, StoredPrefixes, Timings, TokenLogprob, Tuning, Usage,
 };
 pub use handshake::{HandshakeError, Hello, Welcome};
 pub use request::{
@@ -39,7 +39,8 @@ pub use request::{
 /// - 4: tools, thoughts, raw prompts, log-probabilities, more sampling parameters, priorities.
 /// - 5: loop detection; extents of answers; limits for thoughts; decisions; GPUs.
 /// - 6: embeddings; token counts; DRY and XTC.
-pub const VERSION: u32 = 6;
+/// - 7: several models: a model's name in requests, one status per model.
+pub const VERSION: u32 = 7;
 
 /// Longest frame that is sent or accepted, in bytes, without its length prefix: 32 MiB, checked before any allocation.
 pub const MAX_FRAME_LEN: usize = 32 * 1024 * 1024;
