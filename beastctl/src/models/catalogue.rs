@@ -46,7 +46,7 @@ struct Catalogue {
 
 pub fn entries() -> Vec<Entry> {
     let catalogue: Catalogue =
-        toml_edit::de::from_str(include_str!("catalogue.toml")).expect("catalogue.toml is valid, a test reads it");
+        toml_edit::de::from_str(include_str!("../../../models/catalogue.toml")).expect("catalogue.toml is valid, a test reads it");
     catalogue.model
 }
 
