@@ -115,6 +115,13 @@ impl Progress {
         }
     }
 
+    /// Nothing is to be loaded yet.
+    pub fn unloaded() -> Self {
+        let progress = Self::new();
+        progress.set(LoadState::Unloaded { failed: None });
+        progress
+    }
+
     /// Watches the state.
     pub fn watch(&self) -> watch::Receiver<LoadState> {
         self.state.subscribe()
