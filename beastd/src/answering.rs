@@ -29,7 +29,7 @@ use crate::shared::{Phase, Shared};
 use crate::shown::{Shown, Thought};
 use crate::worker::{Ticket, shutting_down};
 pub use embedding::embed;
-pub use models::{Change, change, wait_until_ready};
+pub use models::{Change, Which, change, wait_until_ready};
 
 /// Most events per call when the client has fallen behind.
 const MAX_EVENTS: usize = 64;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use beast_protocol::{ErrorCode, Event, Hello, Request, VERSION as PROTOCOL, Welcome, WireError};
 use tokio::time::timeout;
 
-use crate::answering::{self, Change, Peer, Stopped};
+use crate::answering::{self, Change, Peer, Stopped, Which};
 use crate::connection::Connection;
 use crate::shared::{Phase, Shared, VERSION};
 
@@ -100,7 +100,10 @@ async fn converse(shared: &Arc<Shared>, connection: &mut Connection) -> Result<(
             }
             Some(Request::Load { model }) => change(shared, connection, Change::Load(model)).await?,
             Some(Request::Use { model }) => change(shared, connection, Change::Use(model)).await?,
-            Some(Request::Unload { model }) => change(shared, connection, Change::Unload(model)).await?,
+            Some(Request::Unload { model }) => {
+                let which = model.map_or(Which::All, Which::Named);
+                change(shared, connection, Change::Unload(which)).await?;
+            }
             Some(request) => {
                 let outcome = compute(shared, connection, request).await;
                 match outcome {

@@ -17,8 +17,16 @@ pub enum Change {
     Load(Option<String>),
     /// Loads this model and makes it the default one.
     Use(String),
-    /// Unloads this model, or all, as soon as no request uses it.
-    Unload(Option<String>),
+    /// Unloads models as soon as no request uses them.
+    Unload(Which),
+}
+
+/// Which models to unload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Which {
+    All,
+    Default,
+    Named(String),
 }
 
 /// Makes a change and reports progress; the last event is `Status`.
@@ -42,10 +50,14 @@ async fn change_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, change: Chang
             let hold = wait_until_ready(shared, peer, Some(&model)).await?;
             residents.adopt(&hold.resident, &residents.setting_of(&model));
         }
-        Change::Unload(model) => {
+        Change::Unload(which) => {
             let mut phase = shared.phase.subscribe();
             let unloading = async {
-                let models = residents.known(model.as_deref()).await?;
+                let models = match which {
+                    Which::All => residents.all(),
+                    Which::Default => vec![residents.default_model()],
+                    Which::Named(name) => vec![residents.target(Some(&name)).await?],
+                };
                 tokio::select! {
                     outcome = residents.unload(models) => outcome,
                     _ = phase.wait_for(|phase| *phase != Phase::Serving) => Err(shutting_down()),

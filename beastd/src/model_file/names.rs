@@ -92,6 +92,11 @@ pub fn is_path(name: &str) -> bool {
     ["/", "~/", "./", "../"].iter().any(|start| name.starts_with(start))
 }
 
+/// Whether a value of the setting `model` is a file outside the models folder, which only clients of the socket name.
+pub fn is_private(setting: &str) -> bool {
+    is_path(setting) && !paths::models_dir().is_ok_and(|folder| Path::new(setting).starts_with(folder))
+}
+
 /// The value of the setting `model` for a name. `aliases` are pairs of a name and what it stands for.
 ///
 /// # Errors

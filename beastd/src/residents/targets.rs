@@ -41,17 +41,6 @@ impl Residents {
         names::resolve(name, &self.config().aliases()).unwrap_or_else(|_| name.to_owned())
     }
 
-    /// The models of this name among those that were asked for, or all.
-    ///
-    /// # Errors
-    /// As [`Residents::target`].
-    pub async fn known(self: &Arc<Self>, model: Option<&str>) -> Result<Vec<Arc<Resident>>, WireError> {
-        match model {
-            None => Ok(self.all()),
-            Some(name) => Ok(vec![self.target(Some(name)).await?]),
-        }
-    }
-
     /// The model that calls itself so in its file.
     pub fn called(&self, name: &str) -> Option<Arc<Resident>> {
         let is_it = |resident: &Arc<Resident>| {
@@ -59,6 +48,12 @@ impl Residents {
         };
         let default = self.default_model();
         if is_it(&default) { Some(default) } else { self.all().into_iter().find(is_it) }
+    }
+
+    /// The model that a name means, among those that were asked for.
+    pub fn by_name(&self, name: &str) -> Option<Arc<Resident>> {
+        let id = names::resolve(name, &self.config().aliases()).ok().map(|setting| FileId::of(&setting));
+        id.and_then(|id| self.find(&id)).or_else(|| self.called(name))
     }
 
     async fn default_target(self: &Arc<Self>) -> Result<Arc<Resident>, WireError> {
