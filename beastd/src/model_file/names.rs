@@ -65,7 +65,8 @@ fn did_you_mean(nearest: Option<&str>) -> String {
 pub enum FileId {
     /// The built-in model, which may not be unpacked yet.
     Builtin,
-    File { device: u64, inode: u64 },
+    /// A file that is written again is another one.
+    File { device: u64, inode: u64, n_bytes: u64, modified_ns: i128 },
     /// It cannot be found; loading it reports why.
     Missing(String),
 }
@@ -83,7 +84,9 @@ impl FileId {
     /// Identifies a file; `None` if there is none.
     pub fn of_file(path: &Path) -> Option<Self> {
         let metadata = fs::metadata(path).ok()?;
-        Some(Self::File { device: metadata.dev(), inode: metadata.ino() })
+        let modified_ns = i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
+        let (device, inode) = (metadata.dev(), metadata.ino());
+        Some(Self::File { device, inode, n_bytes: metadata.len(), modified_ns })
     }
 }
 
