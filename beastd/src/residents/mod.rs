@@ -159,6 +159,10 @@ impl Residents {
             table.waiting.push(waiting);
         }
         self.turn();
+        if !self.lock().waiting.is_empty() {
+            // The driver has to look again when a request becomes overdue.
+            self.changed.notify_one();
+        }
         Pending { grant: granted, changed: Arc::clone(&self.changed) }
     }
 

@@ -16,26 +16,27 @@ pub fn copy(home: &Home, name: &str) -> PathBuf {
     home.write(&format!("{name}.gguf"), gguf.bytes())
 }
 
-/// Memory of one such model in bytes, by an estimate before it is loaded.
-pub fn need() -> u64 {
-    let home = Home::new();
-    let path = copy(&home, "measured");
-    let beast = home.start(&SMALL);
-    beast.ready();
-    let mut client = beast.client();
-    // Claimed, but never loaded.
-    client.send(&Request::Load { model: Some(path.display().to_string()) });
-    client.until(|event| matches!(event, Event::Status(_)));
-    let models = beast.status().models;
-    models.iter().map(|model| model.n_bytes).max().expect("two models")
+/// Memory of one such model in bytes, with small caches.
+fn need() -> u64 {
+    measured(&SMALL)
 }
 
-/// A daemon with a budget for so many models, its default one included.
-fn with_room_for(n_models: f64, more: &[&str]) -> (Beast, Vec<String>) {
+/// The same with this context and as many slots as usual.
+pub fn need_of(n_ctx: usize) -> u64 {
+    measured(&[&format!("n_ctx={n_ctx}")])
+}
+
+fn measured(settings: &[&str]) -> u64 {
+    let beast = Beast::with(settings);
+    beast.ready();
+    beast.status().models[0].n_bytes
+}
+
+/// A daemon with a budget for so many tenths of a model, its default one included.
+fn with_room_for(n_tenths: u64, more: &[&str]) -> (Beast, Vec<String>) {
     let home = Home::new();
     let paths = ["anna", "bert", "cleo"].map(|name| copy(&home, name).display().to_string());
-    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    let budget = format!("memory_budget={}", (need() as f64 * n_models) as u64);
+    let budget = format!("memory_budget={}", need() * n_tenths / 10);
     let beast = home.start(&[&SMALL[..], &[&budget, "idle_unload=never"], more].concat());
     beast.ready();
     (beast, paths.into())
@@ -76,7 +77,7 @@ fn embed(beast: &Beast, model: &str) -> Vec<f32> {
 
 #[test]
 fn three_models_share_room_for_two_and_the_least_recently_used_leaves() {
-    let (beast, paths) = with_room_for(2.2, &[]);
+    let (beast, paths) = with_room_for(22, &[]);
     let [anna, bert, cleo] = &paths[..] else { unreachable!("three models") };
     let expected = beast.client().ask(&samples::commit_msg(&samples::diff("read_all", 3))).text;
     for model in [anna, bert, anna, anna, cleo, anna] {
@@ -100,7 +101,7 @@ fn three_models_share_room_for_two_and_the_least_recently_used_leaves() {
 
 #[test]
 fn requests_for_the_same_absent_model_share_one_load() {
-    let (beast, paths) = with_room_for(2.2, &[]);
+    let (beast, paths) = with_room_for(22, &[]);
     let mut clients: Vec<Client> = (0..6).map(|_| beast.client()).collect();
     for (n, client) in clients.iter_mut().enumerate() {
         client.send(&Request::Generate(question(&paths[n % 2])));
@@ -113,7 +114,7 @@ fn requests_for_the_same_absent_model_share_one_load() {
 
 #[test]
 fn a_busy_model_stays_and_the_next_one_waits_for_it() {
-    let (beast, paths) = with_room_for(1.2, &[]);
+    let (beast, paths) = with_room_for(12, &[]);
     let mut running = beast.client();
     running.begin(&babble(&paths[0], 300));
     let mut waiting = beast.client();
@@ -129,7 +130,7 @@ fn a_busy_model_stays_and_the_next_one_waits_for_it() {
 /// Two clients keep one model busy without a pause, each asking again before the other's answer has ended.
 #[test]
 fn who_waits_for_a_model_is_not_kept_out_by_a_flood_of_requests_for_another() {
-    let (beast, paths) = with_room_for(1.2, &[]);
+    let (beast, paths) = with_room_for(12, &[]);
     let mut flood: Vec<Client> = (0..2).map(|_| beast.client()).collect();
     flood[0].send(&Request::Generate(babble(&paths[0], 60)));
     let mut waiting = beast.client();
@@ -152,7 +153,7 @@ fn who_waits_for_a_model_is_not_kept_out_by_a_flood_of_requests_for_another() {
 
 #[test]
 fn a_client_that_leaves_takes_its_wish_along() {
-    let (beast, paths) = with_room_for(1.2, &[]);
+    let (beast, paths) = with_room_for(12, &[]);
     let mut running = beast.client();
     running.begin(&babble(&paths[0], 400));
     let mut waiting = beast.client();
@@ -167,11 +168,11 @@ fn a_client_that_leaves_takes_its_wish_along() {
 
 #[test]
 fn a_pinned_model_stays_and_one_that_never_fits_is_refused_with_both_sizes() {
-    let (beast, paths) = with_room_for(1.2, &["pinned=builtin"]);
+    let (beast, paths) = with_room_for(12, &["pinned=builtin"]);
     let error = beast.client().ask(&question(&paths[0])).error();
     assert_eq!(error.code, ErrorCode::ModelUnavailable);
     assert!(error.message.contains("does not fit beside the pinned models"), "{error}");
-    let (beast, paths) = with_room_for(1.2, &["n_ctx=512"]);
+    let (beast, paths) = with_room_for(12, &["n_ctx=512"]);
     beast.client().ask(&question(&paths[0])).done();
     // Twice its cells in a budget for little more than one.
     let home = Home::new();
