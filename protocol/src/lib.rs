@@ -13,6 +13,7 @@ mod error;
 mod event;
 mod handshake;
 mod request;
+mod status;
 
 pub use codec::{CodecError, FrameBuffer, append_frame, decode, encode, read_frame, write_frame};
 pub use decide::{
@@ -21,14 +22,15 @@ pub use decide::{
 pub use embed::{Embed, Embedded, MAX_TEXTS};
 pub use error::{ErrorCode, Sizes, WireError};
 pub use event::{
-    Counted, Delta, Event, FinishReason, Gpu, LoadStage, Logprob, Model, ModelState, ModelStatus, Notice, NoticeKind,
-    Part, Round, SpeculationStatus, Stage, State, Status, StoredPrefixes, Timings, TokenLogprob, Tuning, Usage,
+    Counted, Delta, Event, FinishReason, LoadStage, Logprob, Notice, NoticeKind, Part, Round, Stage, Timings,
+    TokenLogprob, Usage,
 };
 pub use handshake::{HandshakeError, Hello, Welcome};
 pub use request::{
     Constraint, Extent, Function, Generate, Message, Overflow, Place, Priority, RawPrompt, Request, Resume, Role,
     Sampling, Span, Speculation, TemplateOptions, ToolCall, ToolChoice, Tools,
 };
+pub use status::{Gpu, Model, ModelState, ModelStatus, SpeculationStatus, State, Status, StoredPrefixes, Tuning};
 
 /// Version of the messages after the handshake. Raised with every change to a message or its encoding; client and
 /// daemon must have the same version.

@@ -8,8 +8,8 @@ use crate::{
     client::{Client, ClientError},
     context::Context,
     exit::{During as _, Result},
-    output::Progress,
     models::reference::named,
+    output::Progress,
     start,
     wait::Wait,
 };

@@ -1,6 +1,8 @@
 //! The status of a daemon as text, for `status`, `doctor` and `bench`.
 
-use beast_protocol::{Model, ModelState, ModelStatus, NoticeKind, SpeculationStatus, Stage, State, Status, StoredPrefixes, Tuning};
+use beast_protocol::{
+    Model, ModelState, ModelStatus, NoticeKind, SpeculationStatus, Stage, State, Status, StoredPrefixes, Tuning,
+};
 
 use super::{
     facts::Facts,

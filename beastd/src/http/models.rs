@@ -124,11 +124,7 @@ pub async fn named(shared: &Arc<Shared>, name: Option<&str>) -> Result<Option<St
 }
 
 fn absent(error: &WireError) -> Refusal {
-    Refusal {
-        code: Some("model_not_found"),
-        param: Some("model".into()),
-        ..Refusal::not_found(error.message.clone())
-    }
+    Refusal { code: Some("model_not_found"), param: Some("model".into()), ..Refusal::not_found(error.message.clone()) }
 }
 
 /// Modification time of a file in seconds since 1970; 0 if unknown.

@@ -206,9 +206,7 @@ fn is_of(folder: &Path, file: &str, repo: &str, quant: Option<&str>) -> bool {
         let before = stem.strip_suffix(&quant.to_ascii_lowercase());
         before.is_some_and(|before| before.is_empty() || before.ends_with(['-', '.', '_']))
     });
-    let of_catalogue = || {
-        CATALOGUE.iter().any(|entry| entry.file == file && entry.repo.eq_ignore_ascii_case(repo))
-    };
+    let of_catalogue = || CATALOGUE.iter().any(|entry| entry.file == file && entry.repo.eq_ignore_ascii_case(repo));
     let of_record = || {
         let record = file::read(&folder.join(format!("{file}.json")), MAX_RECORD).ok()?;
         let record: Record = serde_json::from_slice(&record).ok()?;

@@ -11,7 +11,8 @@ fn a_repository_is_told_from_a_name_and_a_path() {
 #[test]
 fn a_file_belongs_to_a_repository_by_its_record_or_the_catalogue() {
     let folder = tempfile::tempdir().expect("a folder");
-    let record = r#"{"url":"https://huggingface.co/Some/Repo-GGUF/resolve/main/x-Q8_0.gguf","sha256":null,"licence":null}"#;
+    let record =
+        r#"{"url":"https://huggingface.co/Some/Repo-GGUF/resolve/main/x-Q8_0.gguf","sha256":null,"licence":null}"#;
     fs::write(folder.path().join("x-Q8_0.gguf.json"), record).expect("writable");
     let is = |file, repo, quant| is_of(folder.path(), file, repo, quant);
     assert!(is("x-Q8_0.gguf", "some/repo-gguf", Some("q8_0")) && is("x-Q8_0.gguf", "Some/Repo-GGUF", None));
@@ -48,6 +49,8 @@ fn two_names_of_one_file_are_one_model() {
     assert_eq!(of(&file), of(&link));
     assert_eq!(FileId::of("builtin"), FileId::Builtin);
     assert!(matches!(of(&folder.path().join("c.gguf")), FileId::Missing(_)));
-    assert_eq!((label("/x/LFM2-350M-Q4_K_M.gguf"), label("/x/a.gguf"), label("builtin")),
-        ("lfm2-350m".to_owned(), "a".to_owned(), "builtin".to_owned()));
+    assert_eq!(
+        (label("/x/LFM2-350M-Q4_K_M.gguf"), label("/x/a.gguf"), label("builtin")),
+        ("lfm2-350m".to_owned(), "a".to_owned(), "builtin".to_owned())
+    );
 }

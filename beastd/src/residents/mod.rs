@@ -108,14 +108,19 @@ impl Drop for Pending {
 
 impl Residents {
     /// Begins to load the configured model, whose progress began with the process.
-    pub fn start(config: watch::Sender<Arc<Config>>, has_visitors: watch::Sender<bool>, progress: Progress) -> Arc<Self> {
+    pub fn start(
+        config: watch::Sender<Arc<Config>>,
+        has_visitors: watch::Sender<bool>,
+        progress: Progress,
+    ) -> Arc<Self> {
         let first = Arc::clone(&config.borrow());
         let ties = Ties { progress, metrics: Arc::new(Metrics::default()), crowd: Crowd::default() };
         let crowd = ties.crowd.clone();
         let setting = first.model.clone();
         let named = Named { name: names::label(&setting), id: FileId::of(&setting), setting };
         let (resident, ended) = spawn(named, Some(first), ties, Bytes::default());
-        let table = Table { all: vec![Arc::clone(&resident)], default: Arc::clone(&resident), waiting: Vec::new(), n_begun: 0 };
+        let table =
+            Table { all: vec![Arc::clone(&resident)], default: Arc::clone(&resident), waiting: Vec::new(), n_begun: 0 };
         let residents = Arc::new(Self {
             config,
             has_visitors,
@@ -469,7 +474,8 @@ fn is_held(resident: &Resident) -> bool {
 /// The names of the pinned models.
 fn pinned(config: &Config) -> Vec<String> {
     let aliases = config.aliases();
-    let label = |name: &str| names::resolve(name, &aliases).map_or_else(|_| name.to_owned(), |setting| names::label(&setting));
+    let label =
+        |name: &str| names::resolve(name, &aliases).map_or_else(|_| name.to_owned(), |setting| names::label(&setting));
     config.pinned().map(label).collect()
 }
 
@@ -482,6 +488,8 @@ fn too_large(name: &str, needed: u64, budget: Budget) -> WireError {
     if needed > budget.limit.ram {
         return need::too_large(name, needed, budget.limit.ram);
     }
-    let text = format!("the model {name} does not fit beside the pinned models; try: pin fewer models, or raise memory_budget");
+    let text = format!(
+        "the model {name} does not fit beside the pinned models; try: pin fewer models, or raise memory_budget"
+    );
     WireError::new(ErrorCode::ModelUnavailable, text)
 }

@@ -135,12 +135,7 @@ pub fn plan(models: &[Candidate], claims: &[Claim], budget: Budget) -> Vec<Step>
 
 /// How to bring this model in now: by a load, or by evictions first. An empty list waits for evictions that have begun;
 /// `None` if it has to wait for running requests.
-fn bring(
-    models: &[Candidate],
-    model: usize,
-    budget: Budget,
-    is_idle: impl Fn(usize) -> bool,
-) -> Option<Vec<Step>> {
+fn bring(models: &[Candidate], model: usize, budget: Budget, is_idle: impl Fn(usize) -> bool) -> Option<Vec<Step>> {
     if models[model].presence == Presence::Unloading {
         return Some(Vec::new());
     }

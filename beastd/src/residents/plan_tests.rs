@@ -39,10 +39,8 @@ fn the_least_recently_used_leaves_and_none_that_would_not_help() {
 
 #[test]
 fn memory_of_the_gpu_is_counted_apart() {
-    let on_gpu = |presence, last_used| Candidate {
-        bytes: Bytes { ram: 0, gpu: 2 * GB },
-        ..model(0, presence, 0, last_used)
-    };
+    let on_gpu =
+        |presence, last_used| Candidate { bytes: Bytes { ram: 0, gpu: 2 * GB }, ..model(0, presence, 0, last_used) };
     let models = [model(3, Ready, 0, 1), on_gpu(Ready, 2), on_gpu(Absent, 0)];
     let budget = Budget { limit: Bytes { ram: 4 * GB, gpu: 3 * GB }, is_strict: true };
     assert_eq!(plan(&models, &[claim(2)], budget), [Step::Evict(1)], "the one on the CPU would not help");

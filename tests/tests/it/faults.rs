@@ -25,20 +25,14 @@ fn text(n: u64) -> String {
 
 /// Three models in a budget for two: the built-in one, and copies of it under other names.
 fn three_models(home: &Home) -> [String; 3] {
-    home.configure(&format!("memory_budget = {}\nn_ctx = 2048\n", need_of(2048) * 22 / 10));
+    home.configure(&format!("memory_budget = \"{}\"\nn_ctx = 2048\n", need_of(2048) * 22 / 10));
     let copies = ["second", "third"].map(|name| copy(home, name).display().to_string());
     let [second, third] = copies;
     ["builtin".to_owned(), second, third]
 }
 
 /// Sends requests until the faults are over; each answer must be the expected text. Returns their number.
-fn ask_until(
-    home: &Home,
-    first: u64,
-    greedy: &[(String, String)],
-    models: &[String],
-    is_over: &AtomicBool,
-) -> usize {
+fn ask_until(home: &Home, first: u64, greedy: &[(String, String)], models: &[String], is_over: &AtomicBool) -> usize {
     let mut n_asked = 0;
     while !is_over.load(Relaxed) {
         // Three of four name their model.

@@ -68,7 +68,11 @@ fn check_budget(beast: &Beast) {
 
 fn embed(beast: &Beast, model: &str) -> Vec<f32> {
     let mut client = beast.client();
-    client.send(&Request::Embed(Embed { model: Some(model.to_owned()), texts: vec!["a text".into()], drop_tail: true }));
+    client.send(&Request::Embed(Embed {
+        model: Some(model.to_owned()),
+        texts: vec!["a text".into()],
+        drop_tail: true,
+    }));
     match client.until(|event| matches!(event, Event::Embedded(_) | Event::Failed(_))) {
         Event::Embedded(embedded) => embedded.vectors.into_iter().next().expect("a vector"),
         other => panic!("{other:?}"),
