@@ -331,3 +331,21 @@ fn a_variable_that_nobody_reads_is_told() {
         unknown variable BEAST_SOMETHING_ELSE_ENTIRELY; try: unset BEAST_SOMETHING_ELSE_ENTIRELY"#]]
     .assert_eq(&load(&overrides).expect("valid").warnings.join("\n"));
 }
+
+#[test]
+fn a_budget_is_auto_or_a_size_and_aliases_are_pairs() {
+    let sizes = ["4GiB", "4 GB", "512mib", "1.5 GiB", "1000000"].map(|text| parse_bytes(text).expect("a size"));
+    assert_eq!(sizes, [4 << 30, 4_000_000_000, 512 << 20, 3 << 29, 1_000_000]);
+    for text in ["", "much", "4 apples", "-1", "0", "GiB"] {
+        assert!(parse_bytes(text).is_err(), "{text}");
+    }
+    let (_folder, overrides) =
+        with_file("memory_budget = '2GiB'\naliases = 'fast = lfm2-350m, x=/m.gguf'\npinned = 'fast'");
+    let config = load(&overrides).expect("valid").config;
+    assert_eq!(config.memory_budget(), Some(2 << 30));
+    let pair = |alias: &str, model: &str| (alias.to_owned(), model.to_owned());
+    assert_eq!(config.aliases(), [pair("fast", "lfm2-350m"), pair("x", "/m.gguf")]);
+    assert_eq!(config.pinned().collect::<Vec<_>>(), ["fast"]);
+    let (_folder, overrides) = with_file("aliases = 'fast'");
+    assert!(load(&overrides).expect_err("no pair").to_string().contains("must be NAME=MODEL"));
+}

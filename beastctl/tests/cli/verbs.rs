@@ -33,6 +33,8 @@ pub(crate) fn status() -> Status {
             has_chat_template: true,
             gpu: None,
         }),
+        models: Vec::new(),
+        memory_budget: None,
         stages: vec![Stage { stage: LoadStage::Socket, us: 300 }, Stage { stage: LoadStage::Weights, us: 15_000_000 }],
         n_slots: 4,
         n_running: 1,

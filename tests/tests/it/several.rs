@@ -234,3 +234,65 @@ fn an_idle_model_leaves_by_itself_and_the_others_stay() {
     eventually(|| row(&beast, "anna").is_some_and(|model| model.state == ModelState::Unloaded));
     assert_eq!(row(&beast, "builtin").map(|model| (model.state, model.is_pinned)), Some((ModelState::Ready, true)));
 }
+
+/// While one model is busy and another idle, requests for a third take the idle one's place only.
+#[test]
+fn requests_for_a_third_model_cost_one_model_its_place() {
+    let (beast, paths) = with_room_for(22, &[]);
+    let [anna, bert, cleo] = &paths[..] else { unreachable!("three models") };
+    beast.client().ask(&question(bert)).done();
+    let mut running = beast.client();
+    running.begin(&babble(anna, 300));
+    let mut waiting: Vec<Client> = (0..3).map(|_| beast.client()).collect();
+    waiting.iter_mut().for_each(|client| client.send(&Request::Generate(question(cleo))));
+    for client in &mut waiting {
+        client.answer().done();
+    }
+    running.answer().done();
+    let states = ["anna", "bert", "cleo"].map(|name| row(&beast, name).expect("asked for").state);
+    assert_eq!(states, [ModelState::Ready, ModelState::Unloaded, ModelState::Ready]);
+    assert_eq!(n_loads(&beast), [1, 1, 1]);
+}
+
+/// Each waits for the only place, and none is loaded in vain.
+#[test]
+fn who_came_first_is_loaded_first_and_answers_before_it_leaves() {
+    let (beast, paths) = with_room_for(12, &[]);
+    let [anna, bert, cleo] = &paths[..] else { unreachable!("three models") };
+    let mut running = beast.client();
+    running.begin(&babble(anna, 200));
+    let mut waiting: Vec<Client> = Vec::new();
+    for model in [bert, cleo] {
+        let mut client = beast.client();
+        client.send(&Request::Generate(question(model)));
+        client.until(|event| matches!(event, Event::Queued { .. }));
+        waiting.push(client);
+    }
+    running.answer().done();
+    // The second has its answer only once the first has had its own.
+    waiting[1].answer().done();
+    assert_eq!(row(&beast, "bert").map(|model| (model.n_loads, model.n_waiting, model.n_running)), Some((1, 0, 0)));
+    waiting[0].answer().done();
+    assert_eq!(n_loads(&beast), [1, 1, 1]);
+}
+
+/// Clients of three models in room for one, all at once: every request is answered.
+#[test]
+fn many_clients_of_three_models_in_room_for_one_are_all_answered() {
+    let (beast, paths) = with_room_for(12, &[]);
+    let expected = beast.client().ask(&question(&paths[0])).text;
+    std::thread::scope(|scope| {
+        for n in 0..6 {
+            let (beast, paths, expected) = (&beast, &paths, &expected);
+            scope.spawn(move || {
+                for turn in 0..4 {
+                    let answer = beast.client().ask(&question(&paths[(n + turn) % 3]));
+                    assert_eq!(answer.text, *expected);
+                    check_budget(beast);
+                }
+            });
+        }
+    });
+    let n_loads: u32 = n_loads(&beast).iter().sum();
+    assert!(n_loads <= 24, "requests share loads: {n_loads}");
+}
