@@ -277,9 +277,11 @@ impl Residents {
         let budget = self.budget(&table, &config);
         let models: Vec<Candidate> = table.all.iter().map(|one| candidate(one, &pinned, budget)).collect();
         let now = Instant::now();
-        for step in plan(&models, &table.claims(now), budget) {
+        let steps = plan(&models, &table.claims(now), budget);
+        self.admit(&mut table, &steps);
+        for step in steps {
             match step {
-                Step::Admit(n) => self.admit(&mut table, n),
+                Step::Admit(_) => {}
                 Step::Load(n) => self.begin_load(&table, n, &config),
                 Step::Evict(n) => {
                     tracing::info!(model = table.all[n].name, "evicting a model to make room");
@@ -334,16 +336,19 @@ impl Residents {
         Budget { limit, is_strict: ram.is_some() }
     }
 
-    /// Lets all requests for a loaded model begin.
-    fn admit(&self, table: &mut Table, n: usize) {
-        let resident = Arc::clone(&table.all[n]);
-        let Some(ready) = resident.ready() else { return };
-        for one in table.take(&resident) {
+    /// Lets the requests begin that the plan admits.
+    fn admit(&self, table: &mut Table, steps: &[Step]) {
+        for (nth, one) in std::mem::take(&mut table.waiting).into_iter().enumerate() {
+            // The engine may have failed meanwhile.
+            let ready = one.resident.ready().filter(|_| steps.contains(&Step::Admit(nth)));
+            let Some(ready) = ready else {
+                table.waiting.push(one);
+                continue;
+            };
             table.n_begun += 1;
-            let lease = resident.lease(&self.changed);
-            let hold = Hold { resident: Arc::clone(&resident), ready: Arc::clone(&ready), lease };
+            let lease = one.resident.lease(&self.changed);
             // Fails if the client is gone.
-            let _ = one.grant.send(Ok(hold));
+            let _ = one.grant.send(Ok(Hold { resident: one.resident, ready, lease }));
         }
     }
 
@@ -418,11 +423,11 @@ impl Residents {
 impl Table {
     fn claims(&self, now: Instant) -> Vec<Claim> {
         let claim = |one: &Waiting| {
-            let model = self.all.iter().position(|resident| Arc::ptr_eq(resident, &one.resident))?;
+            let model = self.all.iter().position(|resident| Arc::ptr_eq(resident, &one.resident));
             let is_overdue = self.n_begun - one.n_begun >= MOST_TURNS || now >= one.since + LONGEST_WAIT;
-            Some(Claim { model, is_overdue })
+            Claim { model: model.expect("broken invariant: a model that is waited for is not forgotten"), is_overdue }
         };
-        self.waiting.iter().filter_map(claim).collect()
+        self.waiting.iter().map(claim).collect()
     }
 
     /// Takes the requests that wait for a model out of the list.

@@ -4,7 +4,7 @@
 //! - A model is loaded if it fits beside the others, else after the least recently used ones have been evicted. A
 //!   pinned model and one with running requests are never evicted.
 //! - Nobody waits forever: once a model's oldest request is overdue, no other model is loaded before it, and the
-//!   models in its way begin no more requests until it had its turn.
+//!   models in its way begin no request that came later until it had its turn.
 
 use std::ops::{Add, Sub};
 
@@ -90,10 +90,10 @@ pub struct Budget {
     pub is_strict: bool,
 }
 
-/// What to do now. A number is the index of a model.
+/// What to do now. A number is the index of a model, except for a request that begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Its waiting requests begin.
+    /// The request of this claim begins.
     Admit(usize),
     Load(usize),
     Evict(usize),
@@ -113,17 +113,19 @@ pub fn plan(models: &[Candidate], claims: &[Claim], budget: Budget) -> Vec<Step>
     let never = |model: &usize| never_fits(models, *model, budget);
     steps.extend(absent.iter().copied().filter(never).map(Step::Refuse));
     absent.retain(|model| !never_fits(models, *model, budget));
-    let overdue = claims.iter().find(|claim| claim.is_overdue && absent.contains(&claim.model));
-    let overdue = overdue.map(|claim| claim.model);
+    let first_overdue = claims.iter().position(|claim| claim.is_overdue && absent.contains(&claim.model));
+    let overdue = first_overdue.map(|nth| claims[nth].model);
     let closed = overdue.map_or_else(Vec::new, |model| in_the_way(models, model, budget));
 
     let mut admitted: Vec<usize> = Vec::new();
-    for claim in claims {
-        if models[claim.model].presence == Presence::Ready && !closed.contains(&claim.model) {
+    for (nth, claim) in claims.iter().enumerate() {
+        // Who came before it may have waited for the load of a model in its way.
+        let is_open = !closed.contains(&claim.model) || first_overdue.is_some_and(|overdue| nth < overdue);
+        if models[claim.model].presence == Presence::Ready && is_open {
             push_new(&mut admitted, claim.model);
+            steps.push(Step::Admit(nth));
         }
     }
-    steps.extend(admitted.iter().copied().map(Step::Admit));
     // Loads come one after the other: two at once would take as long, and both would be late.
     if models.iter().all(|model| model.presence != Presence::Loading) {
         let is_idle = |model: usize| models[model].n_users == 0 && !admitted.contains(&model);

@@ -22,9 +22,9 @@ use Presence::{Absent, Loading, Ready, Unloading};
 fn who_fits_is_loaded_beside_the_others_and_who_is_there_begins() {
     let models = [model(2, Ready, 1, 5), model(1, Absent, 0, 0), model(1, Absent, 0, 0)];
     let claims = [claim(1), claim(0), claim(1), claim(2)];
-    assert_eq!(plan(&models, &claims, budget(4)), [Step::Admit(0), Step::Load(1)], "one load at a time");
+    assert_eq!(plan(&models, &claims, budget(4)), [Step::Admit(1), Step::Load(1)], "one load at a time");
     let models = [model(2, Ready, 1, 5), model(1, Loading, 0, 0), model(1, Absent, 0, 0)];
-    assert_eq!(plan(&models, &claims, budget(4)), [Step::Admit(0)]);
+    assert_eq!(plan(&models, &claims, budget(4)), [Step::Admit(1)]);
 }
 
 #[test]
@@ -68,9 +68,12 @@ fn in_the_way_of_who_has_waited_too_long_nothing_begins() {
     let models = [model(2, Ready, 1, 1), model(2, Ready, 1, 2), model(2, Absent, 0, 0), model(1, Absent, 0, 0)];
     let overdue = Claim { model: 2, is_overdue: true };
     let claims = [overdue, claim(0), claim(1), claim(3)];
-    assert_eq!(plan(&models, &claims, budget(4)), [Step::Admit(1)], "neither the first nor a load before it");
+    assert_eq!(plan(&models, &claims, budget(4)), [Step::Admit(2)], "neither the first nor a load before it");
     let models = [model(2, Ready, 0, 1), models[1], models[2], models[3]];
-    assert_eq!(plan(&models, &claims, budget(4)), [Step::Admit(1), Step::Evict(0)]);
+    assert_eq!(plan(&models, &claims, budget(4)), [Step::Admit(2), Step::Evict(0)]);
+    // Its model was loaded for a request that came earlier, which takes long.
+    let claims = [claim(0), overdue, claim(0)];
+    assert_eq!(plan(&models, &claims, budget(4)), [Step::Admit(0)]);
 }
 
 /// So many requests may begin before one that waits is overdue.
@@ -127,9 +130,9 @@ impl Machine {
         }
         self.waiting.extend(arrivals.iter().map(|model| (model % self.models.len(), now, self.n_begun)));
         // A load or an eviction leaves the next decision to the next step.
-        for step in plan(&self.models, &self.claims(), self.budget) {
-            self.act(step);
-        }
+        let steps = plan(&self.models, &self.claims(), self.budget);
+        self.begin(&steps);
+        steps.into_iter().for_each(|step| self.act(step));
         assert!(self.held().fits(self.budget.limit), "{:?}", self.models);
     }
 
@@ -138,22 +141,25 @@ impl Machine {
         self.waiting.iter().map(claim).collect()
     }
 
+    fn begin(&mut self, steps: &[Step]) {
+        for (nth, one) in std::mem::take(&mut self.waiting).into_iter().enumerate() {
+            if !steps.contains(&Step::Admit(nth)) {
+                self.waiting.push(one);
+                continue;
+            }
+            let (model, since, _) = one;
+            assert_eq!(self.models[model].presence, Ready);
+            self.longest = self.longest.max(self.now - since);
+            self.running.push((model, self.now + LENGTH));
+            self.n_begun += 1;
+            self.models[model].n_users += 1;
+            self.models[model].last_used = self.now;
+        }
+    }
+
     fn act(&mut self, step: Step) {
         match step {
-            Step::Admit(model) => {
-                assert_eq!(self.models[model].presence, Ready);
-                let (begun, waiting) = std::mem::take(&mut self.waiting).into_iter().partition(|one| one.0 == model);
-                self.waiting = waiting;
-                let begun: Vec<(usize, u64, u64)> = begun;
-                assert!(!begun.is_empty());
-                for (model, since, _) in begun {
-                    self.longest = self.longest.max(self.now - since);
-                    self.running.push((model, self.now + LENGTH));
-                    self.n_begun += 1;
-                    self.models[model].n_users += 1;
-                }
-                self.models[model].last_used = self.now;
-            }
+            Step::Admit(_) => {}
             Step::Load(model) => {
                 assert_eq!(self.models[model].presence, Absent);
                 self.models[model].presence = Loading;
