@@ -81,9 +81,12 @@ const TURNS: u64 = 4;
 /// Steps that a request runs.
 const LENGTH: u64 = 3;
 
-/// A machine that does what the plan says. Everything takes one step, except requests.
+/// A machine that does what the plan says. An eviction takes one step.
 struct Machine {
     models: Vec<Candidate>,
+    /// Steps that a load takes, and those that are left of each.
+    load_len: u64,
+    n_left: Vec<u64>,
     budget: Budget,
     /// Model, step of arrival, requests that had begun by then.
     waiting: Vec<(usize, u64, u64)>,
@@ -96,10 +99,12 @@ struct Machine {
 }
 
 impl Machine {
-    fn new(sizes: &[(u64, bool)], limit: u64) -> Self {
+    fn new(sizes: &[(u64, bool)], limit: u64, load_len: u64) -> Self {
         let one = |(size, is_pinned): &(u64, bool)| Candidate { is_pinned: *is_pinned, ..model(*size, Absent, 0, 0) };
         Self {
             models: sizes.iter().map(one).collect(),
+            load_len,
+            n_left: vec![0; sizes.len()],
             budget: budget(limit),
             waiting: Vec::new(),
             running: Vec::new(),
@@ -116,9 +121,10 @@ impl Machine {
 
     fn step(&mut self, arrivals: &[usize]) {
         self.now += 1;
-        for model in &mut self.models {
+        for (model, n_left) in self.models.iter_mut().zip(&mut self.n_left) {
+            *n_left = n_left.saturating_sub(1);
             model.presence = match model.presence {
-                Loading => Ready,
+                Loading if *n_left == 0 => Ready,
                 Unloading => Absent,
                 other => other,
             };
@@ -163,6 +169,7 @@ impl Machine {
             Step::Load(model) => {
                 assert_eq!(self.models[model].presence, Absent);
                 self.models[model].presence = Loading;
+                self.n_left[model] = self.load_len;
             }
             Step::Evict(model) => {
                 let Candidate { presence, n_users, is_pinned, .. } = self.models[model];
@@ -181,7 +188,8 @@ impl Machine {
     fn bound(&self) -> u64 {
         // Until it is overdue, a request begins at least every few steps; then each model before it has its turn: it
         // ends its requests, leaves, and the next one comes.
-        (LENGTH + 3) * TURNS + (LENGTH + 4) * (self.models.len() as u64 + 1)
+        let turn = LENGTH + self.load_len + 3;
+        turn * (TURNS + self.models.len() as u64 + 1)
     }
 }
 
@@ -192,9 +200,10 @@ proptest! {
     fn no_model_starves_and_the_budget_holds(
         sizes in prop::collection::vec((1u64..5, prop::bool::weighted(0.1)), 1..6),
         limit in 4u64..9,
+        load_len in 1u64..12,
         arrivals in prop::collection::vec(prop::collection::vec(0usize..6, 0..4), 1..200),
     ) {
-        let mut machine = Machine::new(&sizes, limit);
+        let mut machine = Machine::new(&sizes, limit, load_len);
         for arrivals in &arrivals {
             machine.step(arrivals);
             let oldest = machine.waiting.iter().map(|(_, since, _)| machine.now - since).max().unwrap_or(0);
@@ -208,9 +217,9 @@ proptest! {
     }
 
     #[test]
-    fn a_flood_of_requests_for_one_model_does_not_keep_another_out(n in 1usize..5, at in 0usize..20) {
-        let mut machine = Machine::new(&[(4, false), (4, false)], 4);
-        for step in 0..200 {
+    fn a_flood_of_requests_for_one_model_does_not_keep_another_out(n in 1usize..5, at in 0usize..20, load_len in 1u64..12) {
+        let mut machine = Machine::new(&[(4, false), (4, false)], 4, load_len);
+        for step in 0..300 {
             let mut arrivals = vec![0; n];
             arrivals.extend((step == at).then_some(1));
             machine.step(&arrivals);

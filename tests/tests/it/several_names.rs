@@ -62,7 +62,7 @@ fn a_prompt_names_its_model_and_the_command_line_another() {
     let output = beast_tests::run(&mut beast.ctl(&["haiku", "--model", "elsewhere/bert.gguf"]), "rain");
     assert_eq!(output.code, Some(0), "{output}");
     assert_eq!(loaded(&beast), ["builtin", "anna", "bert"]);
-    let shown = beast.run(&["prompts", "show", "--json", "haiku"]);
+    let shown = beast.run(&["prompts", "list", "--json"]);
     assert!(shown.answer().contains(r#""model":"anna""#), "{shown}");
 }
 
