@@ -121,6 +121,26 @@ fn over_http_the_field_model_chooses() {
     assert_eq!(running["models"].as_array().map(Vec::len), Some(1), "{running}");
 }
 
+/// llama-server's router has these routes.
+#[test]
+fn over_http_models_are_loaded_and_unloaded_by_name() {
+    let beast = beast(&[]);
+    let change = |what: &str, model: &str| post(&beast.http(), &format!("/models/{what}"), &json!({ "model": model }));
+    let state = |n: usize| get(&beast.http(), "/models").json()["data"][n]["status"]["value"].clone();
+    assert_eq!(state(1), "unloaded", "anna is on disk");
+    assert_eq!(change("load", "anna").json(), json!({ "success": true }));
+    assert_eq!((state(0), state(1)), (json!("loaded"), json!("loaded")));
+    // A request for a model that is about to leave waits and brings it back.
+    assert_eq!(change("unload", "anna").json(), json!({ "success": true }));
+    assert_eq!(state(1), "unloaded");
+    let tokens = post(&beast.http(), "/tokenize", &json!({ "model": "anna", "content": "hello" })).json();
+    assert!(tokens["tokens"].as_array().is_some_and(|tokens| !tokens.is_empty()), "{tokens}");
+    assert_eq!(state(1), "loaded");
+    assert!(change("load", "nothing").error(404).contains("not found"));
+    assert_eq!(change("unload", "cub").json(), json!({ "success": true }));
+    assert_eq!((state(0), state(1)), (json!("unloaded"), json!("loaded")));
+}
+
 #[test]
 fn strict_names_are_those_of_models_that_are_here() {
     let beast = beast(&["http.models=strict"]);
