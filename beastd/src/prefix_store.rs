@@ -49,9 +49,9 @@ pub struct StoreStats {
 
 /// A folder of prefixes, of which the least recently used one is removed first.
 ///
-/// Several models and daemons share a folder. Each store reads prefixes of its own model that existed when it opened the
-/// folder, and those that it has written; files that another one removed count as missing. The size limit is for all
-/// files together, each store enforces it when it writes.
+/// Several models and daemons share a folder. Each store reads prefixes of its own model that existed when it opened
+/// the folder, and those that it has written; files that another one removed count as missing. The size limit is for
+/// all files together, each store enforces it when it writes.
 #[derive(Debug)]
 pub struct PrefixStore {
     folder: PathBuf,
@@ -113,8 +113,8 @@ impl PrefixStore {
     /// Opens a folder, creating it if needed, and lists its prefixes without reading their states.
     ///
     /// Removes unusable files: damaged ones, those of another format version, links, and partial files of a killed
-    /// daemon. Files of another key stay, as long as there is room. Also removes the least recently used ones above `max_bytes`. Folders and files with other names
-    /// are left alone.
+    /// daemon. Also removes the least recently used ones above `max_bytes`. Files of another key stay as long as there
+    /// is room, folders and files with other names are left alone.
     ///
     /// # Errors
     /// When the folder cannot be created or read, belongs to another user, is open to others and cannot be

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Notice, Timings, Usage};
+use crate::event::{Timings, Usage};
+use crate::notice::Notice;
 use crate::request::Place;
 
 /// Most options of a question: the letters that label them in a prompt.

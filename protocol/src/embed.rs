@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::Notice;
+use crate::notice::Notice;
 
 /// Most texts of a request.
 pub const MAX_TEXTS: usize = 2048;

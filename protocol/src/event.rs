@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::decide::Decided;
 use crate::embed::Embedded;
 use crate::error::WireError;
+use crate::notice::Notice;
 use crate::request::Span;
 use crate::status::Status;
 
@@ -235,25 +236,6 @@ pub struct Timings {
     pub decode_us: u64,
     /// Arrival to first token (TTFT as the daemon sees it).
     pub first_token_us: u64,
-}
-
-/// A notice for the user.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Notice {
-    /// Its level.
-    pub kind: NoticeKind,
-    /// The text, on one line.
-    pub text: String,
-}
-
-/// Level of a notice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum NoticeKind {
-    /// Information for a person at a terminal.
-    Info,
-    /// Warning: the answer may differ from what was asked for.
-    Warning,
 }
 
 /// Stages of loading, in order.

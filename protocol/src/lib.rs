@@ -12,6 +12,7 @@ mod embed;
 mod error;
 mod event;
 mod handshake;
+mod notice;
 mod request;
 mod status;
 
@@ -22,10 +23,10 @@ pub use decide::{
 pub use embed::{Embed, Embedded, MAX_TEXTS};
 pub use error::{ErrorCode, Sizes, WireError};
 pub use event::{
-    Counted, Delta, Event, FinishReason, LoadStage, Logprob, Notice, NoticeKind, Part, Round, Stage, Timings,
-    TokenLogprob, Usage,
+    Counted, Delta, Event, FinishReason, LoadStage, Logprob, Part, Round, Stage, Timings, TokenLogprob, Usage,
 };
 pub use handshake::{HandshakeError, Hello, Welcome};
+pub use notice::{Notice, NoticeKind};
 pub use request::{
     Constraint, Extent, Function, Generate, Message, Overflow, Place, Priority, RawPrompt, Request, Resume, Role,
     Sampling, Span, Speculation, TemplateOptions, ToolCall, ToolChoice, Tools,

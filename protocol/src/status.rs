@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{LoadStage, Notice, Stage};
+use crate::event::{LoadStage, Stage};
+use crate::notice::Notice;
 
 /// Whether the daemon can answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
