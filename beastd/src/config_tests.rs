@@ -30,6 +30,7 @@ fn each_layer_wins_over_the_one_below_and_says_so() {
     assert_eq!((loaded.config.n_ctx, loaded.config.n_slots, loaded.config.max_tokens), (2048, 2, 7));
     assert_eq!(loaded.config.idle_timeout, Duration::MAX);
     expect![[r#"
+        aliases = ""                            # default
         backend = "auto"                        # default
         backend_dir = "auto"                    # default
         calibration = true                      # default
@@ -64,6 +65,7 @@ fn each_layer_wins_over_the_one_below_and_says_so() {
         max_connections = 128                   # default
         max_tokens = 7                          # --set
         max_waiting = 64                        # default
+        memory_budget = "auto"                  # default
         mmap = false                            # BEAST_MMAP
         model = "auto"                          # default
         n_batch = 512                           # profile baseline
@@ -74,6 +76,7 @@ fn each_layer_wins_over_the_one_below_and_says_so() {
         n_prefixes = 8                          # default
         n_slots = 2                             # DIR/config.toml
         n_threads = 0                           # default
+        pinned = ""                             # default
         prefill_chunk = 0                       # default
         prefix_disk_mib = 512                   # default
         prefix_ram_mib = 0                      # default

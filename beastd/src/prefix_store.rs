@@ -270,13 +270,14 @@ impl PrefixStore {
         file.read_exact(&mut head)?;
         let n_tokens = self.check_head(&head, n_bytes)?;
         let (name, modified) = (name.to_owned(), file.metadata()?.modified()?);
-        if !self.is_own(&head) {
-            return Ok((modified, Entry { name, tokens: Vec::new(), n_bytes }));
-        }
         let mut bytes = vec![0; n_tokens * TOKEN_LEN as usize];
         file.read_exact(&mut bytes)?;
-        if file_name(&self.key, &bytes) != name {
+        let key: Hash = head[KEY_AT..COUNTS_AT].try_into().expect("32 bytes");
+        if file_name(&key, &bytes) != name {
             return Err(Unusable::Damaged("its name does not match its tokens"));
+        }
+        if key != self.key {
+            bytes.clear();
         }
         let (numbers, _) = bytes.as_chunks();
         let tokens: Vec<_> = numbers.iter().map(|&number| Token(i32::from_le_bytes(number))).collect();
@@ -297,11 +298,6 @@ impl PrefixStore {
             return Err(Unusable::Damaged("its length does not match its header"));
         }
         usize::try_from(n_tokens).map_err(|_| Unusable::TooLarge)
-    }
-
-    /// Whether a file is of this store's model.
-    fn is_own(&self, head: &[u8; HEAD_LEN]) -> bool {
-        head[KEY_AT..COUNTS_AT] == self.key
     }
 
     /// Reads the state, verifies everything, and records the use in the file; also returns the file's length.

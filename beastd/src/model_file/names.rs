@@ -148,6 +148,15 @@ fn of_path(path: &str) -> Result<String, NameError> {
     }
 }
 
+/// The value of the setting `model` that will always mean the file that this one means now.
+pub fn lasting(setting: &str) -> String {
+    match model::file_of(setting) {
+        Ok(Some(path)) => path.display().to_string(),
+        Ok(None) => BUILTIN.to_owned(),
+        Err(_) => setting.to_owned(),
+    }
+}
+
 /// The name to show for a value of the setting `model`: of the catalogue, else of the file.
 pub fn label(setting: &str) -> String {
     let Ok(Some(path)) = model::file_of(setting) else { return BUILTIN.to_owned() };

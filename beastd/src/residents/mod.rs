@@ -117,7 +117,8 @@ impl Residents {
         let ties = Ties { progress, metrics: Arc::new(Metrics::default()), crowd: Crowd::default() };
         let crowd = ties.crowd.clone();
         let setting = first.model.clone();
-        let named = Named { name: names::label(&setting), id: FileId::of(&setting), setting };
+        let (name, id, setting) = (names::label(&setting), FileId::of(&setting), names::lasting(&setting));
+        let named = Named { name, setting, id };
         let (resident, ended) = spawn(named, Some(first), ties, Bytes::default());
         let table =
             Table { all: vec![Arc::clone(&resident)], default: Arc::clone(&resident), waiting: Vec::new(), n_begun: 0 };
@@ -346,6 +347,7 @@ impl Residents {
                 continue;
             };
             table.n_begun += 1;
+            one.resident.is_fresh.store(false, Relaxed);
             let lease = one.resident.lease(&self.changed);
             // Fails if the client is gone.
             let _ = one.grant.send(Ok(Hold { resident: one.resident, ready, lease }));
@@ -356,6 +358,7 @@ impl Residents {
         let resident = Arc::clone(&table.all[n]);
         let is_default = Arc::ptr_eq(&resident, &table.default);
         let settings = if is_default { Arc::clone(config) } else { settings(config, &resident.setting) };
+        resident.is_fresh.store(true, Relaxed);
         resident.progress.set(beginning());
         let this = Arc::clone(self);
         tokio::spawn(async move {
@@ -468,6 +471,7 @@ fn candidate(resident: &Resident, pinned: &[String], budget: Budget) -> Candidat
         presence: resident.presence(),
         n_users: resident.n_users(),
         is_pinned: is_pinned(resident, pinned),
+        is_fresh: resident.is_fresh.load(Relaxed),
         last_used: resident.used_us.load(Relaxed),
     }
 }

@@ -4,7 +4,8 @@
 //! - A model is loaded if it fits beside the others, else after the least recently used ones have been evicted. A
 //!   pinned model and one with running requests are never evicted.
 //! - Nobody waits forever: once a model's oldest request is overdue, no other model is loaded before it, and the
-//!   models in its way begin no request that came later until it had its turn.
+//!   models in its way begin no request that came later until it had its turn. In its own turn, a model begins all
+//!   requests that wait for it at once, so that a turn is not spent on a single one.
 
 use std::ops::{Add, Sub};
 
@@ -69,6 +70,8 @@ pub struct Candidate {
     /// Its running requests.
     pub n_users: usize,
     pub is_pinned: bool,
+    /// Whether no request has begun since it was loaded.
+    pub is_fresh: bool,
     /// Grows with each use.
     pub last_used: u64,
 }
@@ -120,7 +123,8 @@ pub fn plan(models: &[Candidate], claims: &[Claim], budget: Budget) -> Vec<Step>
     let mut admitted: Vec<usize> = Vec::new();
     for (nth, claim) in claims.iter().enumerate() {
         // Who came before it may have waited for the load of a model in its way.
-        let is_open = !closed.contains(&claim.model) || first_overdue.is_some_and(|overdue| nth < overdue);
+        let is_before = first_overdue.is_some_and(|overdue| nth < overdue);
+        let is_open = !closed.contains(&claim.model) || is_before || models[claim.model].is_fresh;
         if models[claim.model].presence == Presence::Ready && is_open {
             push_new(&mut admitted, claim.model);
             steps.push(Step::Admit(nth));

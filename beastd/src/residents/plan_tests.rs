@@ -5,7 +5,7 @@ use super::*;
 const GB: u64 = 1 << 30;
 
 fn model(gb: u64, presence: Presence, n_users: usize, last_used: u64) -> Candidate {
-    Candidate { bytes: Bytes { ram: gb * GB, gpu: 0 }, presence, n_users, is_pinned: false, last_used }
+    Candidate { bytes: Bytes { ram: gb * GB, gpu: 0 }, presence, n_users, is_pinned: false, is_fresh: false, last_used }
 }
 
 fn budget(gb: u64) -> Budget {
@@ -74,6 +74,10 @@ fn in_the_way_of_who_has_waited_too_long_nothing_begins() {
     // Its model was loaded for a request that came earlier, which takes long.
     let claims = [claim(0), overdue, claim(0)];
     assert_eq!(plan(&models, &claims, budget(4)), [Step::Admit(0)]);
+    // All that wait for a model begin once it is loaded.
+    let fresh = Candidate { is_fresh: true, ..models[0] };
+    let models = [fresh, models[1], models[2], models[3]];
+    assert_eq!(plan(&models, &claims, budget(4)), [Step::Admit(0), Step::Admit(2)]);
 }
 
 /// So many requests may begin before one that waits is overdue.
@@ -160,6 +164,7 @@ impl Machine {
             self.n_begun += 1;
             self.models[model].n_users += 1;
             self.models[model].last_used = self.now;
+            self.models[model].is_fresh = false;
         }
     }
 
@@ -170,6 +175,7 @@ impl Machine {
                 assert_eq!(self.models[model].presence, Absent);
                 self.models[model].presence = Loading;
                 self.n_left[model] = self.load_len;
+                self.models[model].is_fresh = true;
             }
             Step::Evict(model) => {
                 let Candidate { presence, n_users, is_pinned, .. } = self.models[model];

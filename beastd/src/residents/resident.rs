@@ -31,6 +31,8 @@ pub struct Resident {
     /// Whether its memory is being freed.
     pub(super) is_unloading: AtomicBool,
     pub(super) n_loads: AtomicU32,
+    /// Whether no request has begun since it was loaded.
+    pub(super) is_fresh: AtomicBool,
     /// What it takes, or will take by an estimate.
     bytes: Mutex<Bytes>,
 }
@@ -59,6 +61,7 @@ impl Resident {
             used_us: Arc::new(AtomicU64::new(now_us())),
             is_unloading: AtomicBool::new(false),
             n_loads: AtomicU32::new(0),
+            is_fresh: AtomicBool::new(true),
             bytes: Mutex::new(bytes),
         }
     }

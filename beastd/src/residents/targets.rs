@@ -75,7 +75,7 @@ impl Residents {
         }
         let config = settings(&self.config(), &setting);
         let bytes = off_thread(move || need::estimate(&config)).await?;
-        let named = Named { name: names::label(&setting), setting, id };
+        let named = Named { name: names::label(&setting), setting: names::lasting(&setting), id };
         self.add(named, bytes)
     }
 
