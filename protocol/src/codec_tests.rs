@@ -9,6 +9,7 @@ use crate::*;
 
 fn requests() -> Vec<Request> {
     let generate = Generate {
+        model: Some("lfm2-350m".into()),
         messages: vec![
             Message::new(Role::System, "You summarize."),
             Message::new(Role::User, "Grüße 🦀"),
