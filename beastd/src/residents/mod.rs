@@ -32,6 +32,7 @@ pub use idleness::watch_idleness;
 use plan::{Budget, Bytes, Candidate, Claim, Presence, Step, plan};
 pub use resident::Resident;
 use resident::{Named, beginning, settled, unused};
+use targets::{is_pinned, pinned, settings};
 
 /// So many requests may begin before one that waits for a model is overdue.
 const MOST_TURNS: u64 = 8;
@@ -458,11 +459,6 @@ fn spawn(
     (Arc::new(Resident::new(named, (progress, worker, metrics), bytes)), ended)
 }
 
-/// The settings for loading a model that is not the configured one: a draft model is configured for one main model.
-fn settings(config: &Config, setting: &str) -> Arc<Config> {
-    Arc::new(Config { model: setting.to_owned(), draft: "auto".into(), ..config.clone() })
-}
-
 fn candidate(resident: &Resident, pinned: &[String], budget: Budget) -> Candidate {
     let bytes = resident.bytes();
     Candidate {
@@ -478,18 +474,6 @@ fn candidate(resident: &Resident, pinned: &[String], budget: Budget) -> Candidat
 
 fn is_held(resident: &Resident) -> bool {
     resident.presence() != Presence::Absent
-}
-
-/// The names of the pinned models.
-fn pinned(config: &Config) -> Vec<String> {
-    let aliases = config.aliases();
-    let label =
-        |name: &str| names::resolve(name, &aliases).map_or_else(|_| name.to_owned(), |setting| names::label(&setting));
-    config.pinned().map(label).collect()
-}
-
-fn is_pinned(resident: &Resident, pinned: &[String]) -> bool {
-    pinned.contains(&resident.name)
 }
 
 /// The error for a model that never fits.

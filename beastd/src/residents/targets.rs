@@ -8,7 +8,8 @@ use tokio::task::spawn_blocking;
 
 use super::plan::{Bytes, Presence};
 use super::resident::Named;
-use super::{Resident, Residents, settings, spawn};
+use super::{Resident, Residents, spawn};
+use crate::config::Config;
 use crate::loader::{Progress, Ties, need};
 use crate::metrics::Metrics;
 use crate::model_file::names::{self, FileId, NameError};
@@ -116,6 +117,23 @@ impl Residents {
         table.all.retain(|resident| !Arc::ptr_eq(resident, &oldest));
         Ok(())
     }
+}
+
+/// The settings for loading a model that is not the configured one: a draft model is configured for one main model.
+pub(super) fn settings(config: &Config, setting: &str) -> Arc<Config> {
+    Arc::new(Config { model: setting.to_owned(), draft: "auto".into(), ..config.clone() })
+}
+
+/// The names of the pinned models.
+pub(super) fn pinned(config: &Config) -> Vec<String> {
+    let aliases = config.aliases();
+    let label =
+        |name: &str| names::resolve(name, &aliases).map_or_else(|_| name.to_owned(), |setting| names::label(&setting));
+    config.pinned().map(label).collect()
+}
+
+pub(super) fn is_pinned(resident: &Resident, pinned: &[String]) -> bool {
+    pinned.contains(&resident.name)
 }
 
 /// Runs work that reads files off the sockets' thread.
