@@ -200,7 +200,7 @@ fn version_knows_the_daemon_or_does_without() {
     let ran = beast.run(&["version"], b"");
     expect![[r#"
         exit 0
-        out: "beastctl VERSION, protocol 7\nbeastd 0.0.1, protocol 6, process 4711, engine llama.cpp\n"
+        out: "beastctl VERSION, protocol 7\nbeastd 0.0.1, protocol 7, process 4711, engine llama.cpp\n"
         err: "#]]
     .assert_eq(&ran.report().replace(this, "VERSION"));
     daemon.join().unwrap();
