@@ -5,6 +5,7 @@
 //! no sockets and no tokens.
 
 mod embedding;
+mod models;
 
 use std::io;
 use std::sync::Arc;
@@ -21,14 +22,14 @@ use crate::batch::SeqId;
 use crate::calibration::temperatures::RANGE;
 use crate::clock::now_us;
 use crate::decide;
-use crate::lease::Lease;
-use crate::loader::{LoadState, Ready};
+use crate::loader::Ready;
 use crate::map_reduce;
-use crate::residency::{self, Change};
+use crate::residents::{Hold, Resident};
 use crate::shared::{Phase, Shared};
 use crate::shown::{Shown, Thought};
 use crate::worker::{Ticket, shutting_down};
 pub use embedding::embed;
+pub use models::{Change, Which, change, wait_until_ready};
 
 /// Most events per call when the client has fallen behind.
 const MAX_EVENTS: usize = 64;
@@ -121,11 +122,11 @@ async fn unless_gone<P: Peer, T>(
 
 async fn answer_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: Generate) -> Result<(), Stopped> {
     let arrived_us = now_us();
-    let (ready, lease) = wait_until_ready(shared, peer).await?;
+    let Hold { resident, ready, lease } = wait_until_ready(shared, peer, request.model.as_deref()).await?;
     let request = Arc::new(request);
     let (mut admitted, notices) = match admit(shared, &ready, &request).await {
         Err(error) if error.code == ErrorCode::TooLong && matches!(request.overflow, Overflow::Reduce { .. }) => {
-            (reduce(shared, peer, &ready, Arc::clone(&request)).await?, Vec::new())
+            (reduce(shared, peer, (&resident, &ready), Arc::clone(&request)).await?, Vec::new())
         }
         outcome => outcome.map_err(Stopped::Refused)?,
     };
@@ -138,12 +139,12 @@ async fn answer_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: Gene
     };
     let mut shown = Shown::new(&request, admitted.parser.take());
     let ticket = Ticket { arrived_us, started: started.clone(), lease: Some(lease) };
-    let (id, events) = shared.worker.submit(admitted, ticket).map_err(Stopped::Refused)?;
-    tracing::info!(request = id.0, n_prompt, "accepted");
+    let (id, events) = resident.worker.submit(admitted, ticket).map_err(Stopped::Refused)?;
+    tracing::info!(request = id.0, model = resident.name, n_prompt, "accepted");
     peer.accepted().await?;
     // `ready` belongs to the model, which may be unloaded while the client still reads.
     drop(ready);
-    if let Some(thought) = relay(shared, peer, id, events, &mut shown).await? {
+    if let Some(thought) = relay(&resident, peer, id, events, &mut shown).await? {
         tracing::info!(request = id.0, "the limit of thoughts is reached");
         return speak(shared, peer, &request, thought, started).await;
     }
@@ -159,10 +160,10 @@ pub async fn decide<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: Decide
 }
 
 async fn decide_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: Decide) -> Result<(), Stopped> {
-    let (ready, lease) = wait_until_ready(shared, peer).await?;
+    let Hold { resident, ready, lease } = wait_until_ready(shared, peer, request.model.as_deref()).await?;
     let means = decide::Means {
         admission: Arc::clone(&ready.admission),
-        worker: shared.worker.clone(),
+        worker: resident.worker.clone(),
         tokenizing: Arc::clone(&shared.tokenizing),
         n_slots: ready.limits.n_slots,
         model: ready.model.name.clone(),
@@ -198,7 +199,7 @@ pub async fn keep<P: Peer>(shared: &Arc<Shared>, peer: &mut P, fitted: KeepTempe
         let text = format!("invalid temperature {temperature} for {kind}; try: use one from {least} to {most}");
         return Err(refused(ErrorCode::Invalid, text));
     }
-    let (ready, _lease) = wait_until_ready(shared, peer).await?;
+    let Hold { ready, lease: _lease, .. } = wait_until_ready(shared, peer, fitted.model.as_deref()).await?;
     // Off the sockets' thread, because it waits for the disk.
     let saving = tokio::task::spawn_blocking(move || {
         let temperatures = ready.temperatures.as_ref().ok_or("the model's file cannot be identified")?;
@@ -221,7 +222,7 @@ pub async fn count_tokens<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: 
 }
 
 async fn count_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: Generate) -> Result<(), Stopped> {
-    let (ready, _lease) = wait_until_ready(shared, peer).await?;
+    let Hold { ready, lease: _lease, .. } = wait_until_ready(shared, peer, request.model.as_deref()).await?;
     let counting = beside(&ready.admission, &shared.tokenizing, move |admission| admission.n_counted(&request));
     let n_prompt = unless_gone(peer, counting).await?;
     let counted = TokenCount {
@@ -242,7 +243,7 @@ async fn speak<P: Peer>(
     started: Event,
 ) -> Result<(), Stopped> {
     let arrived_us = now_us();
-    let (ready, lease) = wait_until_ready(shared, peer).await?;
+    let Hold { resident, ready, lease } = wait_until_ready(shared, peer, request.model.as_deref()).await?;
     let tokens = ready.admission.vocab().tokenize(&thought.closing, false, true);
     let tokens: Vec<i32> = tokens.into_iter().map(|token| token.0).collect();
     thought.resume.text += &thought.closing;
@@ -255,72 +256,9 @@ async fn speak<P: Peer>(
     let (mut admitted, _) = admit(shared, &ready, &request).await.map_err(Stopped::Refused)?;
     let mut shown = Shown::new(&request, admitted.parser.take()).behind_thoughts();
     let ticket = Ticket { arrived_us, started, lease: Some(lease) };
-    let (id, events) = shared.worker.submit(admitted, ticket).map_err(Stopped::Refused)?;
+    let (id, events) = resident.worker.submit(admitted, ticket).map_err(Stopped::Refused)?;
     drop(ready);
-    relay(shared, peer, id, events, &mut shown).await.map(drop)
-}
-
-/// Loads or unloads a model and reports progress; the last event is `Status`.
-///
-/// # Errors
-/// See [`Stopped`].
-pub async fn change<P: Peer>(shared: &Arc<Shared>, peer: &mut P, change: Change) -> Result<(), Stopped> {
-    counted(shared, change_whole(shared, peer, change)).await
-}
-
-async fn change_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, change: Change) -> Result<(), Stopped> {
-    let mut load = shared.progress.watch();
-    let mut phase = shared.phase.subscribe();
-    let outcome = residency::change(shared, change);
-    tokio::pin!(outcome);
-    let outcome = loop {
-        tokio::select! {
-            outcome = &mut outcome => break outcome,
-            changed = load.changed() => changed.map_err(|_| Stopped::Refused(shutting_down()))?,
-            _ = phase.wait_for(|phase| *phase != Phase::Serving) => return Err(Stopped::Refused(shutting_down())),
-            stopped = peer.departure() => return Err(stopped),
-        }
-        let state = load.borrow_and_update().clone();
-        if let LoadState::Loading { stage, fraction } = state {
-            peer.send(&[Event::Loading { stage, fraction }]).await?;
-        }
-    };
-    outcome.map_err(|_| Stopped::Refused(shutting_down()))?.map_err(Stopped::Refused)?;
-    Ok(peer.send(&[Event::Status(Box::new(shared.status()))]).await?)
-}
-
-/// Waits for a model, loads it if it was unloaded, and reports progress. The model stays loaded as long as the returned
-/// guard lives.
-///
-/// # Errors
-/// See [`Stopped`].
-pub async fn wait_until_ready<P: Peer>(shared: &Arc<Shared>, peer: &mut P) -> Result<(Arc<Ready>, Lease), Stopped> {
-    let mut load = shared.progress.watch();
-    let mut phase = shared.phase.subscribe();
-    let mut has_waited = false;
-    loop {
-        let state = load.borrow_and_update().clone();
-        match state {
-            LoadState::Ready(ready) => return Ok((ready, Lease::new(&shared.n_users))),
-            LoadState::Unloaded { failed: Some(error) } if has_waited => return Err(Stopped::Refused(error)),
-            LoadState::Unloaded { .. } => {
-                residency::wake(shared);
-                continue;
-            }
-            LoadState::Failed(error) => return Err(Stopped::Refused(error)),
-            LoadState::Leaving(_) => {
-                let position = u32::try_from(*shared.n_users.borrow()).unwrap_or(u32::MAX);
-                peer.send(&[Event::Queued { position }]).await?;
-            }
-            LoadState::Loading { stage, fraction } => peer.send(&[Event::Loading { stage, fraction }]).await?,
-        }
-        has_waited = true;
-        tokio::select! {
-            changed = load.changed() => changed.map_err(|_| Stopped::Refused(shutting_down()))?,
-            _ = phase.wait_for(|phase| *phase != Phase::Serving) => return Err(Stopped::Refused(shutting_down())),
-            stopped = peer.departure() => return Err(stopped),
-        }
-    }
+    relay(&resident, peer, id, events, &mut shown).await.map(drop)
 }
 
 /// Admits a request off the sockets' thread, because a model's chat template may take any time. Small requests do not
@@ -341,12 +279,12 @@ async fn admit(
 async fn reduce<P: Peer>(
     shared: &Shared,
     peer: &mut P,
-    ready: &Arc<Ready>,
+    (resident, ready): (&Resident, &Ready),
     request: Arc<Generate>,
 ) -> Result<Admitted, Stopped> {
     let means = map_reduce::Means {
         admission: Arc::clone(&ready.admission),
-        worker: shared.worker.clone(),
+        worker: resident.worker.clone(),
         tokenizing: Arc::clone(&shared.tokenizing),
         n_slots: ready.limits.n_slots,
     };
@@ -375,7 +313,7 @@ async fn reduce<P: Peer>(
 /// Passes the worker's events to the peer, and the peer's cancel to the worker. Returning early, as at the limit for
 /// thoughts, drops `events`, which frees the slot.
 async fn relay<P: Peer>(
-    shared: &Shared,
+    resident: &Resident,
     peer: &mut P,
     id: SeqId,
     mut events: mpsc::Receiver<Event>,
@@ -383,7 +321,7 @@ async fn relay<P: Peer>(
 ) -> Result<Option<Thought>, Stopped> {
     let mut batch = Vec::new();
     let mut is_cancelled = false;
-    let watching = shared.metrics.watchdog.watch();
+    let watching = resident.metrics.watchdog.watch();
     tokio::pin!(watching);
     loop {
         tokio::select! {
@@ -408,7 +346,7 @@ async fn relay<P: Peer>(
                 }
                 let thought = shown.thought();
                 if is_over || thought.is_some() {
-                    shared.worker.cancel(id).await;
+                    resident.worker.cancel(id).await;
                 }
                 if thought.is_some() {
                     return Ok(thought);
@@ -418,7 +356,7 @@ async fn relay<P: Peer>(
             stopped = peer.departure(), if !is_cancelled => {
                 // Needed for a disconnected client too: the worker notices a closed channel only between steps, and a
                 // cancel interrupts the current one.
-                shared.worker.cancel(id).await;
+                resident.worker.cancel(id).await;
                 match stopped {
                     Stopped::Cancelled => is_cancelled = true,
                     stopped => {

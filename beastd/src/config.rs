@@ -22,7 +22,7 @@ pub mod upstream;
 use durations::parse_duration;
 pub use error::{ConfigError, Source};
 use http::Http;
-use keys::KEYS;
+use keys::{KEYS, parse_bytes};
 use upstream::UpstreamConfig;
 
 /// Larger than any real configuration.
@@ -62,6 +62,9 @@ const OTHER_PREFIXES: [&str; 2] = ["BEAST_TEST_", "BEAST_COMPLETE"];
 #[allow(missing_docs, reason = "config.default.toml is the one place that describes them")]
 pub struct Config {
     pub model: String,
+    pub aliases: String,
+    pub memory_budget: String,
+    pub pinned: String,
     pub profile: String,
     pub socket: PathBuf,
     pub log_dir: PathBuf,
@@ -392,6 +395,11 @@ fn invalid(values: &Values, key: &str, reason: &str) -> ConfigError {
     }
 }
 
+/// The parts of a list that is separated by commas.
+fn words(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',').map(str::trim).filter(|word| !word.is_empty())
+}
+
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
     parse_duration(&text).map_err(serde::de::Error::custom)
@@ -401,6 +409,22 @@ impl Config {
     /// KV cells for all slots together, with a context of `n_ctx` tokens per request.
     pub fn n_cells(&self, n_ctx: usize) -> usize {
         if self.n_cells == 0 { self.n_slots * n_ctx } else { self.n_cells.min(self.n_slots * n_ctx) }
+    }
+
+    /// Memory for all models in bytes; `None` for what the machine can spare.
+    pub fn memory_budget(&self) -> Option<u64> {
+        if self.memory_budget == "auto" { None } else { parse_bytes(&self.memory_budget).ok() }
+    }
+
+    /// Names of models, and what they stand for.
+    pub fn aliases(&self) -> Vec<(String, String)> {
+        let pairs = words(&self.aliases).filter_map(|pair| pair.split_once('='));
+        pairs.map(|(alias, model)| (alias.trim().to_owned(), model.trim().to_owned())).collect()
+    }
+
+    /// Names of the models that are never evicted.
+    pub fn pinned(&self) -> impl Iterator<Item = &str> {
+        words(&self.pinned)
     }
 
     /// Prompt tokens per step. On a CPU 128 is as fast as larger chunks and keeps waits short; a GPU needs more to be

@@ -30,6 +30,7 @@ fn each_layer_wins_over_the_one_below_and_says_so() {
     assert_eq!((loaded.config.n_ctx, loaded.config.n_slots, loaded.config.max_tokens), (2048, 2, 7));
     assert_eq!(loaded.config.idle_timeout, Duration::MAX);
     expect![[r#"
+        aliases = ""                            # default
         backend = "auto"                        # default
         backend_dir = "auto"                    # default
         calibration = true                      # default
@@ -64,6 +65,7 @@ fn each_layer_wins_over_the_one_below_and_says_so() {
         max_connections = 128                   # default
         max_tokens = 7                          # --set
         max_waiting = 64                        # default
+        memory_budget = "auto"                  # default
         mmap = false                            # BEAST_MMAP
         model = "auto"                          # default
         n_batch = 512                           # profile baseline
@@ -74,6 +76,7 @@ fn each_layer_wins_over_the_one_below_and_says_so() {
         n_prefixes = 8                          # default
         n_slots = 2                             # DIR/config.toml
         n_threads = 0                           # default
+        pinned = ""                             # default
         prefill_chunk = 0                       # default
         prefix_disk_mib = 512                   # default
         prefix_ram_mib = 0                      # default
@@ -330,4 +333,22 @@ fn a_variable_that_nobody_reads_is_told() {
         unknown variable BEAST_NCTX; did you mean BEAST_N_CTX?
         unknown variable BEAST_SOMETHING_ELSE_ENTIRELY; try: unset BEAST_SOMETHING_ELSE_ENTIRELY"#]]
     .assert_eq(&load(&overrides).expect("valid").warnings.join("\n"));
+}
+
+#[test]
+fn a_budget_is_auto_or_a_size_and_aliases_are_pairs() {
+    let sizes = ["4GiB", "4 GB", "512mib", "1.5 GiB", "1000000"].map(|text| parse_bytes(text).expect("a size"));
+    assert_eq!(sizes, [4 << 30, 4_000_000_000, 512 << 20, 3 << 29, 1_000_000]);
+    for text in ["", "much", "4 apples", "-1", "0", "GiB"] {
+        assert!(parse_bytes(text).is_err(), "{text}");
+    }
+    let (_folder, overrides) =
+        with_file("memory_budget = '2GiB'\naliases = 'fast = lfm2-350m, x=/m.gguf'\npinned = 'fast'");
+    let config = load(&overrides).expect("valid").config;
+    assert_eq!(config.memory_budget(), Some(2 << 30));
+    let pair = |alias: &str, model: &str| (alias.to_owned(), model.to_owned());
+    assert_eq!(config.aliases(), [pair("fast", "lfm2-350m"), pair("x", "/m.gguf")]);
+    assert_eq!(config.pinned().collect::<Vec<_>>(), ["fast"]);
+    let (_folder, overrides) = with_file("aliases = 'fast'");
+    assert!(load(&overrides).expect_err("no pair").to_string().contains("must be NAME=MODEL"));
 }

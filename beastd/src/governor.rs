@@ -5,6 +5,35 @@
 //! slower than on an idle machine, and much slower than one thread alone. So busy cores get no thread, only
 //! best-effort helpers that never block the single thread (`engine/kernels/crew.rs`).
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// The workers of this daemon that compute on the CPU at the same time, one for each model. They divide the threads.
+#[derive(Debug, Clone, Default)]
+pub struct Crowd(Arc<AtomicUsize>);
+
+/// A worker that computes, until dropped.
+#[derive(Debug)]
+pub struct Present(Arc<AtomicUsize>);
+
+impl Crowd {
+    pub fn enter(&self) -> Present {
+        self.0.fetch_add(1, Relaxed);
+        Present(Arc::clone(&self.0))
+    }
+
+    /// Workers that compute now.
+    pub fn n(&self) -> usize {
+        self.0.load(Relaxed)
+    }
+}
+
+impl Drop for Present {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
 /// CPU time of all other processes at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sample {
@@ -48,17 +77,25 @@ pub struct Governor {
     calm_since_us: Option<u64>,
     /// Whether the engine was idle between the last sample and now.
     has_rested: bool,
+    /// Whether other processes do not matter.
+    is_blind: bool,
 }
 
 impl Governor {
     /// Starts with all `n_max` threads on a machine of `n_cores` cores.
     pub fn new(n_max: usize, n_cores: usize) -> Self {
-        Self { n_cores, n_max, n_now: n_max, last: None, calm_since_us: None, has_rested: false }
+        Self { n_cores, n_max, n_now: n_max, last: None, calm_since_us: None, has_rested: false, is_blind: false }
+    }
+
+    /// One that takes no samples.
+    #[must_use]
+    pub fn blind(self) -> Self {
+        Self { is_blind: true, ..self }
     }
 
     /// Whether a sample is due.
     pub fn is_due(&self, now_us: u64) -> bool {
-        self.n_max > 1 && self.last.is_none_or(|last| now_us >= last.at_us + PERIOD_US)
+        self.n_max > 1 && !self.is_blind && self.last.is_none_or(|last| now_us >= last.at_us + PERIOD_US)
     }
 
     /// Takes a sample; returns the number of threads if it changes. `n_runnable` counts other processes' threads that
@@ -110,6 +147,11 @@ impl Governor {
 
     pub fn n_threads(&self) -> usize {
         self.n_now
+    }
+
+    /// The share of one of `n_workers` workers that compute at the same time.
+    pub fn n_threads_among(&self, n_workers: usize) -> usize {
+        self.n_now.min(self.n_max / n_workers.max(1)).max(1)
     }
 }
 
@@ -215,6 +257,21 @@ mod tests {
     fn one_thread_is_always_left_and_spare_cores_come_first() {
         assert_eq!(check(2, 2, &[2.0, 2.0]), [1, 1]);
         assert_eq!(check(4, 8, &[3.0, 4.0, 5.0, 7.5]), [4, 4, 3, 1]);
+    }
+
+    #[test]
+    fn models_that_compute_at_the_same_time_divide_the_threads() {
+        let crowd = Crowd::default();
+        let governor = Governor::new(4, 4);
+        let share = || governor.n_threads_among(crowd.n());
+        let first = crowd.enter();
+        assert_eq!(share(), 4);
+        let others = [crowd.enter(), crowd.enter()];
+        assert_eq!(share(), 1);
+        drop(first);
+        assert_eq!(share(), 2);
+        drop(others);
+        assert_eq!((share(), Governor::new(1, 1).n_threads_among(3)), (4, 1));
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub mod model_file;
 mod prefix_cache;
 mod prefix_store;
 mod repetition;
-mod residency;
+mod residents;
 pub mod sampling;
 pub mod scheduler;
 mod server;
@@ -59,13 +59,11 @@ use beast_launchd::{HttpListener, Listener, Origin};
 use beast_protocol::{ErrorCode, WireError};
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use config::{Loaded, Overrides};
 use loader::Progress;
 use logging::Logging;
-use metrics::Metrics;
 use shared::{Phase, Shared};
 
 /// How long shutdown waits for the engine to finish its current step.
@@ -85,15 +83,13 @@ pub async fn run(
     logging: &Logging,
 ) -> anyhow::Result<()> {
     let config = Arc::new(loaded.config.clone());
-    let metrics = Arc::new(Metrics::default());
-    let (worker, ended) = loader::spawn(Arc::clone(&config), progress.clone(), Arc::clone(&metrics));
     let is_kept = listener.origin != Origin::Bound;
-    let shared = Arc::new(Shared::new(config, progress, worker, metrics, listener.path.clone(), is_kept));
+    let shared = Arc::new(Shared::new(config, progress, listener.path.clone(), is_kept));
     // The socket accepts connections from here on, even while the model loads, so nothing has to wait for that.
     tell_manager("READY=1");
-    tokio::spawn(residency::watch_idleness(Arc::clone(&shared)));
+    tokio::spawn(residents::watch_idleness(Arc::clone(&shared)));
     tokio::select! {
-        outcome = serve(listener, endpoints, Arc::clone(&shared), ended) => outcome,
+        outcome = serve(listener, endpoints, Arc::clone(&shared)) => outcome,
         outcome = watch_signals(Arc::clone(&shared), loaded, overrides, logging) => outcome,
     }
 }
@@ -105,37 +101,27 @@ pub(crate) fn tell_manager(state: &str) {
     }
 }
 
-type Ended = oneshot::Receiver<Result<(), WireError>>;
-
-async fn serve(
-    listener: Listener,
-    endpoints: Vec<HttpListener>,
-    shared: Arc<Shared>,
-    mut ended: Ended,
-) -> anyhow::Result<()> {
+async fn serve(listener: Listener, endpoints: Vec<HttpListener>, shared: Arc<Shared>) -> anyhow::Result<()> {
     let http = tokio::spawn(http::serve(endpoints, Arc::clone(&shared)));
     let socket = UnixListener::from_std(listener.socket.try_clone()?)?;
     let serving = server::serve(socket, Arc::clone(&shared));
     tokio::pin!(serving);
+    let mut failures = shared.residents.failure.subscribe();
+    let failed = async { failures.wait_for(Option::is_some).await.map_or(None, |failure| failure.clone()) };
     let (sessions, failure) = tokio::select! {
         sessions = &mut serving => {
-            shared.progress.abandon();
-            // Exiting while the engine computes may crash.
-            let _ = timeout(LAST_STEP, ended).await;
+            // Exiting while an engine computes may crash.
+            let _ = timeout(LAST_STEP, shared.residents.ended()).await;
             (sessions, None)
         }
-        outcome = &mut ended => {
-            // The worker ends without an error only on shutdown.
-            let failure = match outcome {
-                Ok(outcome) => outcome.err(),
-                Err(_) => Some(WireError::new(ErrorCode::Engine, "the worker panicked; the log says where")),
-            };
+        failure = failed => {
             let lingering = async {
                 if let Some(error) = &failure {
                     linger(&shared, error).await;
                 }
             };
             let (sessions, ()) = tokio::join!(serving, lingering);
+            let _ = timeout(LAST_STEP, shared.residents.ended()).await;
             (sessions, failure)
         }
     };

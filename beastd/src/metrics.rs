@@ -38,7 +38,7 @@ pub struct Metrics {
     pub n_drafted: AtomicU64,
     /// Draft tokens accepted.
     pub n_accepted: AtomicU64,
-    /// Connections refused or ended by a protocol violation.
+    /// Connections refused or ended by a protocol violation; the daemon's, not a model's.
     pub n_refused: AtomicU64,
     pub n_preempted: AtomicU64,
     /// Time spent in engine steps, in microseconds.
@@ -51,7 +51,7 @@ pub struct Metrics {
     /// Longest sequence so far in tokens, prompt and answer.
     pub n_longest: AtomicU64,
     pub answers: AnswerTotals,
-    /// The totals at the last scrape, to compute rates from.
+    /// The totals at the last scrape, to compute rates from; the daemon's, not a model's.
     pub seen: Mutex<AnswerSums>,
 }
 
@@ -110,6 +110,48 @@ impl Metrics {
         gauges.into_iter().for_each(|gauge| gauge.store(0, Relaxed));
     }
 
+    /// Adds the counts of a model. Rates and the watchdog stay its own.
+    pub fn include(&self, other: &Self) {
+        let gauges: [fn(&Self) -> &AtomicUsize; 6] = [
+            |of| &of.n_running,
+            |of| &of.n_waiting,
+            |of| &of.n_cells_used,
+            |of| &of.n_prefixes,
+            |of| &of.n_prefix_tokens,
+            |of| &of.n_stored,
+        ];
+        let totals: [fn(&Self) -> &AtomicU64; 21] = [
+            |of| &of.n_prefix_hits,
+            |of| &of.n_tokens_saved,
+            |of| &of.n_stored_bytes,
+            |of| &of.n_restored,
+            |of| &of.n_requests,
+            |of| &of.n_prompt_tokens,
+            |of| &of.n_generated_tokens,
+            |of| &of.n_drafted,
+            |of| &of.n_accepted,
+            |of| &of.n_refused,
+            |of| &of.n_preempted,
+            |of| &of.busy_us,
+            |of| &of.n_steps,
+            |of| &of.n_rows,
+            |of| &of.n_verified,
+            |of| &of.answers.n_cached,
+            |of| &of.answers.n_prompt,
+            |of| &of.answers.prefill_us,
+            |of| &of.answers.n_generated,
+            |of| &of.answers.n_decoded,
+            |of| &of.answers.decode_us,
+        ];
+        for of in gauges {
+            of(self).fetch_add(of(other).load(Relaxed), Relaxed);
+        }
+        for of in totals {
+            of(self).fetch_add(of(other).load(Relaxed), Relaxed);
+        }
+        self.n_longest.fetch_max(other.n_longest.load(Relaxed), Relaxed);
+    }
+
     /// Counts a step with `n_rows` rows, `n_verified` of them with drafts.
     pub fn stepped(&self, n_rows: usize, n_verified: usize) {
         Self::add(&self.n_steps, 1);
@@ -117,19 +159,20 @@ impl Metrics {
         Self::add(&self.n_verified, n_verified as u64);
     }
 
-    /// Increments since the last call.
-    pub fn since_last_look(&self) -> AnswerSums {
+    /// Increments since the last call with this `seen`.
+    pub fn since_last_look(&self, seen: &Mutex<AnswerSums>) -> AnswerSums {
         let AnswerTotals { n_prompt, prefill_us, n_decoded, decode_us, .. } = &self.answers;
         let [n_prompt, prefill_us, n_decoded, decode_us] =
             [n_prompt, prefill_us, n_decoded, decode_us].map(|sum| sum.load(Relaxed));
         let now = AnswerSums { n_prompt, prefill_us, n_decoded, decode_us };
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
         let last = std::mem::replace(&mut *seen, now);
+        // Counts of a model that was forgotten are missing.
         AnswerSums {
-            n_prompt: now.n_prompt - last.n_prompt,
-            prefill_us: now.prefill_us - last.prefill_us,
-            n_decoded: now.n_decoded - last.n_decoded,
-            decode_us: now.decode_us - last.decode_us,
+            n_prompt: now.n_prompt.saturating_sub(last.n_prompt),
+            prefill_us: now.prefill_us.saturating_sub(last.prefill_us),
+            n_decoded: now.n_decoded.saturating_sub(last.n_decoded),
+            decode_us: now.decode_us.saturating_sub(last.decode_us),
         }
     }
 

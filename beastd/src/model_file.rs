@@ -1,6 +1,7 @@
 //! Finds the file to load: the configured one, else the default model when it is on disk, else the built-in one. Knows
 //! no llama.cpp.
 
+pub mod names;
 mod sampling;
 
 use std::fs::{self, DirBuilder, File};

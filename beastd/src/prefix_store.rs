@@ -49,9 +49,9 @@ pub struct StoreStats {
 
 /// A folder of prefixes, of which the least recently used one is removed first.
 ///
-/// Several daemons may share a folder. Each one knows the files that existed when it opened the folder, and those
-/// that it has written; files that another one removed count as missing. Each enforces the size limit for the files
-/// that it knows.
+/// Several models and daemons share a folder. Each store reads prefixes of its own model that existed when it opened
+/// the folder, and those that it has written; files that another one removed count as missing. The size limit is for
+/// all files together, each store enforces it when it writes.
 #[derive(Debug)]
 pub struct PrefixStore {
     folder: PathBuf,
@@ -67,6 +67,8 @@ pub struct PrefixStore {
 /// A prefix on disk.
 #[derive(Debug)]
 struct Entry {
+    name: String,
+    /// Empty for a prefix of another model.
     tokens: Vec<Token>,
     /// Length of its file.
     n_bytes: u64,
@@ -78,7 +80,8 @@ const MAGIC: [u8; 8] = *b"beastpfx";
 const VERSION: u32 = 1;
 /// The bytes before the tokens.
 const HEAD_LEN: usize = 60;
-/// Offsets of the token count and the state's length in the header.
+/// Offsets of the key, and of the token count and the state's length, in the header.
+const KEY_AT: usize = 12;
 const COUNTS_AT: usize = 44;
 const TOKEN_LEN: u64 = 4;
 const CHECKSUM_LEN: u64 = size_of::<Seal>() as u64;
@@ -92,7 +95,7 @@ const MAX_BEGINNINGS: usize = 8;
 /// Why a file is removed instead of used.
 #[derive(Debug, thiserror::Error)]
 enum Unusable {
-    #[error("it belongs to a different model, cache type, engine or version")]
+    #[error("it has a different version")]
     Foreign,
     #[error("it is damaged: {0}")]
     Damaged(&'static str),
@@ -109,9 +112,9 @@ enum Unusable {
 impl PrefixStore {
     /// Opens a folder, creating it if needed, and lists its prefixes without reading their states.
     ///
-    /// Removes unusable files: damaged ones, those of another key or format version, links, and partial files of a
-    /// killed daemon. Also removes the least recently used ones above `max_bytes`. Folders and files with other names
-    /// are left alone.
+    /// Removes unusable files: damaged ones, those of another format version, links, and partial files of a killed
+    /// daemon. Also removes the least recently used ones above `max_bytes`. Files of another key stay as long as there
+    /// is room, folders and files with other names are left alone.
     ///
     /// # Errors
     /// When the folder cannot be created or read, belongs to another user, is open to others and cannot be
@@ -185,23 +188,47 @@ impl PrefixStore {
         }
         // Repeated here, because the cache may have been deleted under a running daemon.
         prepare_folder(&self.folder)?;
+        self.notice_others()?;
         self.evict_to(self.max_bytes - n_bytes)?;
 
         let head = encode_head(&self.key, tokens, n_state);
         let seal = state.seal(&head);
-        let mut part = self.begin_file(&self.path(tokens))?;
+        let name = file_name(&self.key, &encode_tokens(tokens));
+        let mut part = self.begin_file(&self.folder.join(&name))?;
         for piece in [&head, state.bytes(), &seal] {
             part.write_all(piece)?;
         }
         self.note_use(part.file());
         part.finish()?;
-        self.entries.push(Entry { tokens: tokens.to_vec(), n_bytes });
+        // Another daemon may have written the same.
+        self.entries.retain(|entry| entry.name != name);
+        self.entries.push(Entry { name, tokens: tokens.to_vec(), n_bytes });
         Ok(())
     }
 
-    /// Statistics of the store.
+    /// Statistics of this model's prefixes.
     pub fn stats(&self) -> StoreStats {
-        StoreStats { n_entries: self.entries.len(), n_bytes: self.n_bytes(), n_restored: self.n_restored }
+        let own: Vec<_> = self.entries.iter().filter(|entry| !entry.tokens.is_empty()).collect();
+        let n_bytes = own.iter().map(|entry| entry.n_bytes).sum();
+        StoreStats { n_entries: own.len(), n_bytes, n_restored: self.n_restored }
+    }
+
+    /// Adds files that other stores have written meanwhile, as the latest ones, and forgets those that they removed.
+    fn notice_others(&mut self) -> io::Result<()> {
+        let mut there = Vec::new();
+        for item in fs::read_dir(&self.folder)? {
+            let item = item?;
+            if let (Ok(name), Ok(metadata)) = (item.file_name().into_string(), item.metadata()) {
+                there.push((name, metadata.len()));
+            }
+        }
+        self.entries.retain(|entry| there.iter().any(|(name, _)| *name == entry.name));
+        for (name, n_bytes) in there {
+            if is_our_name(&name) && !self.entries.iter().any(|entry| entry.name == name) {
+                self.entries.push(Entry { name, tokens: Vec::new(), n_bytes });
+            }
+        }
+        Ok(())
     }
 
     fn n_bytes(&self) -> u64 {
@@ -242,23 +269,27 @@ impl PrefixStore {
         let mut head = [0; HEAD_LEN];
         file.read_exact(&mut head)?;
         let n_tokens = self.check_head(&head, n_bytes)?;
+        let (name, modified) = (name.to_owned(), file.metadata()?.modified()?);
         let mut bytes = vec![0; n_tokens * TOKEN_LEN as usize];
         file.read_exact(&mut bytes)?;
-        if file_name(&self.key, &bytes) != name {
+        let key: Hash = head[KEY_AT..COUNTS_AT].try_into().expect("32 bytes");
+        if file_name(&key, &bytes) != name {
             return Err(Unusable::Damaged("its name does not match its tokens"));
+        }
+        if key != self.key {
+            bytes.clear();
         }
         let (numbers, _) = bytes.as_chunks();
         let tokens: Vec<_> = numbers.iter().map(|&number| Token(i32::from_le_bytes(number))).collect();
-        Ok((file.metadata()?.modified()?, Entry { tokens, n_bytes }))
+        Ok((modified, Entry { name, tokens, n_bytes }))
     }
 
     /// Checks the counts against the file's length and returns the number of tokens.
     fn check_head(&self, head: &[u8; HEAD_LEN], n_bytes: u64) -> Result<usize, Unusable> {
-        let expected = encode_head(&self.key, &[], 0);
         if head[..MAGIC.len()] != MAGIC {
             return Err(Unusable::Damaged("its magic number is wrong"));
         }
-        if head[..COUNTS_AT] != expected[..COUNTS_AT] {
+        if head[MAGIC.len()..KEY_AT] != VERSION.to_le_bytes() {
             return Err(Unusable::Foreign);
         }
         let count = |at: usize| u64::from_le_bytes(head[at..at + 8].try_into().expect("eight bytes"));
@@ -311,8 +342,8 @@ impl PrefixStore {
         let mut n_bytes = self.n_bytes();
         while n_bytes > max_bytes {
             let oldest = &self.entries[0];
-            remove(&self.path(&oldest.tokens))?;
-            tracing::debug!(n_tokens = oldest.tokens.len(), "evicted a cached prefix");
+            remove(&self.folder.join(&oldest.name))?;
+            tracing::debug!(name = oldest.name, "evicted a cached prefix");
             n_bytes -= oldest.n_bytes;
             self.entries.remove(0);
         }

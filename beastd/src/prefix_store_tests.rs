@@ -172,7 +172,7 @@ fn absurd_numbers_are_refused_before_anything_is_allocated() {
 }
 
 #[test]
-fn what_belongs_to_another_key_or_version_is_removed() {
+fn what_belongs_to_another_key_is_never_read_and_leaves_when_there_is_no_room() {
     let mut model = key("a");
     model.model[31] = 8;
     let kv_layout = StoreKey { kv_layout: "q8_0".to_owned(), ..key("a") };
@@ -180,11 +180,20 @@ fn what_belongs_to_another_key_or_version_is_removed() {
     for other in [model, key("b"), kv_layout, shifted] {
         let (folder, path) = one(&tokens(0..9));
         let mut store = PrefixStore::open(folder.path(), other.clone(), ROOM).expect("ours");
-        assert_eq!((store.stats().n_entries, path.exists()), (0, false));
-        // It is refused even under the file name that our key would give it.
-        write(&mut store, &tokens(10..17));
-        let foreign = fs::read(store.path(&tokens(10..17))).expect("readable");
-        check_refused(&other, true, |path| write_raw(path, &foreign));
+        assert_eq!((store.stats().n_entries, path.exists()), (0, true));
+        assert_eq!(store.find(&tokens(0..20), 0), None);
+        // It is not read even under the file name that our key would give it.
+        write(&mut store, &tokens(0..9));
+        let foreign = fs::read(store.path(&tokens(0..9))).expect("readable");
+        write_raw(&path, &foreign);
+        let mut ours = open(folder.path(), ROOM);
+        assert_eq!((ours.stats().n_entries, ours.read(&tokens(0..9))), (0, None));
+        check_read(&mut store, &tokens(0..9));
+        // Both count for the limit, whoever wrote them.
+        ours.max_bytes = 900;
+        write(&mut ours, &tokens(0..12));
+        assert_eq!(names(folder.path()).len(), 1);
+        assert_eq!(store.read(&tokens(0..9)), None);
     }
     check_refused("another version", true, |path| overwrite(path, 8, &[2]));
 }

@@ -48,7 +48,7 @@ pub async fn serve(listener: UnixListener, shared: Arc<Shared>) -> JoinSet<()> {
     }
     let config = shared.config();
     tell_of_the_end(shared.config().drain_timeout);
-    tracing::info!(n_running = shared.metrics.n_running.load(Relaxed), "finishing running requests");
+    tracing::info!(n_running = shared.metrics().n_running.load(Relaxed), "finishing running requests");
     let mut answering = shared.answering.subscribe();
     let drain = async {
         loop {
@@ -64,7 +64,7 @@ pub async fn serve(listener: UnixListener, shared: Arc<Shared>) -> JoinSet<()> {
     if timeout(config.drain_timeout, drain).await.is_err() {
         tracing::warn!("aborting requests that still run after {:?}", config.drain_timeout);
     }
-    shared.worker.stop().await;
+    shared.residents.stop().await;
     sessions
 }
 

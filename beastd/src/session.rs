@@ -8,9 +8,8 @@ use std::time::Duration;
 use beast_protocol::{ErrorCode, Event, Hello, Request, VERSION as PROTOCOL, Welcome, WireError};
 use tokio::time::timeout;
 
-use crate::answering::{self, Peer, Stopped};
+use crate::answering::{self, Change, Peer, Stopped, Which};
 use crate::connection::Connection;
-use crate::residency::Change;
 use crate::shared::{Phase, Shared, VERSION};
 
 /// How long a refused client may take to read the reason.
@@ -99,13 +98,11 @@ async fn converse(shared: &Arc<Shared>, connection: &mut Connection) -> Result<(
                 shared.drain();
                 connection.send(&[Event::Status(Box::new(shared.status()))]).await?;
             }
-            Some(Request::Unload) => {
-                let outcome = answering::change(shared, connection, Change::Unload).await;
-                told(connection, outcome).await?;
-            }
-            Some(Request::Load { model }) => {
-                let outcome = answering::change(shared, connection, Change::Load(model)).await;
-                told(connection, outcome).await?;
+            Some(Request::Load { model }) => change(shared, connection, Change::Load(model)).await?,
+            Some(Request::Use { model }) => change(shared, connection, Change::Use(model)).await?,
+            Some(Request::Unload { model }) => {
+                let which = model.map_or(Which::All, Which::Named);
+                change(shared, connection, Change::Unload(which)).await?;
             }
             Some(request) => {
                 let outcome = compute(shared, connection, request).await;
@@ -120,7 +117,13 @@ async fn converse(shared: &Arc<Shared>, connection: &mut Connection) -> Result<(
     }
 }
 
-/// Answers a request that needs the model.
+/// Loads, unloads or selects a model.
+async fn change(shared: &Arc<Shared>, connection: &mut Connection, change: Change) -> Result<(), Stopped> {
+    let outcome = answering::change(shared, connection, change).await;
+    told(connection, outcome).await
+}
+
+/// Answers a request that needs a model.
 async fn compute(shared: &Arc<Shared>, connection: &mut Connection, request: Request) -> Result<(), Stopped> {
     match request {
         Request::Generate(generate) => answering::answer(shared, connection, generate).await,
@@ -147,7 +150,7 @@ async fn told(connection: &mut Connection, outcome: Result<(), Stopped>) -> Resu
 /// Holds a request that arrived during shutdown until the daemon ends. The closed connection then makes the client
 /// retry with the next daemon, which the service manager starts.
 async fn hold(shared: &Shared, connection: &mut Connection) -> Result<(), Stopped> {
-    let position = u32::try_from(*shared.n_users.borrow()).unwrap_or(u32::MAX);
+    let position = u32::try_from(shared.residents.n_ahead()).unwrap_or(u32::MAX);
     connection.send(&[Event::Queued { position }]).await?;
     let mut phase = shared.phase.subscribe();
     tokio::select! {

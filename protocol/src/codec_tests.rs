@@ -9,6 +9,7 @@ use crate::*;
 
 fn requests() -> Vec<Request> {
     let generate = Generate {
+        model: Some("lfm2-350m".into()),
         messages: vec![
             Message::new(Role::System, "You summarize."),
             Message::new(Role::User, "Grüße 🦀"),
@@ -71,9 +72,12 @@ fn requests() -> Vec<Request> {
         Request::Status,
         Request::Load { model: Some("auto".into()) },
         Request::Load { model: None },
-        Request::Unload,
+        Request::Use { model: "builtin".into() },
+        Request::Unload { model: None },
+        Request::Unload { model: Some("a".into()) },
         Request::Shutdown,
         Request::Decide(Decide {
+            model: Some("b".into()),
             state: "a diff".into(),
             questions: vec![
                 Question::yes_no("Is it safe?"),
@@ -87,8 +91,12 @@ fn requests() -> Vec<Request> {
             drop: Some(Place::Middle),
             is_raw: true,
         }),
-        Request::KeepTemperatures(KeepTemperatures { temperatures: vec![(QuestionKind::YesNo, 1.5)], n_examples: 200 }),
-        Request::Embed(Embed { texts: vec!["a".into(), "b".into()], drop_tail: true }),
+        Request::KeepTemperatures(KeepTemperatures {
+            model: Some("c".into()),
+            temperatures: vec![(QuestionKind::YesNo, 1.5)],
+            n_examples: 200,
+        }),
+        Request::Embed(Embed { model: Some("d".into()), texts: vec!["a".into(), "b".into()], drop_tail: true }),
         Request::CountTokens(Generate::default()),
     ]
 }
@@ -117,6 +125,20 @@ fn status() -> Status {
             has_chat_template: true,
             gpu: None,
         }),
+        models: vec![ModelStatus {
+            name: "cub".into(),
+            path: Some("/cub.gguf".into()),
+            state: ModelState::Ready,
+            is_default: true,
+            is_pinned: false,
+            n_bytes: 17,
+            n_gpu_bytes: 18,
+            n_running: 1,
+            n_waiting: 2,
+            n_loads: 3,
+            idle_ms: 4,
+        }],
+        memory_budget: Some(1 << 32),
         stages: vec![Stage { stage: LoadStage::Socket, us: 300 }],
         n_slots: 4,
         n_running: 1,

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Notice, Timings, Usage};
+use crate::event::{Timings, Usage};
+use crate::notice::Notice;
 use crate::request::Place;
 
 /// Most options of a question: the letters that label them in a prompt.
@@ -11,6 +12,8 @@ pub const MAX_OPTIONS: usize = 26;
 /// Questions about one text.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Decide {
+    /// See [`crate::Generate::model`].
+    pub model: Option<String>,
     /// The text that the questions are about; may be empty.
     pub state: String,
     /// The questions. Each is answered as if it were the only one.
@@ -111,9 +114,11 @@ pub fn expected_level(probabilities: &[f32]) -> f64 {
     (0u32..).zip(probabilities).map(|(level, &p)| f64::from(level) * f64::from(p)).sum()
 }
 
-/// Temperatures fitted to labelled examples, for the loaded model.
+/// Temperatures fitted to labelled examples, for one model.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct KeepTemperatures {
+    /// See [`crate::Generate::model`].
+    pub model: Option<String>,
     /// Kinds of question and their temperatures, above 0. Other kinds keep theirs.
     pub temperatures: Vec<(QuestionKind, f32)>,
     /// Number of examples.

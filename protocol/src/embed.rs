@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::Notice;
+use crate::notice::Notice;
 
 /// Most texts of a request.
 pub const MAX_TEXTS: usize = 2048;
@@ -10,6 +10,8 @@ pub const MAX_TEXTS: usize = 2048;
 /// Texts to embed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Embed {
+    /// See [`crate::Generate::model`].
+    pub model: Option<String>,
     /// The texts, at most [`MAX_TEXTS`]; none may be empty.
     pub texts: Vec<String>,
     /// Embeds only the beginning of a text that is longer than the context; otherwise it is refused.

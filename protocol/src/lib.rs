@@ -12,7 +12,9 @@ mod embed;
 mod error;
 mod event;
 mod handshake;
+mod notice;
 mod request;
+mod status;
 
 pub use codec::{CodecError, FrameBuffer, append_frame, decode, encode, read_frame, write_frame};
 pub use decide::{
@@ -21,14 +23,15 @@ pub use decide::{
 pub use embed::{Embed, Embedded, MAX_TEXTS};
 pub use error::{ErrorCode, Sizes, WireError};
 pub use event::{
-    Counted, Delta, Event, FinishReason, Gpu, LoadStage, Logprob, Model, Notice, NoticeKind, Part, Round,
-    SpeculationStatus, Stage, State, Status, StoredPrefixes, Timings, TokenLogprob, Tuning, Usage,
+    Counted, Delta, Event, FinishReason, LoadStage, Logprob, Part, Round, Stage, Timings, TokenLogprob, Usage,
 };
 pub use handshake::{HandshakeError, Hello, Welcome};
+pub use notice::{Notice, NoticeKind};
 pub use request::{
     Constraint, Extent, Function, Generate, Message, Overflow, Place, Priority, RawPrompt, Request, Resume, Role,
     Sampling, Span, Speculation, TemplateOptions, ToolCall, ToolChoice, Tools,
 };
+pub use status::{Gpu, Model, ModelState, ModelStatus, SpeculationStatus, State, Status, StoredPrefixes, Tuning};
 
 /// Version of the messages after the handshake. Raised with every change to a message or its encoding; client and
 /// daemon must have the same version.
@@ -39,7 +42,8 @@ pub use request::{
 /// - 4: tools, thoughts, raw prompts, log-probabilities, more sampling parameters, priorities.
 /// - 5: loop detection; extents of answers; limits for thoughts; decisions; GPUs.
 /// - 6: embeddings; token counts; DRY and XTC.
-pub const VERSION: u32 = 6;
+/// - 7: several models: a model's name in requests, one status per model.
+pub const VERSION: u32 = 7;
 
 /// Longest frame that is sent or accepted, in bytes, without its length prefix: 32 MiB, checked before any allocation.
 pub const MAX_FRAME_LEN: usize = 32 * 1024 * 1024;

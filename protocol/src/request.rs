@@ -15,14 +15,21 @@ pub enum Request {
     Cancel,
     /// Ask for the status, which arrives as one `Status` event.
     Status,
-    /// Load the model if it is not loaded: answered with `Loading` events, then `Status` or `Failed`. With a `model`
-    /// (a value of the setting `model`), that one replaces the current one after running requests have ended.
+    /// Load a model if it is not loaded: answered with `Loading` and `Queued` events, then `Status` or `Failed`.
     Load {
-        /// The model to load; `None` for the configured one.
+        /// Its name; `None` for the default model.
         model: Option<String>,
     },
-    /// Unload the model after running requests have ended. Answered with a `Status` event.
-    Unload,
+    /// Load this model and make it the default one, for requests that name none. Answered like `Load`.
+    Use {
+        /// A value of the setting `model`, or another name of a model.
+        model: String,
+    },
+    /// Unload models after their running requests have ended. Answered with a `Status` event.
+    Unload {
+        /// Name of the model; `None` for all that are loaded.
+        model: Option<String>,
+    },
     /// Accept no more requests, finish running ones within the drain timeout and exit. Answered with a `Status` event.
     Shutdown,
     /// Answer typed questions about a text: `Loading` and `Queued` events, then `Decided` or `Failed`.
@@ -39,6 +46,9 @@ pub enum Request {
 /// A generation request.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Generate {
+    /// Name of the model that answers: from the catalogue, an alias, `ORG/REPO:QUANT`, a file in the models folder, or
+    /// an absolute path. `None` for the default model.
+    pub model: Option<String>,
     /// The conversation so far, rendered by the model's own chat template. Empty when there is a `raw` prompt.
     pub messages: Vec<Message>,
     /// A prompt that the model continues without a chat template.

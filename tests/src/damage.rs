@@ -270,7 +270,7 @@ pub fn run(original: &Path, seeds: Range<u64>, mut tell: impl FnMut(u64, &str)) 
 fn outlived(beast: &Beast, model: &Path, question: &Generate) -> (bool, String, String) {
     let load = |model: &str| {
         let mut client = beast.client();
-        client.send(&Request::Load { model: Some(model.to_owned()) });
+        client.send(&Request::Use { model: model.to_owned() });
         end(&mut client)
     };
     let outcome = load(&model.display().to_string());
@@ -281,6 +281,9 @@ fn outlived(beast: &Beast, model: &Path, question: &Generate) -> (bool, String, 
             let said = answer.end.map_or_else(|error| error.message, |_| format!("answers {:?}", answer.text));
             // Otherwise the next request would load the damaged model again.
             load("builtin").expect("the built-in model is sound");
+            let mut client = beast.client();
+            client.send(&Request::Unload { model: Some(model.display().to_string()) });
+            end(&mut client).expect("it is loaded");
             (true, said)
         }
     };

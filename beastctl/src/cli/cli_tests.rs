@@ -36,8 +36,8 @@ fn the_help_is_short() {
           logs         Show the daemon's log
           doctor       Diagnose problems and suggest fixes; does not start a daemon
           hook         Suggest commit messages in git: install, uninstall, status
-          load         Load the model now, so that the next request does not wait for it
-          unload       Unload the model after running requests finish; the next request reloads it
+          load         Load a model now, so that the next request does not wait for it
+          unload       Unload models after their running requests finish; the next request reloads them
           service      Run beastd as a systemd or launchd service: install, uninstall, start, stop, restart,
                        status
           stop         Stop the daemon after its running requests finish

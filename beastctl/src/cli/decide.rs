@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use beast_protocol::MAX_OPTIONS;
 use clap::Args;
 
-use super::options::Truncate;
+use super::options::{ModelOption, Truncate};
 
 /// Questions, their material, and the possible answers.
 #[derive(Debug, Args)]
@@ -45,6 +45,9 @@ pub struct DecideOptions {
     /// Fit the model's probabilities to labelled examples, and save the result beside the model.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["files", "no_input", "unsure", "json"])]
     pub calibrate: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub model: ModelOption,
 
     /// Fail if no daemon is running, instead of starting one.
     #[arg(long)]

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::options::ModelOption;
+
 /// What gets a vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum By {
@@ -45,6 +47,9 @@ pub struct EmbedOptions {
     #[arg(long)]
     pub truncate: bool,
 
+    #[command(flatten)]
+    pub model: ModelOption,
+
     /// Fail if no daemon is running, instead of starting one.
     #[arg(long)]
     pub no_start: bool,
@@ -81,6 +86,9 @@ pub struct SimilarOptions {
     /// Neither use nor save vectors of earlier searches.
     #[arg(long)]
     pub no_index: bool,
+
+    #[command(flatten)]
+    pub model: ModelOption,
 
     /// Fail if no daemon is running, instead of starting one.
     #[arg(long)]

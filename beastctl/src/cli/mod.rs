@@ -23,6 +23,7 @@ mod service;
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand};
+use clap_complete::ArgValueCompleter;
 
 pub use alfred::AlfredVerb;
 pub use bench::{BenchOptions, BenchTable, STDOUT};
@@ -36,7 +37,7 @@ pub use list::{HistoryOptions, ModelsOptions, PromptsOptions};
 pub use map::MapOptions;
 pub use meant::command_of;
 pub use models::{ModelsAction, PullOptions};
-pub use options::{Options, SamplingOptions, ThinkingOptions, ToolOptions, Truncate};
+pub use options::{ModelOption, Options, SamplingOptions, ThinkingOptions, ToolOptions, Truncate};
 pub use output::{OutputOptions, Wishes};
 pub use prompts::{ManOptions, PromptsAction, Shell};
 pub use service::ServiceVerb;
@@ -285,12 +286,23 @@ Examples:
         #[command(subcommand)]
         verb: HookVerb,
     },
-    /// Load the model now, so that the next request does not wait for it.
-    #[command(after_help = "Examples:\n  beastctl load\n  beastctl load && beastctl summarize README.md")]
-    Load,
-    /// Unload the model after running requests finish; the next request reloads it.
-    #[command(after_help = "Examples:\n  beastctl unload")]
-    Unload,
+    /// Load a model now, so that the next request does not wait for it.
+    #[command(after_help = "\
+Examples:
+  beastctl load
+  beastctl load lfm2-350m && beastctl summarize -m lfm2-350m README.md")]
+    Load {
+        /// The model [default: the one in use].
+        #[arg(value_name = "MODEL", add = ArgValueCompleter::new(completers::usable_models))]
+        model: Option<String>,
+    },
+    /// Unload models after their running requests finish; the next request reloads them.
+    #[command(after_help = "Examples:\n  beastctl unload\n  beastctl unload lfm2-350m")]
+    Unload {
+        /// The model [default: all].
+        #[arg(value_name = "MODEL", add = ArgValueCompleter::new(completers::usable_models))]
+        model: Option<String>,
+    },
     /// Run beastd as a systemd or launchd service: install, uninstall, start, stop, restart, status.
     #[command(
         disable_help_subcommand = true,

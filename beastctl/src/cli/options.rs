@@ -4,15 +4,35 @@ use std::path::PathBuf;
 
 use beast_protocol::Place;
 use clap::{Args, ValueEnum};
+use clap_complete::ArgValueCompleter;
 
-use super::{conversation::ConversationOptions, output::OutputOptions};
-use crate::numbers::{
-    dry_base, dry_multiplier, max_tokens, min_p, repeat_penalty, seed, temp, tokens, top_k, top_p, xtc,
+use super::{completers, conversation::ConversationOptions, output::OutputOptions};
+use crate::{
+    models::reference::named,
+    numbers::{dry_base, dry_multiplier, max_tokens, min_p, repeat_penalty, seed, temp, tokens, top_k, top_p, xtc},
 };
+
+/// The model that answers.
+#[derive(Debug, Args)]
+pub struct ModelOption {
+    /// Model to ask: a name from `beastctl models`, ORG/REPO:QUANT, or a path [default: the one in use].
+    #[arg(short, long, value_name = "MODEL", add = ArgValueCompleter::new(completers::usable_models))]
+    pub model: Option<String>,
+}
+
+impl ModelOption {
+    /// Its name for the daemon.
+    pub fn name(&self) -> Option<String> {
+        self.model.as_deref().map(named)
+    }
+}
 
 /// Options of all verbs that generate an answer.
 #[derive(Debug, Default, Args)]
 pub struct Options {
+    #[command(flatten)]
+    pub model: ModelOption,
+
     /// Replace the prompt's instruction.
     #[arg(short, long, value_name = "TEXT")]
     pub system: Option<String>,

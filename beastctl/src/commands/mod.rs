@@ -66,8 +66,8 @@ pub fn run(cli: Cli, console: Console, started: Instant) -> Result<()> {
         Verb::Hook { verb } => hook::run(&context, verb),
         Verb::Service { verb } => service::run(&context, &verb),
         Verb::Status { json } => status::run(&context, json),
-        Verb::Load => load::load(&context),
-        Verb::Unload => load::unload(&context),
+        Verb::Load { model } => load::load(&context, model.as_deref()),
+        Verb::Unload { model } => load::unload(&context, model.as_deref()),
         Verb::Stop => stop::run(&context),
         Verb::Version { json } => version::run(&context, json),
     }

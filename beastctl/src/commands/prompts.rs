@@ -65,6 +65,7 @@ fn object(entry: &Entry) -> Value {
             object["variables"] = Value::Object(variables.collect());
             object["system"] = json!(prompt.system);
             object["instruction"] = json!(prompt.instruction);
+            object["model"] = json!(prompt.model);
             object["max_tokens"] = json!(prompt.max_tokens);
             object["stop"] = json!(prompt.stop);
             object["one_line"] = json!(prompt.one_line);

@@ -69,7 +69,8 @@ fn fit_and_keep(
     let mut judged = Vec::with_capacity(n);
     for Example { text, question, right } in examples {
         let drop = options.truncate.map(Place::from);
-        let request = Decide { state: text, questions: vec![question], drop, is_raw: true };
+        let model = options.model.name();
+        let request = Decide { model, state: text, questions: vec![question], drop, is_raw: true };
         let mut decided = decided(exchange.ask(&Request::Decide(request), wait)?)?;
         let probabilities = decided.probabilities.pop().unwrap_or_default();
         if right >= probabilities.len() {
@@ -82,7 +83,8 @@ fn fit_and_keep(
     let n_examples = u32::try_from(judged.len()).unwrap_or(u32::MAX);
     #[expect(clippy::cast_possible_truncation, reason = "only three digits are meaningful")]
     let temperatures = vec![(kind, temperature as f32)];
-    exchange.ask(&Request::KeepTemperatures(KeepTemperatures { temperatures, n_examples }), wait)?;
+    let fitted = KeepTemperatures { model: options.model.name(), temperatures, n_examples };
+    exchange.ask(&Request::KeepTemperatures(fitted), wait)?;
     exchange.erase();
     let (before, after) = (fit::quality(&judged, 1.0), fit::quality(&judged, temperature));
     let name = kind.as_str();

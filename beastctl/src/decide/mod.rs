@@ -62,8 +62,13 @@ fn decide(context: &Context, options: &DecideOptions) -> Result<u8> {
     let (state, warnings) = state(context, options, &reading)?;
     warnings.iter().for_each(|warning| console.warning(warning));
     let questions: Vec<_> = options.questions.iter().map(|question| answers.question(question)).collect();
-    let request =
-        Decide { state, questions: questions.clone(), drop: options.truncate.map(Place::from), is_raw: false };
+    let request = Decide {
+        model: options.model.name(),
+        state,
+        questions: questions.clone(),
+        drop: options.truncate.map(Place::from),
+        is_raw: false,
+    };
     let wait = Wait::start(None).context("cannot watch for Ctrl-C")?.limited_as(&reading).without_reader();
     let mut exchange = Exchange::new(context, &path, !options.no_start);
     let decided = exchange.ask(&Request::Decide(request), &wait).and_then(decided);

@@ -33,7 +33,7 @@ pub(super) fn run(context: &Context, options: &EmbedOptions) -> Result<()> {
     }
     let units = units::split(&sources, options.by);
     let wait = Wait::start(None).context("cannot watch for Ctrl-C")?.limited_as(&reading);
-    let mut vectors = Vectors::new(context, &path, !options.no_start, &wait);
+    let mut vectors = Vectors::new(context, (&path, !options.no_start), options.model.name(), &wait);
     let outcome = vectors.embed(&units, |units, vectors| {
         for (unit, vector) in units.iter().zip(vectors) {
             if vector.is_truncated && !options.truncate {

@@ -41,7 +41,7 @@ pub(in super::super) fn run(context: &Context, options: &SimilarOptions) -> Resu
         by => units::split(&sources, by),
     };
     let wait = Wait::start(None).context("cannot watch for Ctrl-C")?.limited_as(&reading);
-    let mut vectors = Vectors::new(context, &path, !options.no_start, &wait);
+    let mut vectors = Vectors::new(context, (&path, !options.no_start), options.model.name(), &wait);
     let outcome = rank(context, options, &sources, &units, &mut vectors);
     vectors.end();
     vectors.warn();

@@ -23,6 +23,8 @@ pub(super) struct Vectors<'a> {
     exchange: Exchange<'a>,
     wait: &'a Wait,
     console: Console,
+    /// Name of the model that embeds; `None` for the default one.
+    name: Option<String>,
     /// The model and the length of its vectors, once known.
     model: Option<Model>,
     n_truncated: u64,
@@ -43,9 +45,14 @@ pub(super) struct Model {
 }
 
 impl<'a> Vectors<'a> {
-    pub(super) fn new(context: &Context, path: &'a Path, may_start: bool, wait: &'a Wait) -> Self {
+    pub(super) fn new(
+        context: &Context,
+        (path, may_start): (&'a Path, bool),
+        name: Option<String>,
+        wait: &'a Wait,
+    ) -> Self {
         let exchange = Exchange::new(context, path, may_start);
-        Self { exchange, wait, console: context.console, model: None, n_truncated: 0 }
+        Self { exchange, wait, console: context.console, name, model: None, n_truncated: 0 }
     }
 
     /// Embeds the texts in order; `take` gets each request's texts with their vectors.
@@ -72,7 +79,7 @@ impl<'a> Vectors<'a> {
     pub(super) fn ask(&mut self, texts: Vec<String>) -> Result<Vec<Vector>> {
         let n = texts.len();
         // The daemon could refuse a long text, but does not know its place.
-        let request = Request::Embed(Embed { texts, drop_tail: true });
+        let request = Request::Embed(Embed { model: self.name.clone(), texts, drop_tail: true });
         let Event::Embedded(Embedded { fingerprint, vectors, truncated, notices, .. }) =
             self.exchange.ask(&request, self.wait)?
         else {

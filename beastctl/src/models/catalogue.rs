@@ -45,8 +45,8 @@ struct Catalogue {
 }
 
 pub fn entries() -> Vec<Entry> {
-    let catalogue: Catalogue =
-        toml_edit::de::from_str(include_str!("catalogue.toml")).expect("catalogue.toml is valid, a test reads it");
+    let catalogue: Catalogue = toml_edit::de::from_str(include_str!("../../../models/catalogue.toml"))
+        .expect("catalogue.toml is valid, a test reads it");
     catalogue.model
 }
 

@@ -51,6 +51,15 @@ pub fn parse(word: &str) -> Result<Reference, ModelError> {
     })
 }
 
+/// The name of a model for the daemon, which has another working directory: a path becomes absolute.
+pub fn named(word: &str) -> String {
+    let is_path = ["/", "./", "../"].iter().any(|start| word.starts_with(start)) || Path::new(word).is_file();
+    match is_path && catalogue::find(word).is_none() {
+        true => std::path::absolute(word).map_or_else(|_| word.into(), |path| path.display().to_string()),
+        false => word.into(),
+    }
+}
+
 fn of_repo(word: &str) -> Option<Reference> {
     let (path, quant) = match word.split_once(':') {
         Some((path, quant)) => (path, Some(quant)),

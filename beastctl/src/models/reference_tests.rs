@@ -32,3 +32,13 @@ fn what_names_nothing_says_what_is_near() {
         assert!(!matches!(parse(word), Ok(Reference::Repo { .. } | Reference::Entry(_))), "{word}");
     }
 }
+
+#[test]
+fn for_the_daemon_a_path_is_absolute_and_a_name_stays() {
+    let here = std::env::current_dir().expect("it exists");
+    assert_eq!(named("./a.gguf"), here.join("a.gguf").display().to_string());
+    assert_eq!(named("Cargo.toml"), here.join("Cargo.toml").display().to_string(), "a file of the folder");
+    for name in ["/m/a.gguf", "lfm2-350m", "a/b:Q4_0", "auto"] {
+        assert_eq!(named(name), name);
+    }
+}

@@ -1,6 +1,8 @@
 //! The status of a daemon as text, for `status`, `doctor` and `bench`.
 
-use beast_protocol::{Model, NoticeKind, SpeculationStatus, Stage, State, Status, StoredPrefixes, Tuning};
+use beast_protocol::{
+    Model, ModelState, ModelStatus, NoticeKind, SpeculationStatus, Stage, State, Status, StoredPrefixes, Tuning,
+};
 
 use super::{
     facts::Facts,
@@ -26,6 +28,10 @@ pub fn describe(status: &Status) -> String {
         }
         None => facts.add("model", format!("{}, unloaded", status.configured)),
     }
+    for (n, model) in others(status).enumerate() {
+        facts.add(if n == 0 { "models" } else { "" }, row(model));
+    }
+    facts.add("memory", memory(status));
     facts.add("profile", profile(status));
     facts.add("tuning", tuning(&status.tuning));
     facts.add("drafts", guessing(&status.speculation));
@@ -43,6 +49,41 @@ pub fn describe(status: &Status) -> String {
         facts.add(label, notice.text.clone());
     }
     facts.text()
+}
+
+/// All models, once there is more than the default one.
+fn others(status: &Status) -> impl Iterator<Item = &ModelStatus> {
+    status.models.iter().filter(|_| status.models.len() > 1)
+}
+
+fn row(model: &ModelStatus) -> String {
+    let ModelStatus { name, state, n_bytes, n_gpu_bytes, n_running, n_waiting, .. } = model;
+    let state = match state {
+        ModelState::Loading => "loading",
+        ModelState::Ready => "ready",
+        ModelState::Unloading => "unloading",
+        ModelState::Unloaded => "unloaded",
+        ModelState::Failed => "failed",
+    };
+    let mut text = format!("{name}: {state}, {}", bytes(*n_bytes));
+    if *n_gpu_bytes > 0 {
+        text += &format!(" and {} of the GPU", bytes(*n_gpu_bytes));
+    }
+    text += &format!(", {n_running} running, {n_waiting} waiting");
+    if model.idle_ms > 0 {
+        text += &format!(", used {} ago", span(model.idle_ms / 1000 * 1000));
+    }
+    let marks = [(model.is_default, ", default"), (model.is_pinned, ", pinned")];
+    marks.iter().filter(|(is_it, _)| *is_it).for_each(|(_, mark)| text += mark);
+    text
+}
+
+/// The memory of the loaded models, once there is more than the default one.
+fn memory(status: &Status) -> Option<String> {
+    let is_held = |model: &&ModelStatus| !matches!(model.state, ModelState::Unloaded | ModelState::Failed);
+    let held: u64 = others(status).filter(is_held).map(|model| model.n_bytes).sum();
+    let budget = status.memory_budget.map(|budget| format!(" of {}", bytes(budget))).unwrap_or_default();
+    (status.models.len() > 1).then(|| format!("{}{budget} for models", bytes(held)))
 }
 
 fn profile(status: &Status) -> String {

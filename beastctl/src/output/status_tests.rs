@@ -16,6 +16,8 @@ pub(crate) fn status() -> Status {
         http: Vec::new(),
         configured: "/m.gguf".into(),
         model: None,
+        models: Vec::new(),
+        memory_budget: None,
         stages: vec![Stage { stage: LoadStage::ProcessStart, us: 2_100 }],
         n_slots: 1,
         n_running: 0,

@@ -16,8 +16,19 @@ use crate::{
     text::{did_you_mean, nearest},
 };
 
-const KEYS: [&str; 10] =
-    ["description", "system", "variables", "sampling", "max_tokens", "stop", "one_line", "think", "schema", "reduce"];
+const KEYS: [&str; 11] = [
+    "description",
+    "model",
+    "system",
+    "variables",
+    "sampling",
+    "max_tokens",
+    "stop",
+    "one_line",
+    "think",
+    "schema",
+    "reduce",
+];
 /// The placeholder for the text of a new prompt.
 const PLACEHOLDER: &str = "Replace this line with the instruction.";
 const SAMPLING_KEYS: [&str; 12] = [
@@ -123,7 +134,11 @@ struct Settings<'a> {
 impl Settings<'_> {
     fn set(&mut self, key: &Key, node: &Node) -> Result<(), Mistake> {
         match key.value.as_str() {
-            "description" => self.prompt.description = Some(one_line(node)?),
+            "description" => self.prompt.description = Some(one_line("description", node)?),
+            "model" => match one_line("model", node)? {
+                name if name.is_empty() => return Err(Mistake::new(line(node), "`model` must not be empty")),
+                name => self.prompt.model = Some(name),
+            },
             "system" => match &node.value {
                 Value::Text(_) => self.system = Some(node.clone()),
                 _ => return Err(wrong_kind("system", "text", node)),
@@ -227,13 +242,13 @@ fn is_word(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
 }
 
-fn one_line(node: &Node) -> Result<String, Mistake> {
+fn one_line(key: &str, node: &Node) -> Result<String, Mistake> {
     match &node.value {
         Value::Text(text) if text.trim().contains('\n') => {
-            Err(Mistake::new(line(node), "`description` must be one line"))
+            Err(Mistake::new(line(node), format!("`{key}` must be one line")))
         }
         Value::Text(text) => Ok(text.trim().to_owned()),
-        _ => Err(wrong_kind("description", "text", node)),
+        _ => Err(wrong_kind(key, "text", node)),
     }
 }
 

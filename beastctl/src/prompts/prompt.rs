@@ -43,6 +43,8 @@ pub struct Prompt {
     pub instruction: String,
     /// A description on one line, for lists.
     pub description: Option<String>,
+    /// Name of the model that it is for, which the command line overrides.
+    pub model: Option<String>,
     /// The variables `{{NAME}}` in its texts.
     pub variables: Vec<Variable>,
     /// Sampling parameters, which the command line overrides.

@@ -3,12 +3,12 @@
 use beast_protocol::{Constraint, Extent, Generate, Message, Overflow, Place, Role, Sampling, Span, TemplateOptions};
 
 use super::material::Material;
-use crate::{cli::Options, prompts::Prompt};
+use crate::{cli::Options, models::reference::named, prompts::Prompt};
 
 /// The request for a prompt with the command line's options, and the span of the material in its last message.
 pub(crate) fn generate(prompt: Prompt, material: Material, options: &Options) -> (Generate, Span) {
     let (mut request, material) = of_prompt(prompt, material);
-    let Options { max_tokens, stop, truncate, sampling, .. } = options;
+    let Options { model, max_tokens, stop, truncate, sampling, .. } = options;
     request.sampling = Sampling {
         temp: sampling.temp.or(request.sampling.temp),
         top_p: sampling.top_p.or(request.sampling.top_p),
@@ -24,6 +24,7 @@ pub(crate) fn generate(prompt: Prompt, material: Material, options: &Options) ->
         xtc_threshold: sampling.xtc_threshold.or(request.sampling.xtc_threshold),
         ..request.sampling
     };
+    request.model = model.name().or(request.model);
     request.max_tokens = max_tokens.or(request.max_tokens);
     if !stop.is_empty() {
         request.stop.clone_from(stop);
@@ -52,6 +53,7 @@ pub(crate) fn of_prompt(prompt: Prompt, material: Material) -> (Generate, Span) 
     let user = Message::new(Role::User, content);
     let has_system = !system.content.trim().is_empty();
     let request = Generate {
+        model: prompt.model.as_deref().map(named),
         messages: if has_system { vec![system, user] } else { vec![user] },
         sampling: prompt.sampling,
         max_tokens: prompt.max_tokens,

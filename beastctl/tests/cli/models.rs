@@ -136,7 +136,7 @@ fn what_the_daemon_refuses_is_not_set() {
     let second = beast.command(&["models", "use", "builtin"]);
     let dir = beast.dir.path().to_owned();
     let daemon = beast.daemon(move |peer| {
-        assert_eq!(peer.request(), Request::Load { model: Some(path.to_str().unwrap().into()) });
+        assert_eq!(peer.request(), Request::Use { model: path.to_str().unwrap().into() });
         let second = Ran::of(feed(second, b""), &dir);
         let error = WireError::new(ErrorCode::ModelUnavailable, "no tensor of this name");
         peer.send(&Event::Failed(error));

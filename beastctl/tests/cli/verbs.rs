@@ -33,6 +33,8 @@ pub(crate) fn status() -> Status {
             has_chat_template: true,
             gpu: None,
         }),
+        models: Vec::new(),
+        memory_budget: None,
         stages: vec![Stage { stage: LoadStage::Socket, us: 300 }, Stage { stage: LoadStage::Weights, us: 15_000_000 }],
         n_slots: 4,
         n_running: 1,
@@ -190,7 +192,7 @@ fn version_knows_the_daemon_or_does_without() {
     let ran = beast.run(&["version"], b"");
     expect![[r#"
         exit 0
-        out: "beastctl VERSION, protocol 6\nbeastd is not running\n"
+        out: "beastctl VERSION, protocol 7\nbeastd is not running\n"
         err: "#]]
     .assert_eq(&ran.report().replace(this, "VERSION"));
 
@@ -198,7 +200,7 @@ fn version_knows_the_daemon_or_does_without() {
     let ran = beast.run(&["version"], b"");
     expect![[r#"
         exit 0
-        out: "beastctl VERSION, protocol 6\nbeastd 0.0.1, protocol 6, process 4711, engine llama.cpp\n"
+        out: "beastctl VERSION, protocol 7\nbeastd 0.0.1, protocol 7, process 4711, engine llama.cpp\n"
         err: "#]]
     .assert_eq(&ran.report().replace(this, "VERSION"));
     daemon.join().unwrap();

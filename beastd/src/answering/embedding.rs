@@ -8,6 +8,7 @@ use super::{Peer, Stopped, counted, unless_gone, wait_until_ready};
 use crate::admission::Admission;
 use crate::admission::beside::beside;
 use crate::batch::Token;
+use crate::residents::Hold;
 use crate::shared::Shared;
 
 /// Embeds the texts of a request. The last event is `Embedded`, unless an error is returned.
@@ -24,12 +25,12 @@ async fn embed_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: Embed
         let text = format!("too many texts: {n}; try: send at most {MAX_TEXTS} at once");
         return Err(Stopped::Refused(WireError::new(ErrorCode::Invalid, text)));
     }
-    let (ready, lease) = wait_until_ready(shared, peer).await?;
+    let Hold { resident, ready, lease } = wait_until_ready(shared, peer, request.model.as_deref()).await?;
     let embedding = async {
         let encoding = beside(&ready.admission, &shared.tokenizing, move |admission| Ok(encode(admission, &request)));
         let Encoded { inputs, truncated } = encoding.await?;
         let n_tokens = inputs.iter().map(|input| input.len() as u64).sum();
-        let vectors = shared.worker.embed(inputs).await?;
+        let vectors = resident.worker.embed(inputs).await?;
         Ok(Embedded {
             model: ready.model.name.clone(),
             fingerprint: ready.fingerprint,
@@ -51,7 +52,7 @@ struct Encoded {
     truncated: Vec<u32>,
 }
 
-fn encode(admission: &Admission, Embed { texts, drop_tail }: &Embed) -> Encoded {
+fn encode(admission: &Admission, Embed { texts, drop_tail, .. }: &Embed) -> Encoded {
     let n_ctx = admission.n_ctx();
     let mut truncated = Vec::new();
     let encode = |(nth, text): (u32, &String)| {

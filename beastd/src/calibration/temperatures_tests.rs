@@ -1,7 +1,7 @@
 use super::*;
 
 fn fitted(kind: QuestionKind, temperature: f32) -> KeepTemperatures {
-    KeepTemperatures { temperatures: vec![(kind, temperature)], n_examples: 50 }
+    KeepTemperatures { model: None, temperatures: vec![(kind, temperature)], n_examples: 50 }
 }
 
 #[test]

@@ -34,6 +34,10 @@ pub enum Kind {
     Duration,
     /// The syntax of RUST_LOG.
     Filter,
+    /// `auto` or a number of bytes, such as `4 GiB`.
+    Bytes,
+    /// `NAME=MODEL`, separated by commas.
+    Pairs,
     /// Strings that `http.rs` checks.
     Http(&'static str),
     /// Any text; whether it is valid shows only when it is used.
@@ -56,6 +60,8 @@ impl Kind {
                 Err(format!("it must be between {min} and {max}"))
             }
             Self::Duration => parse_duration(text).map(drop),
+            Self::Bytes if text != "auto" => parse_bytes(text).map(drop),
+            Self::Pairs => check_pairs(text),
             Self::Filter => EnvFilter::try_new(text).map(drop).map_err(|error| error.to_string()),
             _ => Ok(()),
         }
@@ -73,9 +79,44 @@ impl Kind {
             Self::Real(min, max) => format!("{min} to {max}"),
             Self::Switch => "true, false".into(),
             Self::Duration => "a duration such as 30s or 1h 30m, 0, never".into(),
+            Self::Bytes => "a size such as 4GiB, or \"auto\"".into(),
+            Self::Pairs => "NAME=MODEL, separated by commas".into(),
             Self::Filter => "the syntax of RUST_LOG".into(),
             Self::Http(words) | Self::Text(words) => (*words).into(),
         }
+    }
+}
+
+/// `4GiB`, `512 MB` or a number of bytes.
+pub(super) fn parse_bytes(text: &str) -> Result<u64, String> {
+    const UNITS: [(&str, u64); 9] = [
+        ("", 1),
+        ("b", 1),
+        ("kb", 1_000),
+        ("mb", 1_000_000),
+        ("gb", 1_000_000_000),
+        ("kib", 1 << 10),
+        ("mib", 1 << 20),
+        ("gib", 1 << 30),
+        ("tib", 1 << 40),
+    ];
+    let wrong = || "expected auto, or a size such as 4GiB or 800MB".to_owned();
+    let text = text.trim();
+    let n_digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(n_digits);
+    let unit = unit.trim().to_ascii_lowercase();
+    let (_, factor) = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(wrong)?;
+    let number: f64 = number.parse().map_err(|_| wrong())?;
+    let bytes = number * *factor as f64;
+    // Below this, no model fits; above, the number of bytes is not exact any more.
+    if (1.0..=9e15).contains(&bytes) { Ok(bytes as u64) } else { Err(wrong()) }
+}
+
+fn check_pairs(text: &str) -> Result<(), String> {
+    let is_pair = |pair: &str| pair.split_once('=').is_some_and(|(a, b)| !a.trim().is_empty() && !b.trim().is_empty());
+    match text.split(',').map(str::trim).find(|pair| !pair.is_empty() && !is_pair(pair)) {
+        Some(pair) => Err(format!("{pair:?} must be NAME=MODEL")),
+        None => Ok(()),
     }
 }
 
@@ -102,8 +143,11 @@ const MAX_TOKENS: i64 = 1 << 24;
 use Kind::{Choice, Filter, Http, Number, Path, Real, Switch, Text};
 
 /// All settings, in the order of `config.default.toml`.
-pub static KEYS: [Key; 55] = [
+pub static KEYS: [Key; 58] = [
     fixed("model", Path(&["auto", "builtin"])),
+    live("aliases", Kind::Pairs, |to, from| to.aliases.clone_from(&from.aliases)),
+    live("memory_budget", Kind::Bytes, |to, from| to.memory_budget.clone_from(&from.memory_budget)),
+    live("pinned", Text("names of models, separated by commas"), |to, from| to.pinned.clone_from(&from.pinned)),
     of_speed("profile", Choice(&["beast", "baseline"])),
     fixed("socket", Path(&["auto"])),
     fixed("log_dir", Path(&["auto", "none"])),

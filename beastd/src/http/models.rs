@@ -1,14 +1,17 @@
-//! Name and description of the model, for all dialects. Does not load it.
+//! Names and descriptions of the models, for all dialects. Loads none.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use beast_protocol::Model;
+use beast_protocol::{ErrorCode, Model, WireError};
 
 use super::refusal::Refusal;
-use crate::loader::{LoadState, ModelFacts, Ready};
+use crate::loader::{LoadState, ModelFacts};
+use crate::model_file::names;
+use crate::residents::Resident;
 use crate::shared::Shared;
 
-/// The loaded model, or the one that the next request loads.
+/// A model that requests may name.
 #[derive(Debug, Clone)]
 pub struct ModelCard {
     /// Its name in requests.
@@ -17,23 +20,53 @@ pub struct ModelCard {
     pub model: Option<Model>,
     /// Modification time of the file in seconds since 1970; 0 if unknown.
     pub created: u64,
+    /// `loaded`, `loading` or `unloaded`, as llama-server's router says.
+    pub state: &'static str,
 }
 
 impl ModelCard {
-    /// Describes the current model.
+    /// Describes the default model.
     pub fn current(shared: &Shared) -> Self {
-        let configured = shared.config().model.clone();
-        let model = facts(shared).map(|facts| facts.model.clone());
-        let (id, path) = match &model {
-            Some(model) => (model.name.clone(), model.path.clone()),
+        let resident = shared.residents.default_model();
+        let model = resident.facts().map(|facts| facts.model.clone());
+        let (configured, state) = (shared.config().model.clone(), state(&resident));
+        match model {
+            Some(model) => Self { id: model.name.clone(), created: modified(&model.path), model: Some(model), state },
             None => {
-                let stem = std::path::Path::new(&configured).file_stem();
-                (stem.map_or_else(String::new, |stem| stem.to_string_lossy().into_owned()), configured)
+                let stem = Path::new(&configured).file_stem();
+                let id = stem.map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+                Self { id, model: None, created: modified(&configured), state }
             }
-        };
-        let modified = std::fs::metadata(&path).and_then(|metadata| metadata.modified()).ok();
-        let since_1970 = modified.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
-        Self { id, model, created: since_1970.map_or(0, |time| time.as_secs()) }
+        }
+    }
+
+    /// Describes the model that a request names.
+    pub fn named(shared: &Shared, name: Option<&str>) -> Self {
+        let all = Self::all(shared).into_iter();
+        name.and_then(|name| all.skip(1).find(|card| card.is_called(name))).unwrap_or_else(|| Self::current(shared))
+    }
+
+    /// The models that can be asked for: the default one, then those that were asked for already or are on disk.
+    pub fn all(shared: &Shared) -> Vec<Self> {
+        let default = shared.residents.default_model();
+        let mut cards = vec![Self::current(shared)];
+        for resident in shared.residents.all() {
+            let path = resident.facts().map_or_else(|| resident.setting.clone(), |facts| facts.model.path.clone());
+            if !Arc::ptr_eq(&resident, &default) && !names::is_private(&resident.setting) {
+                let model = resident.facts().map(|facts| facts.model.clone());
+                let (id, created) = (resident.name.clone(), modified(&path));
+                cards.push(Self { id, model, created, state: state(&resident) });
+            }
+        }
+        for (name, path) in names::on_disk() {
+            let is_known = |card: &Self| {
+                card.id == name || card.model.as_ref().is_some_and(|model| Path::new(&model.path) == path)
+            };
+            if !cards.iter().any(is_known) {
+                cards.push(Self { id: name, model: None, created: modified(&path), state: "unloaded" });
+            }
+        }
+        cards
     }
 
     /// The name in Ollama's style, with a tag.
@@ -48,18 +81,57 @@ impl ModelCard {
     }
 }
 
+fn state(resident: &Resident) -> &'static str {
+    match &*resident.progress.watch().borrow() {
+        LoadState::Ready(_) => "loaded",
+        LoadState::Loading { .. } => "loading",
+        LoadState::Failed(_) | LoadState::Unloaded { .. } => "unloaded",
+    }
+}
+
 /// A name in Ollama's style, with a tag.
 pub fn tagged(name: &str) -> String {
     if name.contains(':') { name.to_owned() } else { format!("{name}:latest") }
 }
 
-/// Checks whether a request may use this model name.
+/// Names that clients send when they do not care.
+const ANY: [&str; 3] = ["", "default", "auto"];
+
+/// The model that a request names: `None` for the default one, which also answers to names that no model has, unless
+/// names are strict.
 ///
 /// # Errors
-/// 404 for other names when names are strict.
-pub fn check_name(shared: &Shared, name: Option<&str>) -> Result<(), Refusal> {
-    let Some(name) = name.filter(|_| shared.config().http.is_strict) else { return Ok(()) };
-    if ModelCard::current(shared).is_called(name) { Ok(()) } else { Err(unknown(name)) }
+/// 404 for a path, a model that is not on disk, and for an unknown name when names are strict.
+pub async fn named(shared: &Arc<Shared>, name: Option<&str>) -> Result<Option<String>, Refusal> {
+    let Some(name) = name.map(|name| name.trim().trim_end_matches(":latest")).filter(|name| !ANY.contains(name)) else {
+        return Ok(None);
+    };
+    if names::is_path(name) {
+        return Err(unknown(name));
+    }
+    if ModelCard::current(shared).is_called(name) {
+        return Ok(None);
+    }
+    match shared.residents.target(Some(name)).await {
+        Ok(_) => Ok(Some(name.to_owned())),
+        // No model has this name.
+        Err(error) if error.code == ErrorCode::Invalid && !shared.config().http.is_strict => Ok(None),
+        Err(error) if error.code == ErrorCode::ModelUnavailable && !name.contains('/') => Err(absent(&error)),
+        Err(error) if error.code == ErrorCode::ModelUnavailable && !shared.config().http.is_strict => Ok(None),
+        Err(error) if [ErrorCode::Invalid, ErrorCode::ModelUnavailable].contains(&error.code) => Err(unknown(name)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn absent(error: &WireError) -> Refusal {
+    Refusal { code: Some("model_not_found"), param: Some("model".into()), ..Refusal::not_found(error.message.clone()) }
+}
+
+/// Modification time of a file in seconds since 1970; 0 if unknown.
+fn modified(path: impl AsRef<Path>) -> u64 {
+    let modified = std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+    let since_1970 = modified.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+    since_1970.map_or(0, |time| time.as_secs())
 }
 
 pub fn unknown(name: &str) -> Refusal {
@@ -76,18 +148,11 @@ pub fn excerpt(name: &str) -> String {
     name.chars().filter(|c| !c.is_control()).take(80).collect()
 }
 
-/// Facts about the loaded model, or else the one that was loaded last.
-pub fn facts(shared: &Shared) -> Option<Arc<ModelFacts>> {
-    match ready(shared) {
-        Some(ready) => Some(Arc::clone(&ready.facts)),
-        None => shared.progress.last().filter(|last| last.configured == shared.config().model),
-    }
-}
-
-/// The model, if it is loaded.
-pub fn ready(shared: &Shared) -> Option<Arc<Ready>> {
-    match &*shared.progress.watch().borrow() {
-        LoadState::Ready(ready) | LoadState::Leaving(ready) => Some(Arc::clone(ready)),
-        _ => None,
-    }
+/// Facts about the model that a request names, if it was loaded once.
+pub fn facts(shared: &Shared, name: Option<&str>) -> Option<Arc<ModelFacts>> {
+    let resident = match name {
+        None => shared.residents.default_model(),
+        Some(name) => shared.residents.by_name(name)?,
+    };
+    resident.facts()
 }

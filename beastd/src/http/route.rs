@@ -166,6 +166,8 @@ async fn call(handler: Handler, asked: Asked) -> Result<Reply, Refusal> {
         Handler::Models => Ok(openai::models::list(&asked)),
         Handler::Model if anthropic::is_asked(&asked.headers) => anthropic::models::one(&asked),
         Handler::Model => openai::models::one(&asked),
+        Handler::LoadModel => native::router::load(asked).await,
+        Handler::UnloadModel => native::router::unload(asked).await,
         Handler::Stream => resumable::attach(&asked).await,
         Handler::StopStream => resumable::stop(&asked).await,
         Handler::Streams => resumable::lookup(&asked).await,

@@ -9,33 +9,47 @@ use hyper::StatusCode;
 use tokio::task::spawn_blocking;
 
 use super::client::Client;
+use super::fields::Fields;
+use super::models;
 use super::refusal::Refusal;
 use super::wire::Line;
 use crate::admission::Admission;
-use crate::answering::{self, Counted, Peer, Stopped};
+use crate::answering::{self, Change, Counted, Peer, Stopped};
 use crate::batch::Token;
 use crate::engine::Vocab;
 use crate::lease::Lease;
 use crate::loader::Ready;
-use crate::residency::Change;
+use crate::residents::Hold;
+use crate::worker::WorkerHandle;
 
 /// A model that stays loaded as long as this value lives.
 pub(crate) struct Held {
     pub(crate) ready: Arc<Ready>,
+    pub(crate) worker: WorkerHandle,
     client: Client,
     _lease: Lease,
     _counted: Counted,
 }
 
-/// Waits for the model and loads it if necessary.
+/// Waits for the model of this name, or the default one, and loads it if necessary.
 ///
 /// # Errors
 /// When it cannot be loaded.
-pub(crate) async fn hold(client: &Client) -> Result<Held, Refusal> {
+pub(crate) async fn hold(client: &Client, model: Option<&str>) -> Result<Held, Refusal> {
     let counted = Counted::new(&client.shared);
     let mut waiting = Waiting(client.line.clone());
-    let (ready, lease) = answering::wait_until_ready(&client.shared, &mut waiting).await.map_err(refusal)?;
-    Ok(Held { ready, client: client.clone(), _lease: lease, _counted: counted })
+    let hold = answering::wait_until_ready(&client.shared, &mut waiting, model).await.map_err(refusal)?;
+    let Hold { resident, ready, lease } = hold;
+    Ok(Held { ready, worker: resident.worker.clone(), client: client.clone(), _lease: lease, _counted: counted })
+}
+
+/// Waits for the model that a request's field `model` names.
+///
+/// # Errors
+/// When there is none, or it cannot be loaded.
+pub(crate) async fn hold_named(client: &Client, fields: &Fields<'_>) -> Result<Held, Refusal> {
+    let model = models::named(&client.shared, fields.text("model")?).await?;
+    hold(client, model.as_deref()).await
 }
 
 /// Loads or unloads the model and waits until that is done.

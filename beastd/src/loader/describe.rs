@@ -11,6 +11,7 @@ use crate::calibration::temperatures::Temperatures;
 use crate::config::Config;
 use crate::engine::{Device, LoadedModel, Vocab};
 use crate::model_file;
+use crate::residents::plan::Bytes;
 use crate::sampling::{Dry, SamplingDefaults, Xtc};
 use crate::scheduler::Limits;
 use crate::template::ChatTemplate;
@@ -62,6 +63,7 @@ impl Description<'_> {
         tuning: Tuning,
         speculation: SpeculationStatus,
         state_bytes: (u64, u64),
+        bytes: Bytes,
     ) -> Ready {
         let mut notices = self.notices(&speculation);
         let template = match self.template(vocab) {
@@ -94,6 +96,7 @@ impl Description<'_> {
             tuning,
             speculation,
             state_bytes,
+            bytes,
             facts,
             temperatures,
             fingerprint,

@@ -113,6 +113,19 @@ fn divide(context: ContextOptions, n_ctx: usize) -> ContextOptions {
     ContextOptions { n_cells: context.n_places * n_ctx, is_divided: true, ..context }
 }
 
+/// The context without a calibration.
+pub(super) fn plain_context(config: &Config, on_gpu: bool) -> ContextOptions {
+    ContextOptions {
+        n_cells: config.n_cells(config.n_ctx),
+        is_divided: false,
+        n_places: config.n_slots + config.n_prefixes,
+        n_batch: config.n_batch,
+        n_ubatch: config.prefill_chunk(on_gpu).max(config.n_slots),
+        n_threads: config.n_threads(),
+        n_draft: config.n_draft(),
+    }
+}
+
 /// The context that the model will get, before its training context is known.
 fn context(config: &Config, tuning: &Tuning) -> ContextOptions {
     let limits = tuning.limits(config, config.n_ctx, true);

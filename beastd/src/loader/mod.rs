@@ -2,6 +2,7 @@
 
 mod describe;
 mod gpu;
+pub mod need;
 mod offload;
 mod speculate;
 mod tuning;
@@ -20,11 +21,12 @@ use crate::engine::{
     self, ContextOptions, ENGINE_BUILD, EngineError, LlamaEngine, LlamaVocab, LoadError, LoadedModel, ModelOptions,
     Vocab,
 };
-use crate::governor::Governor;
+use crate::governor::{Crowd, Governor};
 use crate::logging;
 use crate::metrics::Metrics;
 use crate::model_file::{self, Located};
 use crate::prefix_store::{PrefixStore, StoreKey};
+use crate::residents::plan::Bytes;
 use crate::scheduler::Limits;
 use crate::trial;
 use crate::worker::{Command, Ended, Inbox, Parts, Worker, WorkerHandle};
@@ -45,8 +47,6 @@ pub enum LoadState {
     },
     /// Ready: requests can be admitted.
     Ready(Arc<Ready>),
-    /// Another model will take over once this one has finished its requests; new requests wait for it.
-    Leaving(Arc<Ready>),
     /// Failed for good.
     Failed(WireError),
     /// Unloaded; the next request loads it.
@@ -67,6 +67,8 @@ pub struct Ready {
     pub speculation: SpeculationStatus,
     /// Bytes of a cached prefix: per token, and fixed.
     pub state_bytes: (u64, u64),
+    /// The memory that it takes.
+    pub bytes: Bytes,
     /// Facts that outlive the loaded model.
     pub facts: Arc<ModelFacts>,
     /// Temperatures of its decisions; `None` if its file has no fingerprint.
@@ -111,6 +113,13 @@ impl Progress {
             abandoned: Arc::default(),
             last: Arc::default(),
         }
+    }
+
+    /// Nothing is to be loaded yet.
+    pub fn unloaded() -> Self {
+        let progress = Self::new();
+        progress.set(LoadState::Unloaded { failed: None });
+        progress
     }
 
     /// Watches the state.
@@ -174,16 +183,23 @@ impl Progress {
     }
 }
 
-/// Starts the thread. The receiver gets the worker's outcome; on an error the process should end too.
-pub fn spawn(
-    config: Arc<Config>,
-    progress: Progress,
-    metrics: Arc<Metrics>,
-) -> (WorkerHandle, oneshot::Receiver<Result<(), WireError>>) {
+/// What a model's thread shares with the rest of the daemon.
+#[derive(Clone)]
+pub struct Ties {
+    pub progress: Progress,
+    pub metrics: Arc<Metrics>,
+    /// The daemon's workers that compute at the same time.
+    pub crowd: Crowd,
+}
+
+/// Starts the thread of a model, which loads the `first` one at once, if there is one. The receiver gets the worker's
+/// outcome; on an error the process should end too.
+pub fn spawn(first: Option<Arc<Config>>, ties: Ties) -> (WorkerHandle, oneshot::Receiver<Result<(), WireError>>) {
     let (handle, inbox) = WorkerHandle::new();
     let (ended, outcome) = oneshot::channel();
     let body = move || {
-        let result = live(config, &progress, &metrics, inbox);
+        let progress = ties.progress.clone();
+        let result = live(first, &ties, inbox);
         if let Err(error) = &result {
             tracing::error!(%error, "the model is gone");
             progress.set(LoadState::Failed(error.clone()));
@@ -201,15 +217,20 @@ type Asker = oneshot::Sender<Result<(), WireError>>;
 /// Loads and works; unloads on request and waits for the next load.
 ///
 /// # Errors
-/// When the first load or the engine fails. A later load that fails leaves a daemon without a model and reports to the
-/// client that asked.
-fn live(mut config: Arc<Config>, progress: &Progress, metrics: &Arc<Metrics>, inbox: Inbox) -> Result<(), WireError> {
+/// When the first load, which no client asked for, or the engine fails. Any other load that fails leaves a thread
+/// without a model and reports to the client that asked.
+fn live(first: Option<Arc<Config>>, ties: &Ties, mut inbox: Inbox) -> Result<(), WireError> {
+    let mut is_first = first.is_some();
+    let (mut config, mut asker) = match first {
+        Some(first) => (first, None),
+        None => match next_load(&mut inbox) {
+            Some((config, asker)) => (config, Some(asker)),
+            None => return Ok(()),
+        },
+    };
     let mut inbox = Some(inbox);
-    // No client asked for the first load, so the daemon ends when it fails.
-    let mut asker: Option<Asker> = None;
-    let mut is_first = true;
     loop {
-        let outcome = match load_and_work(&config, progress, metrics, &mut inbox, &mut asker) {
+        let outcome = match load_and_work(&config, ties, &mut inbox, &mut asker) {
             Ok(Ended::Stopped) => return Ok(()),
             Ok(Ended::Unloaded(rest, given_back)) => Ok((rest, given_back)),
             Err(error) if is_first || inbox.is_none() => return Err(error),
@@ -231,7 +252,7 @@ fn live(mut config: Arc<Config>, progress: &Progress, metrics: &Arc<Metrics>, in
         is_first = false;
         let Some((next, loaded)) = next_load(inbox.as_mut().expect("it was returned")) else { return Ok(()) };
         (config, asker) = (next, Some(loaded));
-        progress.forget_stages();
+        ties.progress.forget_stages();
     }
 }
 
@@ -266,17 +287,16 @@ fn unavailable(error: &dyn std::fmt::Display) -> WireError {
 /// Loads and works; offloads fewer layers after the GPU ran out of memory.
 fn load_and_work(
     config: &Config,
-    progress: &Progress,
-    metrics: &Arc<Metrics>,
+    ties: &Ties,
     inbox: &mut Option<Inbox>,
     asker: &mut Option<Asker>,
 ) -> Result<Ended, WireError> {
     engine::log_to_tracing();
     let mut gpu = Gpu::new(config);
     loop {
-        let outcome = try_to_load(config, progress, metrics, (inbox, asker), &mut gpu);
+        let outcome = try_to_load(config, ties, (inbox, asker), &mut gpu);
         match &outcome {
-            Err(error) if !progress.abandoned.load(Relaxed) && gpu.retreat(error) => engine::return_memory(),
+            Err(error) if !ties.progress.abandoned.load(Relaxed) && gpu.retreat(error) => engine::return_memory(),
             _ => return outcome,
         }
     }
@@ -284,11 +304,11 @@ fn load_and_work(
 
 fn try_to_load(
     config: &Config,
-    progress: &Progress,
-    metrics: &Arc<Metrics>,
+    ties: &Ties,
     (inbox, asker): (&mut Option<Inbox>, &mut Option<Asker>),
     gpu: &mut Gpu,
 ) -> Result<Ended, WireError> {
+    let progress = &ties.progress;
     // Discards earlier log messages of llama.cpp.
     drop(logging::take_engine_error());
     let (located, tuning, loaded) = read(config, progress, gpu)?;
@@ -299,6 +319,7 @@ fn try_to_load(
     let context = context_options(limits, tuning.n_threads, config.n_draft().min(loaded.max_states() - 1));
     let vocab: Arc<dyn Vocab> = Arc::new(LlamaVocab::new(Arc::clone(&loaded)));
     let draft = DraftFile::load(config, &located, &context, gpu);
+    let bytes = need::of(&located.path, &context, loaded.n_gpu_layers()) + draft.bytes(&context, on_gpu);
     let (mut engine, draft) = progress
         .stage(LoadStage::Context, || {
             let engine = LlamaEngine::new(&loaded, &context)?;
@@ -326,26 +347,27 @@ fn try_to_load(
     let fingerprint = tuning.fingerprint;
     let description =
         Description { config, loaded: &loaded, limits, n_ctx, is_builtin, fingerprint, gpu: device, problems };
-    let ready = description.ready(temperatures, &vocab, tuning.status(limits), speculation_status, state_bytes);
+    let ready = description.ready(temperatures, &vocab, tuning.status(limits), speculation_status, state_bytes, bytes);
     progress.set(LoadState::Ready(Arc::new(ready)));
     let _ = asker.take().map(|asker| asker.send(Ok(())));
-    let governor = governor(config, context.n_threads, on_gpu);
+    let (governor, crowd) = governor(config, context.n_threads, on_gpu, &ties.crowd);
     let store = open_store(config, &tuning, limits);
-    let parts = Parts { engine, vocab, limits, n_ctx, governor, speculation, store };
+    let parts = Parts { engine, vocab, limits, n_ctx, governor, crowd, speculation, store };
     let inbox = inbox.take().expect("one worker at a time");
-    let worker = Worker::new(parts, inbox, Arc::clone(metrics));
+    let worker = Worker::new(parts, inbox, Arc::clone(&ties.metrics));
     worker.run().map_err(|error| WireError::new(ErrorCode::Engine, format!("the engine failed: {error}")))
 }
 
 /// Finds the file, decides how to run it, and reads its weights.
 fn read(config: &Config, progress: &Progress, gpu: &mut Gpu) -> Result<(Located, Tuning, Arc<LoadedModel>), WireError> {
     let find = || {
-        let located = model_file::locate(&config.model)?;
+        let located = model_file::locate(&config.model).map_err(|error| unavailable(&error))?;
         gpu.choose(config);
+        need::check(config)?;
         let tuning = Tuning::new(config, &located, gpu.device.as_ref());
-        Ok::<_, model_file::ModelError>((located, tuning))
+        Ok::<_, WireError>((located, tuning))
     };
-    let (located, mut tuning) = progress.stage(LoadStage::ModelFile, find).map_err(|error| unavailable(&error))?;
+    let (located, mut tuning) = progress.stage(LoadStage::ModelFile, find)?;
     let read = || weights(config, progress, &located, &tuning, gpu);
     let loaded = progress.stage(LoadStage::Weights, read).map_err(|error| unavailable(&error))?;
     if loaded.n_gpu_layers() > loaded.n_layers() {
@@ -367,10 +389,14 @@ fn context_options(limits: Limits, n_threads: usize, n_draft: usize) -> ContextO
     }
 }
 
-/// On a GPU there is nothing to govern, as it does not wait for CPU threads.
-fn governor(config: &Config, n_threads: usize, on_gpu: bool) -> Governor {
-    let n_governed = if config.governor && !on_gpu { n_threads } else { 1 };
-    Governor::new(n_governed, std::thread::available_parallelism().map_or(1, usize::from))
+/// On a GPU there is nothing to govern, and no CPU to share, as it does not wait for CPU threads.
+fn governor(config: &Config, n_threads: usize, on_gpu: bool, crowd: &Crowd) -> (Governor, Crowd) {
+    let n_cores = std::thread::available_parallelism().map_or(1, usize::from);
+    if on_gpu {
+        return (Governor::new(1, n_cores), Crowd::default());
+    }
+    let governor = Governor::new(n_threads, n_cores);
+    (if config.governor { governor } else { governor.blind() }, crowd.clone())
 }
 
 /// Reads the weights of a file that has passed a trial; the built-in model needs none.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use beast_protocol::SpeculationStatus;
 
 use super::gpu::Gpu;
+use super::need;
 use super::tuning::Tuning;
 use crate::batch::Token;
 use crate::config::Config;
@@ -13,6 +14,7 @@ use crate::engine::{
 };
 use crate::fingerprint::fingerprint;
 use crate::model_file::{self, Located};
+use crate::residents::plan::Bytes;
 use crate::speculation::{Speculation, StepCosts, Wish};
 use crate::trial;
 
@@ -54,6 +56,12 @@ impl DraftFile {
             Ok(loaded) => Self { loaded, reason: None },
             Err(error) => Self { loaded: None, reason: Some(format!("no draft model: {error}")) },
         }
+    }
+
+    /// The memory of the draft model and its context.
+    pub(super) fn bytes(&self, context: &ContextOptions, on_gpu: bool) -> Bytes {
+        let n_layers = if on_gpu { u32::MAX } else { 0 };
+        self.loaded.as_ref().map_or_else(Bytes::default, |loaded| need::of(loaded.path(), context, n_layers))
     }
 
     pub(super) fn context<'model>(

@@ -6,7 +6,7 @@ use std::thread::{JoinHandle, spawn};
 use super::{Ended, Parts, Worker, WorkerHandle};
 use crate::engine::fake::{ByteVocab, FakeEngine};
 use crate::engine::{Engine as _, EngineError, Vocab};
-use crate::governor::Governor;
+use crate::governor::{Crowd, Governor};
 use crate::metrics::Metrics;
 use crate::scheduler::Limits;
 use crate::speculation::{Speculation, StepCosts, Wish};
@@ -28,7 +28,7 @@ pub(crate) fn start(
         let vocab: Arc<dyn Vocab> = Arc::new(ByteVocab);
         let speculation = Speculation::new(wish, engine.n_rollback(), Arc::clone(&vocab), None, StepCosts::new(1));
         let governor = Governor::new(1, 1);
-        let parts = Parts { engine, vocab, limits, n_ctx, governor, speculation, store: None };
+        let parts = Parts { engine, vocab, limits, n_ctx, governor, crowd: Crowd::default(), speculation, store: None };
         Worker::new(parts, inbox, of_worker).run()
     });
     (worker, metrics, thread)

@@ -39,7 +39,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::batch::{SeqId, Token};
 use crate::clock::now_us;
 use crate::engine::{Engine, EngineError, Vocab};
-use crate::governor::{self, Governor};
+use crate::governor::{self, Crowd, Governor, Present};
 use crate::metrics::Metrics;
 use crate::prefix_store::PrefixStore;
 use crate::scheduler::{Limits, Room, Scheduler};
@@ -78,6 +78,8 @@ pub struct Parts<'model, E> {
     pub n_ctx: usize,
     /// Chooses the number of threads.
     pub governor: Governor,
+    /// The workers that share the threads.
+    pub crowd: Crowd,
     /// Proposes drafts.
     pub speculation: Speculation<'model>,
     /// Prefixes on disk, if enabled.
@@ -93,6 +95,10 @@ pub struct Worker<'model, E> {
     metrics: Arc<Metrics>,
     n_ctx: usize,
     governor: Governor,
+    crowd: Crowd,
+    /// While there is work.
+    present: Option<Present>,
+    n_threads: usize,
     speculation: Speculation<'model>,
     store: Option<PrefixStore>,
     active: HashMap<SeqId, Active>,
@@ -103,10 +109,27 @@ pub struct Worker<'model, E> {
 impl<'model, E: Engine> Worker<'model, E> {
     /// An idle worker.
     pub fn new(parts: Parts<'model, E>, inbox: Inbox, metrics: Arc<Metrics>) -> Self {
-        let Parts { engine, vocab, limits, n_ctx, governor, speculation, store } = parts;
+        let Parts { engine, vocab, limits, n_ctx, governor, crowd, speculation, store } = parts;
+        let (present, n_threads) = (None, governor.n_threads());
         let (scheduler, active) = (Scheduler::new(limits), HashMap::new());
         let (embeddings, pace) = (Embeddings::new(limits, Arc::clone(&metrics)), Pace::new(limits.prefill_chunk));
-        Self { engine, vocab, scheduler, inbox, metrics, n_ctx, governor, speculation, store, active, embeddings, pace }
+        Self {
+            engine,
+            vocab,
+            scheduler,
+            inbox,
+            metrics,
+            n_ctx,
+            governor,
+            crowd,
+            present,
+            n_threads,
+            speculation,
+            store,
+            active,
+            embeddings,
+            pace,
+        }
     }
 
     /// Runs until a stop command, or until no handle is left.
@@ -116,6 +139,7 @@ impl<'model, E: Engine> Worker<'model, E> {
     pub fn run(mut self) -> Result<Ended, EngineError> {
         let unloading = loop {
             match self.take_commands()? {
+                Next::Work if self.present.is_none() => self.present = Some(self.crowd.enter()),
                 Next::Work => {}
                 Next::End(unloading) => break unloading,
             }
@@ -177,6 +201,7 @@ impl<'model, E: Engine> Worker<'model, E> {
                 self.save_prefixes()?;
                 self.publish();
                 self.governor.rest();
+                self.present = None;
                 self.inbox.commands.blocking_recv()
             } else {
                 match self.inbox.commands.try_recv() {
@@ -198,15 +223,18 @@ impl<'model, E: Engine> Worker<'model, E> {
         }
     }
 
-    /// Sets the number of threads to that of free cores.
+    /// Sets the number of threads to that of free cores, divided by the models that compute now.
     fn follow_the_machine(&mut self) {
-        let now_us = now_us();
-        if !self.governor.is_due(now_us) {
-            return;
+        let (now_us, n_workers) = (now_us(), self.crowd.n());
+        if self.governor.is_due(now_us) {
+            // Threads of our own would be counted as other programs' that run.
+            let n_runnable = || if n_workers > 1 { u64::MAX } else { governor::n_runnable() };
+            let _ = governor::sample(now_us).and_then(|sample| self.governor.observe(sample, n_runnable));
         }
-        let change = governor::sample(now_us).and_then(|sample| self.governor.observe(sample, governor::n_runnable));
-        if let Some(n_threads) = change.filter(|&n_threads| self.engine.set_threads(n_threads)) {
-            tracing::info!(n_threads, "changed threads for CPU contention");
+        let n_threads = self.governor.n_threads_among(n_workers);
+        if n_threads != self.n_threads && self.engine.set_threads(n_threads) {
+            tracing::info!(n_threads, n_workers, "changed threads for CPU contention");
+            self.n_threads = n_threads;
             self.metrics.n_threads.store(n_threads, Relaxed);
             self.speculation.set_threads(n_threads);
         }

@@ -7,7 +7,7 @@ use crate::admitted::{Admitted, Resumed};
 use crate::batch::{Batch, KvEdit, SamplingParams, SlotId};
 use crate::engine::fake::{self, ByteVocab, FakeEngine};
 use crate::engine::{Constraint, IsInterrupted, Piece, SavedState};
-use crate::governor::Governor;
+use crate::governor::{Crowd, Governor};
 use crate::prefix_store::StoreKey;
 use crate::speculation::StepCosts;
 use crate::speculation::Wish;
@@ -136,7 +136,7 @@ pub(super) fn start_on(engine: FakeEngine, limits: Limits, store: Option<PrefixS
         let speculation = Speculation::new(Wish::ANY, engine.n_rollback(), Arc::clone(&vocab), None, costs);
         let engine = Gate { engine, step: gate, begun: begin };
         let governor = Governor::new(1, 1);
-        let parts = Parts { engine, vocab, limits, n_ctx: 256, governor, speculation, store };
+        let parts = Parts { engine, vocab, limits, n_ctx: 256, governor, crowd: Crowd::default(), speculation, store };
         Worker::new(parts, inbox, worker_metrics).run()
     });
     Fixture { handle, metrics, step, begun, thread }

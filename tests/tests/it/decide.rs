@@ -107,7 +107,7 @@ fn a_temperature_is_kept_beside_the_model_and_used_by_the_next_daemon() {
     let keep = |temperature| {
         let mut client = beast.client();
         let temperatures = vec![(QuestionKind::YesNo, temperature)];
-        client.send(&Request::KeepTemperatures(KeepTemperatures { temperatures, n_examples: 20 }));
+        client.send(&Request::KeepTemperatures(KeepTemperatures { model: None, temperatures, n_examples: 20 }));
         client.event().expect("answered")
     };
     assert!(matches!(keep(0.0), Event::Failed(error) if error.code == ErrorCode::Invalid));

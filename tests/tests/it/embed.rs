@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 fn ask(client: &mut Client, texts: &[&str], drop_tail: bool) -> Result<Embedded, WireError> {
     let texts = texts.iter().map(|&text| text.to_owned()).collect();
-    client.send(&Request::Embed(Embed { texts, drop_tail }));
+    client.send(&Request::Embed(Embed { model: None, texts, drop_tail }));
     loop {
         match client.event().expect("every request ends") {
             Event::Embedded(embedded) => return Ok(embedded),

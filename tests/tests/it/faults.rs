@@ -1,15 +1,16 @@
 //! A daemon that is randomly killed, stopped, ended, unloaded and switched to other models, while some clients wait
-//! for their answers and others leave. Small in every test run; `make faults` makes it large, and `BEAST_FUZZ_SEED`
+//! for their answers, each from one of three models in room for two, and others leave. Small in every test run; `make faults` makes it large, and `BEAST_FUZZ_SEED`
 //! repeats a run.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use beast_tests::dice::{Dice, asked};
-use beast_tests::gguf::{Gguf, Value};
 use beast_tests::samples::diff;
-use beast_tests::{Client, Home, Output, project, run};
+use beast_tests::{Client, Home, Output, run};
 use rustix::process::{Pid, Signal, kill_process};
+
+use crate::several::{copy, need_of};
 
 /// Number of clients in a large run, and beside other tests.
 const N_CLIENTS: [u64; 2] = [6, 2];
@@ -22,21 +23,25 @@ fn text(n: u64) -> String {
     words.join(" ")
 }
 
-/// A copy of the built-in model with another name, to switch between.
-fn second_model(home: &Home) -> String {
-    let mut gguf = Gguf::parse(&std::fs::read(project("models/cub/cub.gguf")).expect("part of the project"));
-    gguf.set("general.name", Value::text("second cub"));
-    home.write("second.gguf", gguf.bytes()).display().to_string()
+/// Three models in a budget for two: the built-in one, and copies of it under other names.
+fn three_models(home: &Home) -> [String; 3] {
+    home.configure(&format!("memory_budget = \"{}\"\nn_ctx = 2048\n", need_of(2048) * 22 / 10));
+    let copies = ["second", "third"].map(|name| copy(home, name).display().to_string());
+    let [second, third] = copies;
+    ["builtin".to_owned(), second, third]
 }
 
 /// Sends requests until the faults are over; each answer must be the expected text. Returns their number.
-fn ask_until(home: &Home, first: u64, greedy: &[(String, String)], is_over: &AtomicBool) -> usize {
+fn ask_until(home: &Home, first: u64, greedy: &[(String, String)], models: &[String], is_over: &AtomicBool) -> usize {
     let mut n_asked = 0;
     while !is_over.load(Relaxed) {
+        // Three of four name their model.
+        let model = models.get(n_asked % 5 % 4);
+        let model: Vec<&str> = model.map_or_else(Vec::new, |model| vec!["-m", model]);
         // Some answers need no grammar, because the model is certain of them.
         if n_asked % 4 == 3 {
             let (diff, subject) = &greedy[n_asked / 4 % greedy.len()];
-            let output = again(|| run(&mut home.ctl(&["commit-msg"]), diff.as_str()));
+            let output = again(|| run(&mut home.ctl(&[&["commit-msg"], &model[..]].concat()), diff.as_str()));
             assert_eq!((output.code, output.stdout.as_str()), (Some(0), subject.as_str()), "{output}");
             n_asked += 1;
             continue;
@@ -44,7 +49,7 @@ fn ask_until(home: &Home, first: u64, greedy: &[(String, String)], is_over: &Ato
         let text = text(first + n_asked as u64);
         let grammar = home.write(&format!("{first}-{n_asked}.gbnf"), format!("root ::= \"{text}\""));
         let path = grammar.display().to_string();
-        let ask = || home.run(&["ask", "Recite.", "--grammar", &path, "--max-tokens", "1000"]);
+        let ask = || home.run(&[&["ask", "Recite.", "--grammar", &path, "--max-tokens", "1000"], &model[..]].concat());
         let output = again(ask);
         assert_eq!((output.code, output.stdout.trim_end()), (Some(0), text.as_str()), "{output}");
         std::fs::remove_file(&grammar).expect("it is ours");
@@ -119,15 +124,15 @@ fn whatever_happens_to_daemons_every_answer_is_whole_and_right() {
     let n_clients = N_CLIENTS[usize::from(std::env::var_os("BEAST_FAULTS").is_none())];
     let (n_ends, seed) = (asked("BEAST_FAULTS", 8), asked("BEAST_FUZZ_SEED", 1));
     let home = Home::new();
-    let models = ["builtin".to_owned(), second_model(&home)];
+    let models = three_models(&home);
     let greedy = undisturbed(&home);
     let (is_over, n_answers) = (AtomicBool::new(false), AtomicUsize::new(0));
     let mut dice = Dice::new(seed);
     std::thread::scope(|scope| {
         let clients: Vec<_> = (0..n_clients)
             .map(|n| {
-                let (home, greedy, is_over, n_answers) = (&home, &greedy, &is_over, &n_answers);
-                scope.spawn(move || n_answers.fetch_add(ask_until(home, n << 32, greedy, is_over), Relaxed))
+                let (home, greedy, models, is_over, n_answers) = (&home, &greedy, &models, &is_over, &n_answers);
+                scope.spawn(move || n_answers.fetch_add(ask_until(home, n << 32, greedy, models, is_over), Relaxed))
             })
             .collect();
         let over = Over(&is_over);

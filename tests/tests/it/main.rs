@@ -45,6 +45,8 @@ mod real_model;
 mod residency;
 mod resume;
 mod rooms;
+mod several;
+mod several_names;
 mod shapes;
 mod shell;
 mod shutdown;

@@ -48,7 +48,7 @@ fn requests_about_as_far_apart_as_the_idle_time_hold_nobody_up() {
     }
     eventually(|| beast.status().state == State::Unloaded);
     let mut unloads = beast.client();
-    unloads.send(&Request::Unload);
+    unloads.send(&Request::Unload { model: None });
     unloads.until(|event| matches!(event, Event::Status(_)));
 }
 
@@ -119,14 +119,14 @@ fn the_model_that_comes_back_is_not_removed_by_a_slip() {
 
 /// Running requests finish on the model that they started with.
 #[test]
-fn another_model_takes_over_when_nobody_uses_the_first() {
+fn another_model_takes_over_beside_the_first() {
     let beast = Beast::start();
     beast.ready();
     let mut running = beast.client();
     running.begin(&Generate { max_tokens: Some(300), ..samples::babble(300) });
     let copy = beast.write("copy of cub.gguf", std::fs::read(beast.unpacked()).expect("it was unpacked"));
     let mut other = beast.client();
-    other.send(&Request::Load { model: Some(copy.display().to_string()) });
+    other.send(&Request::Use { model: copy.display().to_string() });
     assert_eq!(running.answer().done().1.n_generated, 300);
     let Event::Status(status) = other.until(|event| matches!(event, Event::Status(_) | Event::Failed(_))) else {
         panic!("it can be loaded")
@@ -135,7 +135,7 @@ fn another_model_takes_over_when_nobody_uses_the_first() {
     beast.client().ask(&samples::commit_msg(&samples::diff("read_all", 3))).done();
     // A model that cannot be loaded changes nothing.
     let mut wrong = beast.client();
-    wrong.send(&Request::Load { model: Some("/nowhere/model.gguf".into()) });
+    wrong.send(&Request::Use { model: "/nowhere/model.gguf".into() });
     let end = wrong.until(|event| matches!(event, Event::Status(_) | Event::Failed(_)));
     assert!(matches!(&end, Event::Failed(error) if error.message.contains("/nowhere/model.gguf")), "{end:?}");
     beast.client().ask(&samples::commit_msg(&samples::diff("read_all", 3))).done();
@@ -153,7 +153,7 @@ fn a_client_that_stops_reading_keeps_no_model() {
     let mut watcher = beast.client();
     eventually(|| watcher.status().n_running == 0);
     let mut unloads = beast.client();
-    unloads.send(&Request::Unload);
+    unloads.send(&Request::Unload { model: None });
     unloads.until(|event| matches!(event, Event::Status(_)));
     assert_eq!(watcher.status().state, State::Unloaded);
     // When the client reads at last, the answer is complete.
@@ -168,40 +168,11 @@ fn a_request_in_the_middle_of_an_unload_holds_nobody_up() {
     let question = samples::commit_msg(&samples::diff("read_all", 3));
     for _ in 0..20 {
         let (mut asks, mut unloads) = (beast.client(), beast.client());
-        unloads.send(&Request::Unload);
+        unloads.send(&Request::Unload { model: None });
         asks.send(&Request::Generate(question.clone()));
         assert!(matches!(unloads.until(|event| matches!(event, Event::Status(_))), Event::Status(_)));
         asks.answer().done();
     }
-}
-
-/// Waits until new requests are held up by a switch of models.
-fn another_waits(beast: &Beast) {
-    eventually(|| beast.log_files().contains("switching models after running requests finish"));
-}
-
-#[test]
-fn who_goes_takes_the_wish_for_another_model_along() {
-    let beast = Beast::start();
-    beast.ready();
-    let mut running = beast.client();
-    running.begin(&samples::babble(3900));
-    let copy = beast.write("copy of cub.gguf", std::fs::read(beast.unpacked()).expect("it was unpacked"));
-    let mut other = beast.client();
-    other.send(&Request::Load { model: Some(copy.display().to_string()) });
-    another_waits(&beast);
-    // New requests are told that something is ahead of them.
-    let mut waiting = beast.client();
-    waiting.send(&Request::Generate(samples::commit_msg(&samples::diff("read_all", 3))));
-    let is_held_up = |event: &Event| matches!(event, Event::Queued { position: 1 } | Event::Started { .. });
-    let first = waiting.until(is_held_up);
-    drop(other);
-    let answer = waiting.answer();
-    answer.done();
-    assert!(matches!(first, Event::Queued { .. }), "{first:?}");
-    assert!(!answer.events.iter().any(|event| matches!(event, Event::Loading { .. })), "{:?}", answer.events);
-    assert_eq!(beast.status().n_running, 1, "the first still runs");
-    assert_eq!(beast.status().model.expect("it stays").path, beast.unpacked().display().to_string());
 }
 
 #[test]
@@ -211,7 +182,7 @@ fn an_unload_that_waits_holds_no_load_up_and_ends_with_its_client() {
     let mut running = beast.client();
     running.begin(&samples::babble(3900));
     let mut unloads = beast.client();
-    unloads.send(&Request::Unload);
+    unloads.send(&Request::Unload { model: None });
     let copy = beast.write("copy of cub.gguf", std::fs::read(beast.unpacked()).expect("it was unpacked"));
     let is_status = |event: &Event| matches!(event, Event::Status(_));
     // These models are loaded already.
@@ -221,37 +192,25 @@ fn an_unload_that_waits_holds_no_load_up_and_ends_with_its_client() {
         loads.until(is_status);
     }
     drop(unloads);
-    // This one waits for its turn and for the running request; both come.
-    loads.send(&Request::Load { model: Some(copy.display().to_string()) });
+    // This one is loaded beside the running request.
+    loads.send(&Request::Use { model: copy.display().to_string() });
     drop(running);
     let Event::Status(status) = loads.until(is_status) else { unreachable!("a status was waited for") };
     assert_eq!(status.model.expect("it is loaded").path, copy.display().to_string());
 }
 
-/// Clients that wait meanwhile did not request that model.
 #[test]
 fn a_model_that_cannot_be_loaded_is_told_to_whoever_asked_for_it_alone() {
     let beast = Beast::start();
     beast.ready();
-    let mut running = beast.client();
-    running.begin(&samples::babble(1000));
+    let broken = beast.write("broken.gguf", "GGUF and then nothing");
     let mut wrong = beast.client();
-    wrong.send(&Request::Load { model: Some("/nowhere/model.gguf".into()) });
-    another_waits(&beast);
-    let mut waiting = beast.client();
-    waiting.send(&Request::Generate(samples::commit_msg(&samples::diff("read_all", 3))));
-    waiting.until(|event| matches!(event, Event::Queued { position: 1 }));
-    running.answer().done();
+    wrong.send(&Request::Use { model: broken.display().to_string() });
+    beast.client().ask(&samples::commit_msg(&samples::diff("read_all", 3))).done();
     let end = wrong.until(|event| matches!(event, Event::Status(_) | Event::Failed(_)));
-    assert!(matches!(&end, Event::Failed(error) if error.message.contains("/nowhere/model.gguf")), "{end:?}");
-    waiting.answer().done();
-    // The old model is reloaded without a request.
-    let mut other = beast.client();
-    other.send(&Request::Load { model: Some("/nowhere/model.gguf".into()) });
-    let end = other.until(|event| matches!(event, Event::Status(_) | Event::Failed(_)));
-    assert!(matches!(end, Event::Failed(_)), "{end:?}");
-    eventually(|| beast.status().state == State::Ready);
-    assert_eq!(beast.status().model.expect("it is back").path, beast.unpacked().display().to_string());
+    assert!(matches!(&end, Event::Failed(error) if error.message.contains("GGUF")), "{end:?}");
+    assert_eq!(beast.status().model.expect("it stays").path, beast.unpacked().display().to_string());
+    assert_eq!(beast.status().state, State::Ready);
 }
 
 /// The way out if a model cannot be loaded: the next daemon uses the other one.

@@ -74,6 +74,7 @@ fn one_file_opens_what_others_can_replace() {
         ("beastd/src/calibration/mod.rs", 1),
         ("beastd/src/cores.rs", 1),
         ("beastd/src/governor.rs", 3),
+        ("beastd/src/residents/memory.rs", 2),
     ];
     let mut found = Vec::new();
     for source in ["launchd/src", "beastctl/src", "beastd/src"].into_iter().flat_map(sources) {
@@ -120,7 +121,7 @@ fn the_rooms_of_the_daemon_know_only_these() {
     expect![[r#"
         admission → admitted, batch, beast_protocol, engine, large_stack, sampling, speculation, splitter, template, tools
         admitted → batch, engine, speculation, tools
-        answering → admission, admitted, batch, beast_protocol, calibration, clock, decide, lease, loader, map_reduce, residency, shared, shown, worker
+        answering → admission, admitted, batch, beast_protocol, calibration, clock, decide, loader, map_reduce, residents, shared, shown, worker
         backends → beast_launchd, config, engine, logging, trial
         calibration → backends, batch, beast_launchd, beast_protocol, clock, config, engine, fingerprint, governor
         config → beast_launchd, cores
@@ -129,8 +130,9 @@ fn the_rooms_of_the_daemon_know_only_these() {
         engine → batch, beast_launchd, clock, prefix_cache, timings
         extent → beast_protocol
         fingerprint → beast_launchd
-        http → admission, answering, batch, beast_launchd, beast_protocol, budget, config, engine, fingerprint, lease, loader, metrics, residency, sampling, server, shared, tools
-        loader → admission, backends, batch, beast_launchd, beast_protocol, calibration, clock, config, engine, fingerprint, governor, logging, metrics, model_file, prefix_store, sampling, scheduler, speculation, template, trial, worker
+        http → admission, answering, batch, beast_launchd, beast_protocol, budget, config, engine, fingerprint, lease, loader, metrics, model_file, residents, sampling, server, shared, tools, worker
+        lease → clock
+        loader → admission, backends, batch, beast_launchd, beast_protocol, calibration, clock, config, engine, fingerprint, governor, logging, metrics, model_file, prefix_store, residents, sampling, scheduler, speculation, template, trial, worker
         logging → beast_launchd, config
         map_reduce → admission, admitted, beast_protocol, clock, splitter, worker
         metrics → beast_protocol, watchdog
@@ -138,12 +140,12 @@ fn the_rooms_of_the_daemon_know_only_these() {
         prefix_cache → batch
         prefix_store → batch, beast_launchd, engine, fingerprint
         repetition → batch
-        residency → beast_protocol, config, loader, model_file, shared, worker
+        residents → beast_protocol, clock, config, governor, lease, loader, metrics, model_file, shared, worker
         sampling → batch, beast_protocol, clock
         scheduler → batch, prefix_cache
         server → beast_launchd, beast_protocol, connection, session, shared, tell_manager
-        session → answering, beast_protocol, connection, residency, shared
-        shared → beast_protocol, budget, clock, config, engine, loader, metrics, watchdog, worker
+        session → answering, beast_protocol, connection, shared
+        shared → beast_protocol, budget, clock, config, engine, loader, metrics, residents, watchdog
         shown → beast_protocol, extent, tools
         speculation → batch, engine
         splitter → engine

@@ -11,7 +11,7 @@ use std::{
 };
 
 use beast_launchd::model;
-use beast_protocol::Status;
+use beast_protocol::{ModelState, ModelStatus, Status};
 
 use crate::{
     cli::{ModelsAction, ModelsOptions},
@@ -41,8 +41,8 @@ pub(super) fn run(context: &Context, options: ModelsOptions) -> Result<()> {
 }
 
 struct InUse {
-    /// The file that a running daemon has loaded.
-    loaded: Option<PathBuf>,
+    /// The files that a running daemon has loaded.
+    loaded: Vec<PathBuf>,
     /// The values of `model` that a running daemon or the next one will load.
     settings: Vec<String>,
 }
@@ -53,7 +53,12 @@ impl InUse {
         let running = running(context);
         // A daemon may have been started with a different configuration, and loads its model again after an unload.
         settings.extend(running.as_ref().map(|status| status.configured.clone()));
-        Ok(Self { loaded: running.and_then(|status| Some(status.model?.path.into())), settings })
+        let is_held = |model: &&ModelStatus| !matches!(model.state, ModelState::Unloaded | ModelState::Failed);
+        let loaded = running.iter().flat_map(|status| {
+            let of_models = status.models.iter().filter(is_held).filter_map(|model| model.path.as_ref());
+            of_models.chain(status.model.as_ref().map(|model| &model.path))
+        });
+        Ok(Self { loaded: loaded.map(PathBuf::from).collect(), settings })
     }
 
     /// Also asks beastd for its effective setting, which depends on rules that only beastd knows: profiles, relative
@@ -71,10 +76,10 @@ impl InUse {
     fn elsewhere(&self) -> Result<Vec<Option<PathBuf>>> {
         let folder = folder::dir()?;
         let is_builtin = |path: &PathBuf| path.file_name().is_some_and(|name| name == BUILTIN_FILE);
-        let loaded = self.loaded.clone().map(|path| Ok(Some(path).filter(|path| !is_builtin(path))));
+        let loaded = self.loaded.iter().map(|path| Ok(Some(path.clone()).filter(|path| !is_builtin(path))));
         let of_settings = self.settings.iter().map(|setting| model::file_of(setting));
         let mut found: Vec<Option<PathBuf>> = Vec::new();
-        for file in loaded.into_iter().chain(of_settings) {
+        for file in loaded.chain(of_settings) {
             let file = file?;
             let is_known = found.iter().any(|other| match (other, &file) {
                 (Some(other), Some(file)) => setting::is_same(other, file),
@@ -91,7 +96,7 @@ impl InUse {
     fn is(&self, file: &Path) -> Result<bool> {
         let chosen =
             self.settings.iter().map(|setting| setting::is_chosen(file, setting)).collect::<Result<Vec<_>, _>>()?;
-        Ok(chosen.contains(&true) || self.loaded.as_deref().is_some_and(|loaded| setting::is_same(loaded, file)))
+        Ok(chosen.contains(&true) || self.loaded.iter().any(|loaded| setting::is_same(loaded, file)))
     }
 }
 

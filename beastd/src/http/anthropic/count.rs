@@ -10,15 +10,13 @@ use crate::http::asked::Asked;
 use crate::http::body::{Reply, json_reply};
 use crate::http::fields::Fields;
 use crate::http::ids::{name_request, request_id};
-use crate::http::models;
 use crate::http::refusal::Refusal;
-use crate::http::vocabulary::hold;
+use crate::http::vocabulary::hold_named;
 
 pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
     let fields = Fields::new(&asked.body);
-    models::check_name(&asked.client.shared, fields.text("model")?)?;
     let request = conversation(&fields)?;
-    let n = hold(&asked.client).await?.beside(move |admission| n_prompt(admission, &request)).await?;
+    let n = hold_named(&asked.client, &fields).await?.beside(move |admission| n_prompt(admission, &request)).await?;
     let mut reply = json_reply(StatusCode::OK, &json!({ "input_tokens": n }));
     name_request(&mut reply, &request_id());
     Ok(reply)

@@ -15,9 +15,9 @@ use crate::http::{models, openai, stream};
 
 pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
     let fields = Fields::new(&asked.body);
-    models::check_name(&asked.client.shared, fields.text("model")?)?;
+    let model = models::named(&asked.client.shared, fields.text("model")?).await?;
     let is_stream = fields.flag("stream")?.unwrap_or(false);
-    let request = Generate { priority: openai::priority(&asked.headers)?, ..generate(&fields)? };
+    let request = Generate { model, priority: openai::priority(&asked.headers)?, ..generate(&fields)? };
     let answers = Answers::begin(&asked.client.shared, vec![request]).await?;
     let (id, request_id) = (format!("msg_{}", crate::http::ids::random_id(24)), request_id());
     let mut reply = if is_stream {

@@ -12,15 +12,15 @@ use crate::http::models::{ModelCard, unknown};
 use crate::http::openai::models::name_in;
 use crate::http::refusal::Refusal;
 
-/// The list of models, which has one entry.
+/// The list of models.
 pub(crate) fn list(asked: &Asked) -> Reply {
-    named(&page(&ModelCard::current(&asked.client.shared)))
+    named(&page(&ModelCard::all(&asked.client.shared)))
 }
 
 pub(crate) fn one(asked: &Asked) -> Result<Reply, Refusal> {
     let name = name_in(&asked.path);
-    let card = ModelCard::current(&asked.client.shared);
-    if card.is_called(&name) { Ok(named(&describe(&card))) } else { Err(unknown(&name)) }
+    let card = ModelCard::all(&asked.client.shared).into_iter().find(|card| card.is_called(&name));
+    card.map(|card| named(&describe(&card))).ok_or_else(|| unknown(&name))
 }
 
 fn named(body: &Value) -> Reply {
@@ -29,8 +29,14 @@ fn named(body: &Value) -> Reply {
     reply
 }
 
-fn page(card: &ModelCard) -> Value {
-    json!({ "data": [describe(card)], "has_more": false, "first_id": card.id, "last_id": card.id })
+fn page(cards: &[ModelCard]) -> Value {
+    let id = |card: Option<&ModelCard>| card.map(|card| card.id.clone());
+    json!({
+        "data": cards.iter().map(describe).collect::<Vec<_>>(),
+        "has_more": false,
+        "first_id": id(cards.first()),
+        "last_id": id(cards.last()),
+    })
 }
 
 fn describe(card: &ModelCard) -> Value {

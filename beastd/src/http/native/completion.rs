@@ -9,6 +9,8 @@ use super::script::{Partials, whole};
 use crate::http::answers::Answers;
 use crate::http::asked::Asked;
 use crate::http::body::{Reply, json_reply};
+use crate::http::fields::Fields;
+use crate::http::models;
 use crate::http::openai;
 use crate::http::refusal::{Dialect, Refusal};
 use crate::http::stream;
@@ -17,12 +19,13 @@ use crate::http::vocabulary::hold;
 pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
     let Asked { client, headers, body, .. } = asked;
     let priority = openai::priority(&headers)?;
-    let held = hold(&client).await?;
+    let model = models::named(&client.shared, Fields::new(&body).text("model")?).await?;
+    let held = hold(&client, model.as_deref()).await?;
     let (defaults, max_tokens) = (held.ready.facts.sampling, client.shared.config().max_tokens);
     let Completions { wishes, all } =
         held.beside(move |admission| request::read(&body, admission, defaults, max_tokens)).await?;
     let requests: Vec<Generate> =
-        all.iter().map(|completion| Generate { priority, ..completion.request.clone() }).collect();
+        all.iter().map(|one| Generate { model: model.clone(), priority, ..one.request.clone() }).collect();
     let n_answers = requests.len();
     let answers = Answers::begin(&client.shared, requests).await?;
     // Each request now has a lease of its own.

@@ -3,6 +3,7 @@
 //! No value changes while there are no requests, not even when the model is unloaded: there are no clocks and no
 //! memory sizes.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -14,7 +15,7 @@ use prometheus::{Counter, Encoder, Gauge, Registry, TextEncoder};
 use crate::http::asked::Asked;
 use crate::http::body::{Reply, reply};
 use crate::http::refusal::Refusal;
-use crate::metrics::Metrics;
+use crate::metrics::{AnswerSums, Metrics};
 
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -22,7 +23,7 @@ const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub(crate) fn answer(asked: &Asked) -> Result<Reply, Refusal> {
     let shared = &asked.client.shared;
     let status = shared.status();
-    let text = text(&status, &shared.metrics).map_err(|error| {
+    let text = text(&status, &shared.metrics(), &shared.metrics.seen).map_err(|error| {
         let text = format!("cannot write the metrics: {error}; try: beastctl logs");
         Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", text)
     })?;
@@ -35,14 +36,14 @@ pub(crate) fn answer(asked: &Asked) -> Result<Reply, Refusal> {
     Ok(reply)
 }
 
-fn text(status: &Status, metrics: &Metrics) -> prometheus::Result<Vec<u8>> {
+fn text(status: &Status, metrics: &Metrics, seen: &Mutex<AnswerSums>) -> prometheus::Result<Vec<u8>> {
     let registry = Registry::new();
     for (name, help, value) in counters(metrics) {
         let counter = Counter::new(name, help)?;
         counter.inc_by(value);
         registry.register(Box::new(counter))?;
     }
-    for (name, help, value) in gauges(status, metrics) {
+    for (name, help, value) in gauges(status, metrics, seen) {
         let gauge = Gauge::new(name, help)?;
         gauge.set(value);
         registry.register(Box::new(gauge))?;
@@ -79,9 +80,9 @@ fn counters(metrics: &Metrics) -> Vec<Row> {
     ]
 }
 
-fn gauges(status: &Status, metrics: &Metrics) -> Vec<Row> {
+fn gauges(status: &Status, metrics: &Metrics, seen: &Mutex<AnswerSums>) -> Vec<Row> {
     let rate = |n: u64, us: u64| if us == 0 { 0.0 } else { n as f64 * 1e6 / us as f64 };
-    let since = metrics.since_last_look();
+    let since = metrics.since_last_look(seen);
     // Cells of cached prefixes do not count as used: they are evicted when cells are needed.
     let n_used = status.n_cells_used.saturating_sub(status.n_prefix_tokens);
     let n_steps = metrics.n_steps.load(Relaxed).max(1) as f64;

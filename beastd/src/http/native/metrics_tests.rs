@@ -1,3 +1,5 @@
+use std::sync::Mutex;
+
 use beast_protocol::{Timings, Usage};
 
 use super::*;
@@ -31,8 +33,9 @@ fn counters_are_what_answers_took() {
 
 #[test]
 fn rates_are_those_since_the_last_scrape() {
-    let metrics = sums();
-    let rates = || metrics.since_last_look();
+    let (metrics, seen) = (Metrics::default(), Mutex::default());
+    metrics.include(&sums());
+    let rates = || metrics.since_last_look(&seen);
     let first = rates();
     assert_eq!((first.n_prompt, first.prefill_us, first.n_decoded, first.decode_us), (8, 2_000_000, 10, 500_000));
     assert_eq!(rates(), Default::default(), "nothing has come since");

@@ -3,6 +3,7 @@
 pub(crate) mod completion;
 pub(crate) mod metrics;
 mod request;
+pub(crate) mod router;
 mod script;
 mod settings;
 pub(crate) mod state;

@@ -34,7 +34,7 @@ fn available(state: &State) -> Result<(), Refusal> {
 pub(crate) fn props(asked: &Asked) -> Result<Reply, Refusal> {
     let shared = &asked.client.shared;
     let status = shared.status();
-    let facts = models::facts(shared);
+    let facts = models::facts(shared, None);
     if facts.is_none() {
         available(&status.state)?;
     }
@@ -72,7 +72,8 @@ pub(crate) fn slots(asked: &Asked) -> Result<Reply, Refusal> {
     let n_ctx = card.model.as_ref().map_or(shared.config().n_ctx, |model| model.n_ctx as usize);
     let is_wanted =
         |pair: &str| pair.split_once('=').is_some_and(|(name, value)| name == "fail_on_no_slot" && !value.is_empty());
-    if status.n_running >= status.n_slots && asked.query.split('&').any(is_wanted) {
+    let n_running = status.models.iter().find(|model| model.is_default).map_or(0, |model| model.n_running);
+    if n_running >= status.n_slots && asked.query.split('&').any(is_wanted) {
         return Err(Refusal {
             retry_after: Some(1),
             ..Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable_error", "no slot available")
@@ -80,7 +81,7 @@ pub(crate) fn slots(asked: &Asked) -> Result<Reply, Refusal> {
     }
     let speculative = !status.speculation.drafters.is_empty();
     let slot = |id: u32| {
-        let is_processing = id < status.n_running;
+        let is_processing = id < n_running;
         json!({ "id": id, "n_ctx": n_ctx, "speculative": speculative, "is_processing": is_processing })
     };
     Ok(json_reply(StatusCode::OK, &Value::Array((0..status.n_slots).map(slot).collect())))

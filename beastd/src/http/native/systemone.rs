@@ -30,8 +30,9 @@ struct Named {
 pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
     let fields = Fields::new(&asked.body);
     let shared = asked.client.shared;
-    models::check_name(&shared, fields.text("model")?)?;
+    let model = models::named(&shared, fields.text("model")?).await?;
     let (request, named) = read(&fields)?;
+    let request = Decide { model, ..request };
     let mut peer = Waiting { line: asked.client.line.clone(), decided: None };
     Ok(stream::whole(&asked.client.line, async move {
         match answering::decide(&shared, &mut peer, request).await {
@@ -87,7 +88,7 @@ fn read(fields: &Fields<'_>) -> Result<(Decide, Vec<Named>), Refusal> {
         named.push(one);
     }
     check_images(fields, state)?;
-    Ok((Decide { state: text_of(state), questions: asked, drop: None, is_raw: false }, named))
+    Ok((Decide { state: text_of(state), questions: asked, ..Decide::default() }, named))
 }
 
 fn read_question(id: &str, fields: &Fields<'_>) -> Result<(String, Named), Refusal> {

@@ -11,10 +11,10 @@ use crate::http::body::{Reply, json_reply};
 use crate::http::fields::{Fields, whole_number};
 use crate::http::openai::{chat, responses};
 use crate::http::refusal::Refusal;
-use crate::http::vocabulary::{Pieces, hold};
+use crate::http::vocabulary::{Pieces, hold_named};
 
 pub(crate) async fn tokenize(asked: Asked) -> Result<Reply, Refusal> {
-    let held = hold(&asked.client).await?;
+    let held = hold_named(&asked.client, &Fields::new(&asked.body)).await?;
     let tokens = held.beside(move |admission| tokens(&Fields::new(&asked.body), admission.vocab())).await?;
     Ok(json_reply(StatusCode::OK, &json!({ "tokens": tokens })))
 }
@@ -57,7 +57,7 @@ fn token(value: &Value) -> Option<i32> {
 }
 
 pub(crate) async fn detokenize(asked: Asked) -> Result<Reply, Refusal> {
-    let held = hold(&asked.client).await?;
+    let held = hold_named(&asked.client, &Fields::new(&asked.body)).await?;
     let text = move |admission: &Admission| {
         let fields = Fields::new(&asked.body);
         let wrong = || fields.wrong("tokens", "an array of tokens");
@@ -71,7 +71,7 @@ pub(crate) async fn detokenize(asked: Asked) -> Result<Reply, Refusal> {
 /// A conversation as text, rendered for the model.
 pub(crate) async fn apply_template(asked: Asked) -> Result<Reply, Refusal> {
     let request = chat::generate(&Fields::new(&asked.body))?;
-    let held = hold(&asked.client).await?;
+    let held = hold_named(&asked.client, &Fields::new(&asked.body)).await?;
     let prompt = held.beside(move |admission| Ok(admission.rendered(&request)?)).await?;
     Ok(json_reply(StatusCode::OK, &json!({ "prompt": prompt })))
 }
@@ -89,7 +89,7 @@ pub(crate) async fn count_responses(asked: Asked) -> Result<Reply, Refusal> {
 }
 
 async fn count(asked: Asked, request: Generate) -> Result<Reply, Refusal> {
-    let held = hold(&asked.client).await?;
+    let held = hold_named(&asked.client, &Fields::new(&asked.body)).await?;
     let n_tokens = held.beside(move |admission| Ok(admission.n_rendered(&request)?)).await?;
     Ok(json_reply(StatusCode::OK, &json!({ "object": "response.input_tokens", "input_tokens": n_tokens })))
 }

@@ -13,16 +13,16 @@ use crate::http::{models, openai};
 
 pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
     let fields = Fields::new(&asked.body);
-    models::check_name(&asked.client.shared, fields.text("model")?)?;
+    let model = models::named(&asked.client.shared, fields.text("model")?).await?;
     let is_stream = fields.flag("stream")?.unwrap_or(true);
     let messages = messages(&fields)?;
     if messages.is_empty() {
         let empty = ("message", json!({ "role": "assistant", "content": "" }));
-        return keep_alive::change_model(&asked, empty, is_stream).await;
+        return keep_alive::change_model(&asked, model, empty, is_stream).await;
     }
     let request = chat(&fields, messages, asked.client.shared.config().n_ctx)?;
-    super::models::check_thinking(&asked.client, &fields, &request.template).await?;
-    let request = Generate { priority: openai::priority(&asked.headers)?, ..request };
+    super::models::check_thinking(&asked.client, model.as_deref(), &fields, &request.template).await?;
+    let request = Generate { model, priority: openai::priority(&asked.headers)?, ..request };
     generate::run(asked.client, request, Shape::Chat, is_stream).await
 }
 

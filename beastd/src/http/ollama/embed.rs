@@ -1,6 +1,5 @@
 //! The routes `/api/embed` and `/api/embeddings`.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use hyper::StatusCode;
@@ -13,10 +12,9 @@ use crate::http::asked::Asked;
 use crate::http::body::{Reply, json_reply};
 use crate::http::client::Client;
 use crate::http::fields::Fields;
-use crate::http::models::{self, tagged};
+use crate::http::models::tagged;
 use crate::http::refusal::Refusal;
-use crate::http::vocabulary::hold;
-use crate::shared::Shared;
+use crate::http::vocabulary::hold_named;
 
 /// Most texts per request.
 const MAX_INPUTS: usize = 2048;
@@ -32,12 +30,11 @@ struct Embedded {
 pub(crate) async fn many(asked: Asked) -> Result<Reply, Refusal> {
     let arrived = Instant::now();
     let fields = Fields::new(&asked.body);
-    models::check_name(&asked.client.shared, fields.text("model")?)?;
     keep_alive::is_over(&fields)?;
     let texts = fields.texts("input", MAX_INPUTS)?;
     let is_truncated = fields.flag("truncate")?.unwrap_or(true);
     let n_dimensions = fields.integer("dimensions", 1..=i64::from(u32::MAX))?.and_then(|n| usize::try_from(n).ok());
-    let mut embedded = embed(&asked.client, texts, is_truncated).await?;
+    let mut embedded = embed(&asked.client, &fields, texts, is_truncated).await?;
     if let Some(n) = n_dimensions {
         embedded.vectors.iter_mut().for_each(|vector| shorten(vector, n));
     }
@@ -54,23 +51,27 @@ pub(crate) async fn many(asked: Asked) -> Result<Reply, Refusal> {
 /// `/api/embeddings`, the older route: one text.
 pub(crate) async fn one(asked: Asked) -> Result<Reply, Refusal> {
     let fields = Fields::new(&asked.body);
-    models::check_name(&asked.client.shared, fields.text("model")?)?;
     keep_alive::is_over(&fields)?;
     let text = fields.text("prompt")?.unwrap_or_default().to_owned();
-    let mut embedded = embed(&asked.client, vec![text], true).await?;
+    let mut embedded = embed(&asked.client, &fields, vec![text], true).await?;
     let vector: Value = embedded.vectors.pop().unwrap_or_default().into();
     Ok(json_reply(StatusCode::OK, &json!({ "embedding": vector })))
 }
 
 /// Computes one vector per text, none for an empty one: Ollama clients send an empty text just to load the model.
-async fn embed(client: &Client, mut texts: Vec<String>, is_truncated: bool) -> Result<Embedded, Refusal> {
+async fn embed(
+    client: &Client,
+    fields: &Fields<'_>,
+    mut texts: Vec<String>,
+    is_truncated: bool,
+) -> Result<Embedded, Refusal> {
     let arrived = Instant::now();
     texts.retain(|text| !text.is_empty());
-    let held = hold(client).await?;
+    let held = hold_named(client, fields).await?;
     let load_ns = u64::try_from(arrived.elapsed().as_nanos()).unwrap_or(u64::MAX);
     let inputs = held.beside(move |admission| tokens(admission, &texts, is_truncated)).await?;
     let n_tokens = inputs.iter().map(Vec::len).sum();
-    let vectors = if inputs.is_empty() { Vec::new() } else { vectors(&client.shared, inputs).await? };
+    let vectors = if inputs.is_empty() { Vec::new() } else { held.worker.embed(inputs).await? };
     Ok(Embedded { model: held.ready.model.name.clone(), vectors, n_tokens, load_ns })
 }
 
@@ -98,11 +99,6 @@ fn shorten(vector: &mut Vec<f32>, n_dimensions: usize) {
     if length > 0.0 {
         vector.iter_mut().for_each(|x| *x /= length);
     }
-}
-
-/// One normalized vector per input.
-async fn vectors(shared: &Arc<Shared>, inputs: Vec<Vec<Token>>) -> Result<Vec<Vec<f32>>, Refusal> {
-    Ok(shared.worker.embed(inputs).await?)
 }
 
 #[cfg(test)]

@@ -17,14 +17,14 @@ use crate::http::{models, openai, stream};
 
 pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
     let fields = Fields::new(&asked.body);
-    models::check_name(&asked.client.shared, fields.text("model")?)?;
+    let model = models::named(&asked.client.shared, fields.text("model")?).await?;
     let is_stream = fields.flag("stream")?.unwrap_or(true);
     if fields.text("prompt")?.unwrap_or_default().is_empty() {
-        return keep_alive::change_model(&asked, ("response", "".into()), is_stream).await;
+        return keep_alive::change_model(&asked, model, ("response", "".into()), is_stream).await;
     }
     let request = generate(&fields, asked.client.shared.config().n_ctx)?;
-    super::models::check_thinking(&asked.client, &fields, &request.template).await?;
-    let request = Generate { priority: openai::priority(&asked.headers)?, ..request };
+    super::models::check_thinking(&asked.client, model.as_deref(), &fields, &request.template).await?;
+    let request = Generate { model, priority: openai::priority(&asked.headers)?, ..request };
     run(asked.client, request, Shape::Generate, is_stream).await
 }
 

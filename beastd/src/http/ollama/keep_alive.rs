@@ -6,13 +6,13 @@ use std::time::SystemTime;
 use serde_json::{Value, json};
 
 use super::{rfc_3339, single};
+use crate::answering::{Change, Which};
 use crate::http::asked::Asked;
 use crate::http::body::Reply;
 use crate::http::fields::Fields;
 use crate::http::models::ModelCard;
 use crate::http::refusal::Refusal;
 use crate::http::vocabulary::change;
-use crate::residency::Change;
 
 /// Whether the request asks to unload the model.
 pub(super) fn is_over(fields: &Fields<'_>) -> Result<bool, Refusal> {
@@ -61,12 +61,18 @@ fn seconds(text: &str) -> Option<f64> {
 
 /// Answers a request without a prompt, which loads or unloads the model. `empty` is the field that would hold the
 /// answer.
-pub(super) async fn change_model(asked: &Asked, empty: (&str, Value), is_stream: bool) -> Result<Reply, Refusal> {
+pub(super) async fn change_model(
+    asked: &Asked,
+    model: Option<String>,
+    empty: (&str, Value),
+    is_stream: bool,
+) -> Result<Reply, Refusal> {
     let is_over = is_over(&Fields::new(&asked.body))?;
-    let wanted = if is_over { Change::Unload } else { Change::Load(None) };
+    let card = ModelCard::named(&asked.client.shared, model.as_deref());
+    let wanted = if is_over { Change::Unload(model.map_or(Which::Default, Which::Named)) } else { Change::Load(model) };
     change(&asked.client, wanted).await?;
     let mut body = json!({
-        "model": ModelCard::current(&asked.client.shared).tagged(),
+        "model": card.tagged(),
         "created_at": rfc_3339(SystemTime::now()),
     });
     body[empty.0] = empty.1;

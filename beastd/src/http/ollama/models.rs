@@ -20,7 +20,7 @@ use crate::http::models::{self, ModelCard};
 use crate::http::refusal::Refusal;
 use crate::http::vocabulary::hold;
 use crate::loader::ModelFacts;
-use crate::shared::Shared;
+use crate::residents::Resident;
 
 /// A century: the expiry to report when the model is never unloaded.
 const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
@@ -31,40 +31,51 @@ const FIRST_LOAD: Duration = Duration::from_secs(5);
 /// `/api/tags`.
 pub(crate) async fn tags(asked: Asked) -> Reply {
     let shared = &asked.client.shared;
-    if models::facts(shared).is_none() {
-        // If loading fails, the list is empty.
-        let _ = timeout(FIRST_LOAD, hold(&asked.client)).await;
+    if models::facts(shared, None).is_none() {
+        // If loading fails, the name is that of the file.
+        let _ = timeout(FIRST_LOAD, hold(&asked.client, None)).await;
     }
-    let mut entry = entry(shared);
-    entry["modified_at"] = modified_at(&ModelCard::current(shared)).into();
-    entry["capabilities"] = capabilities(models::facts(shared).as_deref());
-    json_reply(StatusCode::OK, &json!({ "models": [entry] }))
+    let all = ModelCard::all(shared).into_iter().enumerate().map(|(n, card)| {
+        let facts = models::facts(shared, (n > 0).then_some(card.id.as_str()));
+        let mut entry = entry(&card, facts.as_deref());
+        entry["modified_at"] = modified_at(&card).into();
+        entry["capabilities"] = capabilities(facts.as_deref());
+        entry
+    });
+    json_reply(StatusCode::OK, &json!({ "models": all.collect::<Vec<_>>() }))
 }
 
 /// `/api/ps`: loaded models.
 pub(crate) fn ps(asked: &Asked) -> Reply {
     let shared = &asked.client.shared;
-    let Some(ready) = models::ready(shared) else { return json_reply(StatusCode::OK, &json!({ "models": [] })) };
-    let mut entry = entry(shared);
     let stays = shared.config().idle_unload.min(NEVER);
-    let (n_layers, n_on_gpu) = (u64::from(ready.model.n_layers) + 1, u64::from(ready.model.n_gpu_layers));
-    entry["expires_at"] = rfc_3339(SystemTime::now() + stays).into();
-    entry["size_vram"] = (ready.model.n_bytes / n_layers * n_on_gpu.min(n_layers)).into();
-    entry["context_length"] = ready.model.n_ctx.into();
-    json_reply(StatusCode::OK, &json!({ "models": [entry] }))
+    let default = shared.residents.default_model();
+    let loaded = |resident: Arc<Resident>| {
+        let ready = resident.ready()?;
+        let is_default = Arc::ptr_eq(&resident, &default);
+        let card = ModelCard::named(shared, (!is_default).then_some(resident.name.as_str()));
+        let mut entry = entry(&card, Some(&ready.facts));
+        let (n_layers, n_on_gpu) = (u64::from(ready.model.n_layers) + 1, u64::from(ready.model.n_gpu_layers));
+        entry["expires_at"] = rfc_3339(SystemTime::now() + stays).into();
+        entry["size_vram"] = (ready.model.n_bytes / n_layers * n_on_gpu.min(n_layers)).into();
+        entry["context_length"] = ready.model.n_ctx.into();
+        Some(entry)
+    };
+    let all: Vec<Value> = shared.residents.all().into_iter().filter_map(loaded).collect();
+    json_reply(StatusCode::OK, &json!({ "models": all }))
 }
 
 /// `/api/show`.
 pub(crate) async fn show(asked: Asked) -> Result<Reply, Refusal> {
     let shared = &asked.client.shared;
     let name = name(&Fields::new(&asked.body))?;
-    models::check_name(shared, Some(&name))?;
-    let facts = match models::facts(shared) {
+    let model = models::named(shared, Some(&name)).await?;
+    let facts = match models::facts(shared, model.as_deref()) {
         Some(facts) => facts,
-        None => Arc::clone(&hold(&asked.client).await?.ready.facts),
+        None => Arc::clone(&hold(&asked.client, model.as_deref()).await?.ready.facts),
     };
     let facts = &*facts;
-    let card = ModelCard::current(shared);
+    let card = ModelCard::named(shared, model.as_deref());
     let body = json!({
         "license": "",
         "modelfile": format!("# Modelfile of beast\nFROM {}\n", card.tagged()),
@@ -78,12 +89,12 @@ pub(crate) async fn show(asked: Asked) -> Result<Reply, Refusal> {
     Ok(json_reply(StatusCode::OK, &body))
 }
 
-/// `/api/pull` succeeds for the current model. HTTP clients cannot download models.
+/// `/api/pull` succeeds for a model that is here. HTTP clients cannot download models.
 pub(crate) fn pull(asked: &Asked) -> Result<Reply, Refusal> {
     let fields = Fields::new(&asked.body);
     let name = name(&fields)?;
     let is_stream = fields.flag("stream")?.unwrap_or(true);
-    if ModelCard::current(&asked.client.shared).is_called(&name) {
+    if ModelCard::all(&asked.client.shared).iter().any(|card| card.is_called(&name)) {
         Ok(single(&json!({ "status": "success" }), is_stream))
     } else {
         let reason = "models cannot be downloaded over HTTP; try: beastctl models pull";
@@ -101,16 +112,15 @@ fn name(fields: &Fields<'_>) -> Result<String, Refusal> {
 }
 
 /// Fields that `/api/tags` and `/api/ps` share.
-fn entry(shared: &Shared) -> Value {
-    let card = ModelCard::current(shared);
+fn entry(card: &ModelCard, facts: Option<&ModelFacts>) -> Value {
     let name = card.tagged();
     let size = card.model.as_ref().map_or(0, |model| model.n_bytes);
     json!({
         "name": name,
         "model": name,
         "size": size,
-        "digest": digest(&card, size),
-        "details": details(models::facts(shared).as_deref()),
+        "digest": digest(card, size),
+        "details": details(facts),
     })
 }
 
@@ -244,20 +254,21 @@ fn thinks(facts: &ModelFacts) -> bool {
 /// 400 in Ollama's words when the model does not support it.
 pub(super) async fn check_thinking(
     client: &Client,
+    model: Option<&str>,
     fields: &Fields<'_>,
     options: &TemplateOptions,
 ) -> Result<(), Refusal> {
     if options.thinking != Some(true) {
         return Ok(());
     }
-    let facts = match models::facts(&client.shared) {
+    let facts = match models::facts(&client.shared, model) {
         Some(facts) => facts,
-        None => Arc::clone(&hold(client).await?.ready.facts),
+        None => Arc::clone(&hold(client, model).await?.ready.facts),
     };
     if thinks(&facts) {
         return Ok(());
     }
-    let name = fields.text("model")?.map_or_else(|| ModelCard::current(&client.shared).tagged(), str::to_owned);
+    let name = fields.text("model")?.map_or_else(|| ModelCard::named(&client.shared, model).tagged(), str::to_owned);
     let name = models::excerpt(&name);
     Err(Refusal::invalid_field("think", format!("\"{name}\" does not support thinking")))
 }

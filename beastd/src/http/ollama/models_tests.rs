@@ -100,7 +100,7 @@ fn sizes_as_ollama_writes_them() {
 
 #[test]
 fn a_digest_is_one_of_a_file() {
-    let card = |created| ModelCard { id: "cub".into(), model: Some(facts("").model), created };
+    let card = |created| ModelCard { id: "cub".into(), model: Some(facts("").model), created, state: "loaded" };
     let first = digest(&card(1), 5);
     assert!(first.len() == 64 && first.bytes().all(|byte| byte.is_ascii_hexdigit()), "{first}");
     assert_eq!(first, digest(&card(1), 5));

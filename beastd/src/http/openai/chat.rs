@@ -34,9 +34,9 @@ struct Wishes {
 
 pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
     let fields = Fields::new(&asked.body);
-    models::check_name(&asked.client.shared, fields.text("model")?)?;
+    let model = models::named(&asked.client.shared, fields.text("model")?).await?;
     let wishes = wishes(&fields)?;
-    let request = Generate { priority: super::priority(&asked.headers)?, ..generate(&fields)? };
+    let request = Generate { model, priority: super::priority(&asked.headers)?, ..generate(&fields)? };
     let verbose = verbose(&asked, &request).await?;
     let requests = choices(request, wishes.n_choices)?;
     let identity = Identity::new("chatcmpl", "chat.completion", String::new());
@@ -63,7 +63,7 @@ async fn verbose(asked: &Asked, request: &Generate) -> Result<Option<Value>, Ref
         return Ok(None);
     }
     let request = request.clone();
-    let held = hold(&asked.client).await?;
+    let held = hold(&asked.client, request.model.as_deref()).await?;
     let prompt = held.beside(move |admission| Ok(admission.rendered(&request)?)).await?;
     Ok(Some(json!({ "prompt": prompt })))
 }

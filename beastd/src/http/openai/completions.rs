@@ -21,9 +21,9 @@ const MAX_LOGPROBS: i64 = 20;
 
 pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
     let fields = Fields::new(&asked.body);
-    models::check_name(&asked.client.shared, fields.text("model")?)?;
+    let model = models::named(&asked.client.shared, fields.text("model")?).await?;
     let Streaming { is_stream, has_usage } = super::streaming(&fields)?;
-    let request = Generate { priority: super::priority(&asked.headers)?, ..generate(&fields)? };
+    let request = Generate { model, priority: super::priority(&asked.headers)?, ..generate(&fields)? };
     let n = usize::try_from(fields.integer("n", 1..=64)?.unwrap_or(1)).unwrap_or(1);
     let prompts = prompts(&fields)?;
     if prompts.len() * n > MAX_CHOICES {

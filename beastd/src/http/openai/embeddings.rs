@@ -1,7 +1,5 @@
 //! `/v1/embeddings` in OpenAI's format, `/embeddings` and `/embedding` in llama-server's.
 
-use std::sync::Arc;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use beast_protocol::{RawPrompt, WireError};
@@ -14,8 +12,8 @@ use crate::http::asked::Asked;
 use crate::http::body::{Reply, json_reply};
 use crate::http::fields::Fields;
 use crate::http::refusal::{Dialect, Refusal};
-use crate::http::vocabulary::{Held, hold};
-use crate::http::{models, prompts, stream};
+use crate::http::vocabulary::{Held, hold_named};
+use crate::http::{prompts, stream};
 
 /// Most texts per request, as in OpenAI's API.
 const MAX_INPUTS: usize = 2048;
@@ -44,15 +42,14 @@ struct Wishes {
 
 pub(crate) async fn answer(asked: Asked, shape: Shape) -> Result<Reply, Refusal> {
     let fields = Fields::new(&asked.body);
-    models::check_name(&asked.client.shared, fields.text("model")?)?;
     let wishes = wishes(&fields, shape)?;
-    let held = hold(&asked.client).await?;
+    let held = hold_named(&asked.client, &fields).await?;
     let (client, body) = (asked.client, asked.body);
     let inputs = held.beside(move |admission| inputs(&Fields::new(&body), admission.vocab())).await?;
-    let (line, shared) = (client.line, Arc::clone(&client.shared));
+    let line = client.line;
     let computing = async move {
         let n_tokens: usize = inputs.iter().map(Vec::len).sum();
-        let outcome = shared.worker.embed(inputs).await.map_err(refusal);
+        let outcome = held.worker.embed(inputs).await.map_err(refusal);
         let body = outcome.and_then(|vectors| body_of(&vectors, n_tokens, &held, wishes));
         match body {
             Ok(body) => json_reply(StatusCode::OK, &body),

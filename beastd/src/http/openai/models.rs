@@ -1,4 +1,4 @@
-//! `/v1/models`: the current model, and its context under every name that clients look for.
+//! `/v1/models`: the models, and their context under every name that clients look for.
 
 use hyper::StatusCode;
 use serde_json::{Value, json};
@@ -9,20 +9,21 @@ use crate::http::models::{ModelCard, unknown};
 use crate::http::refusal::Refusal;
 
 pub(crate) fn list(asked: &Asked) -> Reply {
-    let card = ModelCard::current(&asked.client.shared);
+    let cards = ModelCard::all(&asked.client.shared);
+    let named = |card: &ModelCard| json!({ "name": card.id, "model": card.id, "capabilities": capabilities() });
     let body = json!({
         "object": "list",
-        "data": [describe(&card, asked)],
+        "data": cards.iter().map(|card| describe(card, asked)).collect::<Vec<_>>(),
         // Ollama clients look for `models`, at this path too.
-        "models": [{ "name": card.id, "model": card.id, "capabilities": capabilities() }],
+        "models": cards.iter().map(named).collect::<Vec<_>>(),
     });
     json_reply(StatusCode::OK, &body)
 }
 
 pub(crate) fn one(asked: &Asked) -> Result<Reply, Refusal> {
     let name = name_in(&asked.path);
-    let card = ModelCard::current(&asked.client.shared);
-    if card.is_called(&name) { Ok(json_reply(StatusCode::OK, &describe(&card, asked))) } else { Err(unknown(&name)) }
+    let card = ModelCard::all(&asked.client.shared).into_iter().find(|card| card.is_called(&name));
+    card.map(|card| json_reply(StatusCode::OK, &describe(&card, asked))).ok_or_else(|| unknown(&name))
 }
 
 /// The model's name in a path.
@@ -38,6 +39,7 @@ fn describe(card: &ModelCard, asked: &Asked) -> Value {
         "object": "model",
         "created": card.created,
         "owned_by": "beast",
+        "status": { "value": card.state },
         "context_length": n_ctx,
         "context_window": n_ctx,
         "max_context_length": n_ctx,

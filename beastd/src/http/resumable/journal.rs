@@ -35,6 +35,9 @@ pub(super) struct Head {
     pub(super) identity: Identity,
     /// The request as received.
     pub(super) body: Map<String, Value>,
+    /// The model that was asked for; `None` for the default one.
+    #[serde(default)]
+    pub(super) model: Option<String>,
     #[serde(default)]
     pub(super) priority: Priority,
     /// Seconds since 1970.

@@ -13,6 +13,7 @@ pub(in crate::http::resumable) fn head(id: &str) -> Head {
         id: id.to_owned(),
         identity: Identity::new("chatcmpl", "chat.completion", String::new()),
         body: body.as_object().expect("it is one").clone(),
+        model: None,
         priority: Priority::Background,
         started_at: 7,
     }

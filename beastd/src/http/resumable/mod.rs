@@ -71,7 +71,7 @@ pub(crate) async fn begin(
         return Err(Refusal::invalid_field("n", "a stream with X-Conversation-Id has one answer; try: set n to 1"));
     }
     let (shared, streams) = (Arc::clone(&asked.client.shared), Arc::clone(&asked.client.streams));
-    let (body, priority) = (asked.body.clone(), requests[0].priority);
+    let (body, model, priority) = (asked.body.clone(), requests[0].model.clone(), requests[0].priority);
     // From here on the request no longer depends on its client, which may disconnect while the model loads.
     let detached = streams.detach(id.clone())?;
     let (tell, begun) = oneshot::channel();
@@ -84,7 +84,7 @@ pub(crate) async fn begin(
         });
         let outcome = match accepted.await {
             Ok((answers, log, evicted)) => {
-                let head = Head { protocol: VERSION, id, identity, body, priority, started_at: log.started_at };
+                let head = Head { protocol: VERSION, id, identity, body, model, priority, started_at: log.started_at };
                 producer::spawn(&streams, &log, answers, script, head, evicted).await;
                 Ok(log)
             }

@@ -143,8 +143,8 @@ fn replay(found: Found) -> Result<Replayed, Refusal> {
         // The bytes exist already; the script only needs to know what it has sent.
         script.event(0, event, &mut Vec::new());
     }
-    let request =
-        Generate { resume: Some(resume), priority: head.priority, ..chat::generate(&Fields::new(&head.body))? };
+    let request = chat::generate(&Fields::new(&head.body))?;
+    let request = Generate { model: head.model, resume: Some(resume), priority: head.priority, ..request };
     Ok(Replayed { request, script, journal, bytes, is_done })
 }
 

@@ -22,8 +22,8 @@ use crate::http::stream::{self, Script, named};
 
 pub(crate) async fn answer(asked: Asked) -> Result<Reply, Refusal> {
     let fields = Fields::new(&asked.body);
-    models::check_name(&asked.client.shared, fields.text("model")?)?;
-    let request = Generate { priority: super::priority(&asked.headers)?, ..generate(&fields)? };
+    let model = models::named(&asked.client.shared, fields.text("model")?).await?;
+    let request = Generate { model, priority: super::priority(&asked.headers)?, ..generate(&fields)? };
     let is_stream = fields.flag("stream")?.unwrap_or(false);
     let narration = Narration::new(Echo::read(&fields, &request)?, request::wishes(&fields)?);
     let answers = Answers::begin(&asked.client.shared, vec![request]).await?;
