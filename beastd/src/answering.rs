@@ -6,6 +6,7 @@
 
 mod embedding;
 mod models;
+mod upstream;
 
 use std::io;
 use std::sync::Arc;
@@ -120,8 +121,13 @@ async fn unless_gone<P: Peer, T>(
     }
 }
 
-async fn answer_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: Generate) -> Result<(), Stopped> {
+async fn answer_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, mut request: Generate) -> Result<(), Stopped> {
     let arrived_us = now_us();
+    let mut fallback = None;
+    if let Some(name) = request.model.clone().filter(|name| shared.upstreams.has(name)) {
+        let Some((model, notice)) = upstream::relay(shared, peer, &name, &request).await? else { return Ok(()) };
+        (request.model, fallback) = (Some(model), Some(notice));
+    }
     let Hold { resident, ready, lease } = wait_until_ready(shared, peer, request.model.as_deref()).await?;
     let request = Arc::new(request);
     let (mut admitted, notices) = match admit(shared, &ready, &request).await {
@@ -135,7 +141,7 @@ async fn answer_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: Gene
         model: ready.model.name.clone(),
         n_prompt,
         n_ctx: ready.model.n_ctx,
-        notices: [ready.notices_to_tell(), notices].concat(),
+        notices: [ready.notices_to_tell(), notices, fallback.into_iter().collect()].concat(),
     };
     let mut shown = Shown::new(&request, admitted.parser.take());
     let ticket = Ticket { arrived_us, started: started.clone(), lease: Some(lease) };

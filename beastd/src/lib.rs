@@ -55,6 +55,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use beast_launchd::{HttpListener, Listener, Origin};
 use beast_protocol::{ErrorCode, WireError};
 use tokio::net::UnixListener;
@@ -65,6 +66,7 @@ use config::{Loaded, Overrides};
 use loader::Progress;
 use logging::Logging;
 use shared::{Phase, Shared};
+use upstream::Upstreams;
 
 /// How long shutdown waits for the engine to finish its current step.
 const LAST_STEP: Duration = Duration::from_secs(10);
@@ -84,7 +86,9 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let config = Arc::new(loaded.config.clone());
     let is_kept = listener.origin != Origin::Bound;
-    let shared = Arc::new(Shared::new(config, progress, listener.path.clone(), is_kept));
+    let upstreams = Upstreams::new(&config.upstreams, |name| std::env::var(name).ok())
+        .context("cannot use the certificates of this system for [upstream]")?;
+    let shared = Arc::new(Shared::new(config, upstreams, progress, listener.path.clone(), is_kept));
     // The socket accepts connections from here on, even while the model loads, so nothing has to wait for that.
     tell_manager("READY=1");
     tokio::spawn(residents::watch_idleness(Arc::clone(&shared)));

@@ -14,6 +14,7 @@ use crate::engine;
 use crate::loader::{LoadState, Progress, Ready};
 use crate::metrics::Metrics;
 use crate::residents::{Resident, Residents};
+use crate::upstream::Upstreams;
 use crate::watchdog::Stall;
 
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -36,6 +37,8 @@ pub struct Shared {
     pub config_problem: watch::Sender<Option<String>>,
     /// The models.
     pub residents: Arc<Residents>,
+    /// Models that other servers compute.
+    pub upstreams: Upstreams,
     /// What is counted for no model.
     pub metrics: Metrics,
     pub phase: watch::Sender<Phase>,
@@ -62,13 +65,14 @@ pub struct Shared {
 
 impl Shared {
     /// The state of a daemon that begins to load its model.
-    pub fn new(config: Arc<Config>, progress: Progress, socket: PathBuf, is_kept: bool) -> Self {
+    pub fn new(config: Arc<Config>, upstreams: Upstreams, progress: Progress, socket: PathBuf, is_kept: bool) -> Self {
         let (config, has_visitors) = (watch::Sender::new(config), watch::Sender::new(false));
         let residents = Residents::start(config.clone(), has_visitors.clone(), progress);
         Self {
             config,
             config_problem: watch::Sender::new(None),
             residents,
+            upstreams,
             metrics: Metrics::default(),
             phase: watch::Sender::new(Phase::Serving),
             socket,

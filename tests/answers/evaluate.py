@@ -136,7 +136,7 @@ class Daemon:
             time.sleep(0.05)
 
     def answer(self, verb: str, text: str) -> dict:
-        arguments = [verb, "--json", "--seed", "1", "--truncate", "middle"]
+        arguments = [verb, "--json", "--seed", "1", "--no-start", "--truncate", "middle"]
         if verb == "summarize":
             arguments = arguments[:-2]
         if verb == "ask":

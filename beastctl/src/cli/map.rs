@@ -7,7 +7,7 @@ use clap_complete::ArgValueCandidates;
 
 use super::{
     completers,
-    options::{Options, SamplingOptions, ThinkingOptions, Truncate, key_value, stop_text},
+    options::{ModelOption, Options, SamplingOptions, ThinkingOptions, Truncate, key_value, stop_text},
     output::OutputOptions,
 };
 use crate::numbers::max_tokens;
@@ -88,6 +88,9 @@ pub struct MapOptions {
     pub strict: bool,
 
     #[command(flatten)]
+    pub model: ModelOption,
+
+    #[command(flatten)]
     pub thinking: ThinkingOptions,
 
     /// Fail if no daemon is running, instead of starting one.
@@ -107,6 +110,7 @@ impl MapOptions {
             max_tokens: self.max_tokens,
             stop: self.stop.clone(),
             truncate: self.truncate,
+            model: self.model.clone(),
             thinking: self.thinking.clone(),
             no_start: self.no_start,
             sampling: self.sampling.clone(),

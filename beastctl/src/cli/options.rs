@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The model that answers.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct ModelOption {
     /// Model to ask: a name from `beastctl models`, ORG/REPO:QUANT, or a path [default: the one in use].
     #[arg(short, long, value_name = "MODEL", add = ArgValueCompleter::new(completers::usable_models))]

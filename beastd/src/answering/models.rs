@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use beast_protocol::{Event, WireError};
+use beast_protocol::{ErrorCode, Event, WireError};
 
 use super::{Peer, Stopped, counted, unless_gone};
 use crate::loader::LoadState;
@@ -79,6 +79,10 @@ pub async fn wait_until_ready<P: Peer>(
     peer: &mut P,
     model: Option<&str>,
 ) -> Result<Hold, Stopped> {
+    if let Some(name) = model.filter(|name| shared.upstreams.has(name)) {
+        let text = format!("{name} is a model of other servers, which can only generate; try: name a local model");
+        return Err(Stopped::Refused(WireError::new(ErrorCode::Invalid, text)));
+    }
     let resident = unless_gone(peer, shared.residents.target(model)).await?;
     let mut load = resident.progress.watch();
     let mut pending = shared.residents.claim(&resident);

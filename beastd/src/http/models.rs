@@ -58,6 +58,9 @@ impl ModelCard {
                 cards.push(Self { id, model, created, state: state(&resident) });
             }
         }
+        for name in shared.upstreams.names() {
+            cards.push(Self { id: name.to_owned(), model: None, created: 0, state: "loaded" });
+        }
         for (name, path) in names::on_disk() {
             let is_known = |card: &Self| {
                 card.id == name || card.model.as_ref().is_some_and(|model| Path::new(&model.path) == path)
@@ -106,6 +109,9 @@ pub async fn named(shared: &Arc<Shared>, name: Option<&str>) -> Result<Option<St
     let Some(name) = name.map(|name| name.trim().trim_end_matches(":latest")).filter(|name| !ANY.contains(name)) else {
         return Ok(None);
     };
+    if shared.upstreams.has(name) {
+        return Ok(Some(name.to_owned()));
+    }
     if names::is_path(name) {
         return Err(unknown(name));
     }

@@ -56,5 +56,6 @@ mod speculation;
 mod start;
 mod stream;
 mod templates;
+mod upstream;
 mod vulkan;
 mod wire;
