@@ -162,6 +162,10 @@ impl Store {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => return Err(ConversationError::Taken(to.into())),
             Err(error) => return Err(failure("create", &new, error)),
         };
+        // Somebody may have said something into it before it was locked.
+        if fs::metadata(&new).is_ok_and(|data| data.len() > 0) {
+            return Err(ConversationError::Taken(to.into()));
+        }
         fs::rename(&old, &new).map_err(|error| failure("rename", &old, error))
     }
 

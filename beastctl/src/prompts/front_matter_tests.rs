@@ -42,6 +42,7 @@ fn every_setting_is_read() {
             description: Some(
                 "a: b",
             ),
+            model: None,
             variables: [
                 Variable {
                     name: "to",
@@ -172,8 +173,8 @@ fn a_wrong_key_is_told_with_the_right_one() {
             "---\nsampling:\n  mirostat: 1\n---\nx",
         ],
         expect![[r#"
-            3: unknown key `descripton`, did you mean `description`? [one of description, system, variables, sampling, max_tokens, stop, one_line, think, schema, reduce]
-            2: unknown key `author` [one of description, system, variables, sampling, max_tokens, stop, one_line, think, schema, reduce]
+            3: unknown key `descripton`, did you mean `description`? [one of description, model, system, variables, sampling, max_tokens, stop, one_line, think, schema, reduce]
+            2: unknown key `author` [one of description, model, system, variables, sampling, max_tokens, stop, one_line, think, schema, reduce]
             2: unknown key `temp` [put `temp` under `sampling:`, indented by two more spaces]
             4: unknown key `topp` of `sampling`, did you mean `top_p`? [one of temp, top_p, top_k, min_p, repeat_penalty, dry_multiplier, dry_base, dry_allowed_length, dry_penalty_last_n, xtc_probability, xtc_threshold, seed]
             3: unknown key `mirostat` of `sampling` [one of temp, top_p, top_k, min_p, repeat_penalty, dry_multiplier, dry_base, dry_allowed_length, dry_penalty_last_n, xtc_probability, xtc_threshold, seed]
@@ -280,7 +281,7 @@ fn a_prompt_that_is_not_written_is_told() {
     mistakes(
         &[include_str!("../../prompts/template.txt"), "Replace this line with the instruction.\nWrite a haiku."],
         expect![[r#"
-            42: the prompt has no instruction yet: replace this line
+            45: the prompt has no instruction yet: replace this line
             1: the prompt has no instruction yet: replace this line
         "#]],
     );

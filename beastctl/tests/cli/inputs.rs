@@ -190,7 +190,7 @@ fn an_input_that_fills_the_frame_alone_is_refused_too() {
 fn the_users_own_prompt_wins_and_its_mistakes_have_a_line() {
     let beast = Beast::new();
     beast.write("config/beast/prompts/summarize.md", "---\nmax_tokens: 7\n---\nSay it in Latin.\n");
-    beast.write("config/beast/prompts/wrong.md", "---\nmodel: x\n---\ntext");
+    beast.write("config/beast/prompts/wrong.md", "---\nengine: x\n---\ntext");
     let daemon = beast.daemon(|peer| {
         let request = peer.generate();
         peer.answer(&["ok"]);
@@ -206,7 +206,7 @@ fn the_users_own_prompt_wins_and_its_mistakes_have_a_line() {
         expect![[r#"
             exit 2
             out: ""
-            err: beastctl: DIR/config/beast/prompts/wrong.md:2: unknown key `model`; try: one of description, system, variables, sampling, max_tokens, stop, one_line, think, schema, reduce
+            err: beastctl: DIR/config/beast/prompts/wrong.md:2: unknown key `engine`; try: one of description, model, system, variables, sampling, max_tokens, stop, one_line, think, schema, reduce
         "#]],
     );
     refused(

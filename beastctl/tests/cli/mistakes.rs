@@ -11,7 +11,7 @@ fn a_stranger_is_told_what_was_wrong_and_where_the_help_is() {
     for arguments in [
         // Unknown options.
         &["ask", "--tmep", "1", "q"][..],
-        &["ask", "--model", "x", "q"],
+        &["ask", "--engine", "x", "q"],
         &["--verbose"],
         &["summarize", "-z"],
         &["explain", "--jsn"],
@@ -54,8 +54,8 @@ fn a_stranger_is_told_what_was_wrong_and_where_the_help_is() {
     expect![[r#"
         $ beastctl ask --tmep 1 q
           unknown option '--tmep'; did you mean '--temp'?; try: beastctl ask --help
-        $ beastctl ask --model x q
-          unknown option '--model'; to pass '--model' as a value, use '-- --model'; try: beastctl ask --help
+        $ beastctl ask --engine x q
+          unknown option '--engine'; to pass '--engine' as a value, use '-- --engine'; try: beastctl ask --help
         $ beastctl --verbose
           unknown option '--verbose'; try: beastctl --help
         $ beastctl summarize -z
