@@ -387,7 +387,7 @@ impl<'a> Chat<'a> {
         let Context { console, timeout, .. } = *self.context;
         let context = Context { console, started: Instant::now(), socket: None, timeout };
         let form = Form::of(request.constraint.as_ref());
-        let mut asking = Asking::new(&self.socket, !self.options.no_start, request);
+        let mut asking = Asking::new(&self.socket, !self.options.request.no_start, request);
         let reached = reach(&context, &asking, &self.wait);
         let (client, progress) = match reached {
             Err(error) if self.is_stopped(&error) => return Ok((nothing(), Ok(()))),

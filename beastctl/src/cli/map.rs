@@ -7,10 +7,9 @@ use clap_complete::ArgValueCandidates;
 
 use super::{
     completers,
-    options::{ModelOption, Options, SamplingOptions, ThinkingOptions, Truncate, key_value, stop_text},
-    output::OutputOptions,
+    options::{Options, RequestOptions, SamplingOptions},
+    output::{FormOptions, OutputOptions},
 };
-use crate::numbers::max_tokens;
 
 /// Most requests at once: more would only wait in the daemon.
 const MAX_JOBS: i64 = 256;
@@ -47,55 +46,15 @@ pub struct MapOptions {
     #[arg(long, value_name = "FILE")]
     pub failed: Option<PathBuf>,
 
-    /// Replace the prompt's instruction.
-    #[arg(short, long, value_name = "TEXT")]
-    pub system: Option<String>,
+    #[command(flatten)]
+    pub request: RequestOptions,
 
-    /// Set a variable of the prompt, empty only if its default is; may be repeated.
-    #[arg(short, long, value_name = "KEY=VALUE", value_parser = key_value)]
-    pub param: Vec<(String, String)>,
-
-    /// Longest answer, in tokens.
-    #[arg(long, value_name = "N", value_parser = max_tokens, allow_negative_numbers = true)]
-    pub max_tokens: Option<u32>,
-
-    /// End the answer before this string; may be repeated.
-    #[arg(long, value_name = "TEXT", value_parser = stop_text)]
-    pub stop: Vec<String>,
-
-    /// Drop the head, middle or tail of input that is too long, instead of failing.
-    #[arg(long, value_name = "PLACE", value_enum)]
-    pub truncate: Option<Truncate>,
-
-    /// Answers that fit this JSON schema: a file, the JSON itself, or a short form such as 'name, age int'.
-    #[arg(long, value_name = "SCHEMA")]
-    pub schema: Option<PathBuf>,
-
-    /// Constrain the answers to a GBNF grammar, as a file or inline.
-    #[arg(long, value_name = "FILE", conflicts_with = "schema")]
-    pub grammar: Option<PathBuf>,
-
-    /// Keep only the first fenced code block of an answer, or all of it if there is none.
-    #[arg(short = 'x', long, conflicts_with_all = ["schema", "grammar"])]
-    pub extract: bool,
-
-    /// Keep only the JSON in an answer. Short: -x json.
-    #[arg(long, conflicts_with_all = ["extract", "grammar"])]
-    pub extract_json: bool,
+    #[command(flatten)]
+    pub form: FormOptions,
 
     /// Count truncated answers as failures.
     #[arg(long)]
     pub strict: bool,
-
-    #[command(flatten)]
-    pub model: ModelOption,
-
-    #[command(flatten)]
-    pub thinking: ThinkingOptions,
-
-    /// Fail if no daemon is running, instead of starting one.
-    #[arg(long)]
-    pub no_start: bool,
 
     #[command(flatten, next_help_heading = "Sampling")]
     pub sampling: SamplingOptions,
@@ -105,23 +64,9 @@ impl MapOptions {
     /// The options of each request.
     pub fn of_a_request(&self) -> Options {
         Options {
-            system: self.system.clone(),
-            param: self.param.clone(),
-            max_tokens: self.max_tokens,
-            stop: self.stop.clone(),
-            truncate: self.truncate,
-            model: self.model.clone(),
-            thinking: self.thinking.clone(),
-            no_start: self.no_start,
+            request: self.request.clone(),
             sampling: self.sampling.clone(),
-            output: OutputOptions {
-                schema: self.schema.clone(),
-                grammar: self.grammar.clone(),
-                extract: self.extract,
-                extract_json: self.extract_json,
-                strict: self.strict,
-                ..OutputOptions::default()
-            },
+            output: OutputOptions { form: self.form.clone(), strict: self.strict, ..OutputOptions::default() },
             ..Options::default()
         }
     }

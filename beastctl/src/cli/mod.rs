@@ -37,8 +37,8 @@ pub use list::{HistoryOptions, ModelsOptions, PromptsOptions};
 pub use map::MapOptions;
 pub use meant::command_of;
 pub use models::{ModelsAction, PullOptions};
-pub use options::{ModelOption, Options, SamplingOptions, ThinkingOptions, ToolOptions, Truncate};
-pub use output::{OutputOptions, Wishes};
+pub use options::{ModelOption, Options, RequestOptions, SamplingOptions, ThinkingOptions, ToolOptions, Truncate};
+pub use output::{FormOptions, OutputOptions, Wishes};
 pub use prompts::{ManOptions, PromptsAction, Shell};
 pub use service::ServiceVerb;
 

@@ -27,9 +27,9 @@ impl ModelOption {
     }
 }
 
-/// Options of all verbs that generate an answer.
-#[derive(Debug, Default, Args)]
-pub struct Options {
+/// What every request for an answer takes, alone or one of many.
+#[derive(Debug, Clone, Default, Args)]
+pub struct RequestOptions {
     #[command(flatten)]
     pub model: ModelOption,
 
@@ -59,6 +59,13 @@ pub struct Options {
     /// Fail if no daemon is running, instead of starting one.
     #[arg(long)]
     pub no_start: bool,
+}
+
+/// Options of all verbs that generate an answer.
+#[derive(Debug, Default, Args)]
+pub struct Options {
+    #[command(flatten)]
+    pub request: RequestOptions,
 
     #[command(flatten, next_help_heading = "Conversation")]
     pub conversation: ConversationOptions,

@@ -6,17 +6,9 @@ use clap::{Args, ValueEnum};
 
 use crate::output::ColorChoice;
 
-/// Output options.
-#[derive(Debug, Default, Args)]
-pub struct OutputOptions {
-    /// Print one JSON object at the end instead of text; nothing on failure.
-    #[arg(long)]
-    pub json: bool,
-
-    /// Stream events as JSON lines, from `loading` to `done` or `error`.
-    #[arg(long, conflicts_with_all = ["json", "no_stream"])]
-    pub stream_json: bool,
-
+/// The form of an answer, and which part of it is kept.
+#[derive(Debug, Clone, Default, Args)]
+pub struct FormOptions {
     /// An answer that fits this JSON schema: a file, the JSON itself, or a short form such as 'name, age int, tags
     /// [string]'; all of it or, with exit code 5, nothing.
     #[arg(long, value_name = "SCHEMA")]
@@ -33,6 +25,21 @@ pub struct OutputOptions {
     /// Print only the JSON in the answer, or, with exit code 5, nothing. Short: -x json.
     #[arg(long, conflicts_with_all = ["extract", "grammar"])]
     pub extract_json: bool,
+}
+
+/// Output options.
+#[derive(Debug, Default, Args)]
+pub struct OutputOptions {
+    /// Print one JSON object at the end instead of text; nothing on failure.
+    #[arg(long)]
+    pub json: bool,
+
+    /// Stream events as JSON lines, from `loading` to `done` or `error`.
+    #[arg(long, conflicts_with_all = ["json", "no_stream"])]
+    pub stream_json: bool,
+
+    #[command(flatten)]
+    pub form: FormOptions,
 
     /// Print how many tokens the prompt has, chat template included, instead of an answer.
     #[arg(long, conflicts_with = "stream_json")]
@@ -55,8 +62,8 @@ pub struct OutputOptions {
     pub strict: bool,
 }
 
-impl OutputOptions {
-    /// Whether only a part of the answer is printed.
+impl FormOptions {
+    /// Whether only a part of the answer is kept.
     pub fn is_extracting(&self) -> bool {
         self.extract || self.extract_json
     }

@@ -23,7 +23,7 @@ fn what_contradicts_itself_is_refused() {
         assert_eq!(parse(arguments).unwrap_err(), ErrorKind::ArgumentConflict, "{arguments:?}");
     }
     let (output, _) = parse(&["-x", "--json", "--no-stream", "--no-markdown"]).unwrap();
-    assert!(output.extract && output.json && output.no_stream && output.no_markdown);
+    assert!(output.form.extract && output.json && output.no_stream && output.no_markdown);
 }
 
 #[test]

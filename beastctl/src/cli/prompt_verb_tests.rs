@@ -67,7 +67,9 @@ fn help_and_mistakes_speak_of_the_prompt() {
 #[test]
 fn json_behind_x_is_no_question() {
     let spelled = |words: &[&str]| match typed(words).unwrap().verb {
-        Verb::Ask { question, options, .. } => (question, options.output.extract, options.output.extract_json),
+        Verb::Ask { question, options, .. } => {
+            (question, options.output.form.extract, options.output.form.extract_json)
+        }
         other => panic!("{other:?}"),
     };
     assert_eq!(spelled(&["ask", "-x", "json", "why?"]), (vec!["why?".into()], false, true));

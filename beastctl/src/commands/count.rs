@@ -17,7 +17,7 @@ use crate::{
 
 /// Prints the number of tokens.
 pub(super) fn run(context: &Context, path: &Path, request: Generate, options: &Options, wait: &Wait) -> Result<()> {
-    let mut exchange = Exchange::new(context, path, !options.no_start);
+    let mut exchange = Exchange::new(context, path, !options.request.no_start);
     let answered = exchange.ask(&Request::CountTokens(request), wait);
     exchange.erase();
     let Event::Counted(counted) = answered? else { return Err(ClientError::Lost.into()) };

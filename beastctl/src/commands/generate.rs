@@ -107,7 +107,7 @@ fn answer(context: &Context, task: Task, messages: Option<&Path>, options: &Opti
     let mut material = material(task, messages.as_mut(), &reading, console)?;
     material.front = conversing.front(&prompt_name, &prompt);
     if let Some(messages) = &mut messages {
-        messages.lead(&prompt_name, &mut prompt, &mut material, options.system.as_deref())?;
+        messages.lead(&prompt_name, &mut prompt, &mut material, options.request.system.as_deref())?;
     }
     let warnings = mem::take(&mut material.warnings);
     for warning in &warnings {
@@ -126,7 +126,7 @@ fn answer(context: &Context, task: Task, messages: Option<&Path>, options: &Opti
     if options.output.count_tokens {
         return count::run(context, &path, request, options, &wait);
     }
-    let asking = Asking::new(&path, !options.no_start, request);
+    let asking = Asking::new(&path, !options.request.no_start, request);
     follow(context, options, (asking, conversing), warnings, guard.as_ref(), &wait)
 }
 

@@ -37,7 +37,7 @@ pub(super) struct Answer {
 pub(super) fn ask(socket: &Path, task: &Task, asked: Asked, wait: &Wait) -> Result<Answer> {
     let (guard, form) = (task.guard(&asked)?, task.form(&asked));
     let Asked { request, warnings, .. } = asked;
-    let heard = hear(socket, !task.options.no_start, request, wait)?;
+    let heard = hear(socket, !task.options.request.no_start, request, wait)?;
     heard.answer(task, guard.as_ref(), form, warnings)
 }
 
@@ -150,7 +150,7 @@ impl Heard {
             has_calls: false,
         };
         let cut = whole.cut();
-        let made = whole.make(output, guard, cut.as_deref())?;
+        let made = whole.make(&output.form, guard, cut.as_deref())?;
         // Truncation after a complete first line has lost nothing.
         let cut = cut.filter(|_| made.message.is_none() || !guard.is_some_and(Guard::is_subject));
         if let Some(cut) = cut.as_ref().filter(|_| output.strict) {

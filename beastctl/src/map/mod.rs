@@ -79,7 +79,7 @@ pub(super) fn run(context: &Context, options: &MapOptions) -> Result<()> {
 }
 
 fn n_slots(socket: &Path, task: &Task, wait: &Wait) -> Result<usize> {
-    let mut client = start::connect(socket, !task.options.no_start, wait, |_| {})?;
+    let mut client = start::connect(socket, !task.options.request.no_start, wait, |_| {})?;
     let status = client.status(wait, Some(Instant::now() + STATUS_LIMIT))?;
     Ok(status.n_slots.max(1) as usize)
 }

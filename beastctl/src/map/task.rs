@@ -80,7 +80,7 @@ impl Task {
 
     /// Identifies what is asked about a file: its name, its content, the prompt and the options.
     pub(super) fn stamp(&self, file: &Path, asked: &Asked) -> Stamp {
-        let output = &self.options.output;
+        let form = &self.options.output.form;
         // Fields that are not in use do not count, so that a newer beastctl with more of them finds the same stamps.
         let mut request = value(&asked.request);
         let unused = value(&Generate::default());
@@ -89,7 +89,7 @@ impl Task {
         }
         let digest = Sha256::new()
             .chain_update(file.as_os_str().as_encoded_bytes())
-            .chain_update([0, u8::from(output.extract), u8::from(output.extract_json)])
+            .chain_update([0, u8::from(form.extract), u8::from(form.extract_json)])
             .chain_update(request.to_string())
             .finalize();
         Stamp::of(&digest)

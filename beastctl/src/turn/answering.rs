@@ -69,8 +69,8 @@ impl<'a> Answering<'a> {
         warnings: Vec<String>,
     ) -> Self {
         let output = &options.output;
-        let is_streamed = !(output.no_stream || output.json || output.stream_json || output.is_extracting());
-        let markdown = context.console.markdown().filter(|_| !output.no_markdown && !output.is_extracting());
+        let is_streamed = !(output.no_stream || output.json || output.stream_json || output.form.is_extracting());
+        let markdown = context.console.markdown().filter(|_| !output.no_markdown && !output.form.is_extracting());
         if output.stream_json {
             progress.erase();
         }

@@ -137,7 +137,7 @@ pub(crate) fn named(options: &Options) -> Result<Option<Open>, ConversationError
         }
         None => return Ok(None),
     };
-    if let (Some(system), Some(earlier)) = (&options.system, open.conversation())
+    if let (Some(system), Some(earlier)) = (&options.request.system, open.conversation())
         && *system != earlier.head.system
     {
         return Err(ConversationError::OtherSystem(open.name().into()));

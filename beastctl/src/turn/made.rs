@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{TurnError, commit_message::Guard};
 use crate::{
-    cli::OutputOptions,
+    cli::FormOptions,
     output::{embedded_json, first_code_block, units::count},
 };
 
@@ -73,12 +73,7 @@ impl Whole<'_> {
     ///
     /// # Errors
     /// [`TurnError::Withheld`] and [`TurnError::NoJson`] for a text that could be mistaken for a valid one.
-    pub(crate) fn make(
-        &self,
-        output: &OutputOptions,
-        guard: Option<&Guard>,
-        cut: Option<&str>,
-    ) -> Result<Made, TurnError> {
+    pub(crate) fn make(&self, form: &FormOptions, guard: Option<&Guard>, cut: Option<&str>) -> Result<Made, TurnError> {
         if let Some(why) = self.dead_end.filter(|_| self.form.is_some()) {
             return Err(TurnError::DeadEnd(why.to_owned()));
         }
@@ -88,10 +83,10 @@ impl Whole<'_> {
         let is_only_calls = self.text.is_empty() && self.has_calls;
         if self.form == Some(Form::Json) && !is_only_calls {
             let value = serde_json::from_str(self.text).map_err(TurnError::NoJson)?;
-            let code = output.extract_json.then(|| self.text.to_owned());
+            let code = form.extract_json.then(|| self.text.to_owned());
             return Ok(Made { value: Some(value), code, ..Made::default() });
         }
-        if output.extract_json {
+        if form.extract_json {
             let (code, value) = embedded_json(self.text).ok_or_else(|| match cut {
                 Some(cut) => TurnError::Withheld(format!("the answer has no complete JSON: {cut}")),
                 None => TurnError::NoJsonFound,
@@ -101,7 +96,7 @@ impl Whole<'_> {
         if let Some(guard) = guard {
             return Ok(Made { message: Some(self.message(guard, cut)?), ..Made::default() });
         }
-        if !output.extract {
+        if !form.extract {
             return Ok(Made::default());
         }
         match (first_code_block(self.text), cut) {

@@ -79,8 +79,8 @@ pub(crate) fn broken_off(answering: &mut Answering<'_>, error: Failure) -> Failu
 }
 
 pub(crate) fn constraint(options: &Options, stdin_is_free: bool) -> Result<Option<Constraint>> {
-    let output = &options.output;
-    Ok(match (&output.schema, &output.grammar) {
+    let form = &options.output.form;
+    Ok(match (&form.schema, &form.grammar) {
         (Some(path), _) => Some(constraint::schema(path, stdin_is_free)?),
         (None, Some(path)) => Some(constraint::grammar(path, stdin_is_free)?),
         (None, None) => None,
@@ -89,13 +89,14 @@ pub(crate) fn constraint(options: &Options, stdin_is_free: bool) -> Result<Optio
 
 /// The guard for an answer of `commit-msg`, which scripts use as it is. A constrained answer is not a message.
 pub(crate) fn guard(prompt: &str, request: &Generate, span: Span, options: &Options) -> Result<Option<Guard>> {
-    let is_free = request.constraint.is_none() && request.tools.functions.is_empty() && !options.output.is_extracting();
+    let is_free =
+        request.constraint.is_none() && request.tools.functions.is_empty() && !options.output.form.is_extracting();
     if prompt != commit_message::PROMPT || !is_free {
         return Ok(None);
     }
     // A custom instruction may ask for more than one line.
     let is_ours = prompts::find(prompt, prompts::folder().ok().as_deref())?.origin == Origin::BuiltIn;
-    Ok(Some(Guard::new(request, span, is_ours && options.system.is_none(), COMMENT)))
+    Ok(Some(Guard::new(request, span, is_ours && options.request.system.is_none(), COMMENT)))
 }
 
 /// Tools from the command line; empty without `--tools`.
@@ -108,8 +109,8 @@ pub(crate) fn tools(options: &Options) -> Result<Tools> {
 pub(crate) fn load_prompt(name: &str, options: &Options) -> Result<Prompt> {
     // Without a home folder there are only built-in prompts.
     let prompt = prompts::load(name, prompts::folder().ok().as_deref())?;
-    Ok(match &options.system {
-        Some(system) => prompt.replace(system, &options.param)?,
-        None => prompt.fill(&options.param)?,
+    Ok(match &options.request.system {
+        Some(system) => prompt.replace(system, &options.request.param)?,
+        None => prompt.fill(&options.request.param)?,
     })
 }

@@ -3,12 +3,16 @@
 use beast_protocol::{Constraint, Extent, Generate, Message, Overflow, Place, Role, Sampling, Span, TemplateOptions};
 
 use super::material::Material;
-use crate::{cli::Options, models::reference::named, prompts::Prompt};
+use crate::{
+    cli::{Options, RequestOptions},
+    models::reference::named,
+    prompts::Prompt,
+};
 
 /// The request for a prompt with the command line's options, and the span of the material in its last message.
 pub(crate) fn generate(prompt: Prompt, material: Material, options: &Options) -> (Generate, Span) {
     let (mut request, material) = of_prompt(prompt, material);
-    let Options { model, max_tokens, stop, truncate, sampling, .. } = options;
+    let Options { request: RequestOptions { model, max_tokens, stop, truncate, thinking, .. }, sampling, .. } = options;
     request.sampling = Sampling {
         temp: sampling.temp.or(request.sampling.temp),
         top_p: sampling.top_p.or(request.sampling.top_p),
@@ -29,14 +33,14 @@ pub(crate) fn generate(prompt: Prompt, material: Material, options: &Options) ->
     if !stop.is_empty() {
         request.stop.clone_from(stop);
     }
-    if options.output.is_extracting() && request.constraint.is_none() {
+    if options.output.form.is_extracting() && request.constraint.is_none() {
         request.extent = Extent::CodeBlock;
     }
-    request.template.thinking = options.thinking.wish().or(request.template.thinking);
-    if let Some(effort) = &options.thinking.effort {
+    request.template.thinking = thinking.wish().or(request.template.thinking);
+    if let Some(effort) = &thinking.effort {
         request.template.variables = format!(r#"{{"reasoning_effort": "{effort}"}}"#);
     }
-    request.max_thought = options.thinking.max_thought;
+    request.max_thought = thinking.max_thought;
     if let Some(place) = truncate {
         // Truncation on request rules out map-reduce.
         request.overflow = Overflow::Truncate { material, drop: Place::from(*place) };

@@ -80,7 +80,7 @@ pub async fn wait_until_ready<P: Peer>(
     model: Option<&str>,
 ) -> Result<Hold, Stopped> {
     if let Some(name) = model.filter(|name| shared.upstreams.has(name)) {
-        let text = format!("{name} is a model of other servers, which can only generate; try: name a local model");
+        let text = format!("{name} runs on another server, which can only generate text; try: pass a local model");
         return Err(Stopped::Refused(WireError::new(ErrorCode::Invalid, text)));
     }
     let resident = unless_gone(peer, shared.residents.target(model)).await?;

@@ -20,37 +20,29 @@ pub(super) async fn relay<P: Peer>(
     name: &str,
     request: &Generate,
 ) -> Result<Option<(String, Notice)>, Stopped> {
-    let (events, mut said) = mpsc::channel(MAX_EVENTS);
-    let mut batch = Vec::with_capacity(MAX_EVENTS);
-    let mut is_accepted = false;
-    let outcome = {
-        // Dropping it closes the connection, and the server stops.
-        let answering = upstream::answer(&shared.upstreams, name, request, &events);
-        tokio::pin!(answering);
-        loop {
-            tokio::select! {
-                biased;
-                _ = said.recv_many(&mut batch, MAX_EVENTS) => {
-                    if !std::mem::replace(&mut is_accepted, true) {
-                        peer.accepted().await?;
-                    }
-                    peer.send(&batch).await?;
-                    batch.clear();
+    let (sender, mut events) = mpsc::channel(MAX_EVENTS);
+    // Dropping it closes the connection, and the server stops. It drops the sender at its end, which ends the loop.
+    let answering = async move { upstream::answer(&shared.upstreams, name, request, &sender).await };
+    tokio::pin!(answering);
+    let (mut outcome, mut batch, mut is_accepted) = (None, Vec::new(), false);
+    loop {
+        tokio::select! {
+            biased;
+            n = events.recv_many(&mut batch, MAX_EVENTS) => {
+                if n == 0 {
+                    break;
                 }
-                outcome = &mut answering => break outcome,
-                stopped = peer.departure() => return Err(stopped),
+                if !std::mem::replace(&mut is_accepted, true) {
+                    peer.accepted().await?;
+                }
+                peer.send(&batch).await?;
+                batch.clear();
             }
+            ended = &mut answering, if outcome.is_none() => outcome = Some(ended),
+            stopped = peer.departure() => return Err(stopped),
         }
-    };
-    drop(events);
-    while said.recv_many(&mut batch, MAX_EVENTS).await > 0 {
-        if !std::mem::replace(&mut is_accepted, true) {
-            peer.accepted().await?;
-        }
-        peer.send(&batch).await?;
-        batch.clear();
     }
-    match outcome {
+    match outcome.expect("the sender is dropped at the end") {
         Ok(()) => Ok(None),
         Err(NotAnswered { error, fallback: Some(model) }) => {
             tracing::warn!(%error, upstream = name, fallback = model, "no server answered");

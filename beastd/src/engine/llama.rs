@@ -13,7 +13,7 @@ use llama_cpp_2::token::LlamaToken;
 use super::context::Context;
 use super::embedder::Embedder;
 use super::sampler::{Sampler, dry};
-use super::scan::{Crowd, Scan};
+use super::scan::{Scan, Scanners};
 use super::{
     constraint::Constraint,
     error::LoadError,
@@ -66,7 +66,7 @@ pub struct LlamaEngine<'model> {
     /// How long the last step waited for a GPU's logits.
     waited: Duration,
     /// Scans logits that a GPU computed.
-    crowd: Crowd,
+    scanners: Scanners,
     /// Created for the first embedding.
     embedder: Option<Embedder<'model>>,
     n_threads: usize,
@@ -90,7 +90,7 @@ impl<'model> LlamaEngine<'model> {
             rolled_back: HashSet::new(),
             is_copying: false,
             waited: Duration::ZERO,
-            crowd: Crowd::default(),
+            scanners: Scanners::default(),
             embedder: None,
             n_threads: options.n_threads,
         })
@@ -376,7 +376,7 @@ impl LlamaEngine<'_> {
         let places: Vec<i32> = asked.iter().flat_map(|(row, idx)| (*idx..).take(row.n_draft + 1)).collect();
         let (context, began) = (&self.context, Instant::now());
         let mut waited = Duration::ZERO;
-        let scans = self.crowd.scan(places.len(), self.waited, || {
+        let scans = self.scanners.scan(places.len(), self.waited, || {
             // Reading the first row waits for the GPU.
             let logits = places.iter().map(|idx| context.get_logits_ith(*idx)).collect();
             waited = began.elapsed();

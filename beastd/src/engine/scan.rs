@@ -132,9 +132,9 @@ impl Scan {
 
 /// Threads that scan many rows together; they start with the first of these.
 #[derive(Default)]
-pub(super) struct Crowd(OnceLock<Option<ThreadPool>>);
+pub(super) struct Scanners(OnceLock<Option<ThreadPool>>);
 
-impl Crowd {
+impl Scanners {
     /// Scans `n_rows` rows. `rows` waits for them, probably as long as `expected`; meanwhile the other threads wake up,
     /// which takes as long as scanning a row or two.
     pub(super) fn scan<'a>(

@@ -94,7 +94,7 @@ proptest! {
         let rows: Vec<Vec<f32>> = (0..n_rows).map(row).collect();
         let rows: Vec<&[f32]> = rows.iter().map(Vec::as_slice).collect();
         let asked_of = Cell::new(false);
-        let all = Crowd::default().scan(n_rows, Duration::from_micros(50), || {
+        let all = Scanners::default().scan(n_rows, Duration::from_micros(50), || {
             asked_of.set(true);
             rows.clone()
         });

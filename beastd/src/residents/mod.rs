@@ -62,6 +62,8 @@ struct Table {
     waiting: Vec<Waiting>,
     /// Requests that have begun.
     n_begun: u64,
+    /// Names of the pinned models. To find them, the models folder is read.
+    pinned: Vec<String>,
 }
 
 struct Waiting {
@@ -121,8 +123,13 @@ impl Residents {
         let (name, id, setting) = (names::label(&setting), FileId::of(&setting), names::lasting(&setting));
         let named = Named { name, setting, id };
         let (resident, ended) = spawn(named, Some(first), ties, Bytes::default());
-        let table =
-            Table { all: vec![Arc::clone(&resident)], default: Arc::clone(&resident), waiting: Vec::new(), n_begun: 0 };
+        let table = Table {
+            all: vec![Arc::clone(&resident)],
+            default: Arc::clone(&resident),
+            waiting: Vec::new(),
+            n_begun: 0,
+            pinned: pinned(&config.borrow()),
+        };
         let residents = Arc::new(Self {
             config,
             has_visitors,
@@ -232,10 +239,9 @@ impl Residents {
     pub fn status(&self) -> (Vec<ModelStatus>, Option<u64>) {
         let config = self.config();
         let table = self.lock();
-        let pinned = pinned(&config);
         let of = |resident: &Arc<Resident>| {
             let n_claims = table.waiting.iter().filter(|one| Arc::ptr_eq(&one.resident, resident)).count();
-            resident.status(n_claims, Arc::ptr_eq(resident, &table.default), is_pinned(resident, &pinned))
+            resident.status(n_claims, Arc::ptr_eq(resident, &table.default), is_pinned(resident, &table.pinned))
         };
         (table.all.iter().map(of).collect(), config.memory_budget().or_else(memory::spare))
     }
@@ -256,7 +262,10 @@ impl Residents {
             tokio::select! {
                 () = self.changed.notified() => {}
                 () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
-                changed = config.changed() => if changed.is_err() { return },
+                changed = config.changed() => match changed {
+                    Ok(()) => self.lock().pinned = pinned(&self.config()),
+                    Err(_) => return,
+                },
                 changed = visitors.changed() => if changed.is_err() { return },
             }
         }
@@ -275,9 +284,8 @@ impl Residents {
         if table.waiting.is_empty() {
             return self.leave_idle(&table, &config);
         }
-        let pinned = pinned(&config);
         let budget = self.budget(&table, &config);
-        let models: Vec<Candidate> = table.all.iter().map(|one| candidate(one, &pinned, budget)).collect();
+        let models: Vec<Candidate> = table.all.iter().map(|one| candidate(one, &table.pinned, budget)).collect();
         let now = Instant::now();
         let steps = plan(&models, &table.claims(now), budget);
         self.admit(&mut table, &steps);
@@ -302,7 +310,6 @@ impl Residents {
 
     /// Unloads models that were idle for too long; returns when the next one will have been.
     fn leave_idle(self: &Arc<Self>, table: &Table, config: &Config) -> Option<Instant> {
-        let pinned = pinned(config);
         let is_first = table.n_begun == 0 && !*self.has_visitors.borrow();
         let most = idleness::longest(config.idle_unload, is_first);
         let most_us = u64::try_from(most.as_micros()).unwrap_or(u64::MAX);
@@ -310,7 +317,7 @@ impl Residents {
         for resident in &table.all {
             let is_idle = resident.presence() == Presence::Ready && resident.n_users() == 0;
             let is_wanted = table.waiting.iter().any(|one| Arc::ptr_eq(&one.resident, resident));
-            if !is_idle || is_wanted || is_pinned(resident, &pinned) {
+            if !is_idle || is_wanted || is_pinned(resident, &table.pinned) {
                 continue;
             }
             let at_us = resident.used_us.load(Relaxed).saturating_add(most_us);

@@ -94,7 +94,11 @@ impl Residents {
         let ties = Ties { progress, metrics: Arc::new(Metrics::default()), crowd: self.crowd.clone() };
         let (resident, ended) = spawn(named, None, ties, bytes);
         self.watch_worker(ended);
-        self.lock().all.push(Arc::clone(&resident));
+        let mut table = self.lock();
+        table.all.push(Arc::clone(&resident));
+        // The file of a pinned model may be new.
+        table.pinned = pinned(&self.config());
+        drop(table);
         Ok(resident)
     }
 

@@ -36,7 +36,7 @@ fn a_verb_and_http_are_answered_by_the_server() {
     let is_listed = models["data"].as_array().is_some_and(|all| all.iter().any(|model| model["id"] == "team"));
     assert!(is_listed, "{models}");
     let output = beast.run(&["decide", "-n", "Is this a question?", "-m", "team"]);
-    assert!(output.failure(2).contains("can only generate; try: name a local model"), "{output}");
+    assert!(output.failure(2).contains("can only generate text; try: pass a local model"), "{output}");
 }
 
 #[test]

@@ -16,7 +16,7 @@ impl Answering<'_> {
         let done = self.done.expect("only a complete answer is finished");
         let whole = self.whole(done);
         let cut = whole.cut();
-        let made = whole.make(&self.options.output, self.guard, cut.as_deref())?;
+        let made = whole.make(&self.options.output.form, self.guard, cut.as_deref())?;
         // Truncation after a complete first line has lost nothing.
         let cut = cut.filter(|_| made.message.is_none() || !self.guard.is_some_and(Guard::is_subject));
         let is_error = cut.is_some() && self.options.output.strict;
@@ -45,7 +45,7 @@ impl Answering<'_> {
     }
 
     fn note_on_code(&self, made: &Made) -> Option<String> {
-        let is_missing = self.options.output.extract && made.code.is_none() && self.has_text();
+        let is_missing = self.options.output.form.extract && made.code.is_none() && self.has_text();
         is_missing.then(|| "the answer has no code block; printing all of it".into())
     }
 
@@ -73,7 +73,7 @@ impl Answering<'_> {
             reasoning: self.calls.reasoning(),
             tool_calls: self.calls.objects(),
             value: made.value,
-            extracted: output.is_extracting().then_some(made.code.as_deref()),
+            extracted: output.form.is_extracting().then_some(made.code.as_deref()),
         };
         let object = answer_object(&told);
         let line = if output.stream_json { answer_line(object) } else { object };
