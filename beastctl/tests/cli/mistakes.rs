@@ -55,7 +55,7 @@ fn a_stranger_is_told_what_was_wrong_and_where_the_help_is() {
         $ beastctl ask --tmep 1 q
           unknown option '--tmep'; did you mean '--temp'?; try: beastctl ask --help
         $ beastctl ask --engine x q
-          unknown option '--engine'; to pass '--engine' as a value, use '-- --engine'; try: beastctl ask --help
+          unknown option '--engine'; try: beastctl ask --help
         $ beastctl --verbose
           unknown option '--verbose'; try: beastctl --help
         $ beastctl summarize -z

@@ -112,10 +112,14 @@ fn one(
 
 /// The address without a final slash.
 fn checked(url: &str) -> Result<String, String> {
+    let scheme = "it must begin with http:// or https://";
+    if !url.contains("://") {
+        return Err(scheme.into());
+    }
     let uri: Uri = url.parse().map_err(|error| format!("it is not an address: {error}"))?;
     let authority = uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
     if !matches!(uri.scheme_str(), Some("http" | "https")) || authority.is_empty() {
-        return Err("it must begin with http:// or https://".into());
+        return Err(scheme.into());
     }
     if authority.contains('@') {
         return Err("it must not contain a password; name the variable of a key with api_key_env".into());

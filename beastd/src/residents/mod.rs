@@ -10,6 +10,7 @@ mod idleness;
 mod memory;
 pub mod plan;
 mod resident;
+mod table;
 mod targets;
 
 use std::sync::atomic::Ordering::Relaxed;
@@ -23,21 +24,16 @@ use tokio::time::{Instant, sleep_until};
 use crate::clock::now_us;
 use crate::config::Config;
 use crate::governor::Crowd;
-use crate::lease::Lease;
-use crate::loader::{self, LoadState, Progress, Ready, Ties, need};
+use crate::loader::{self, LoadState, Progress, Ties, need};
 use crate::metrics::Metrics;
 use crate::model_file::names::{self, FileId};
 use crate::worker::shutting_down;
 pub use idleness::watch_idleness;
-use plan::{Budget, Bytes, Candidate, Claim, Presence, Step, plan};
-pub use resident::Resident;
+use plan::{Budget, Bytes, Candidate, Presence, Step, plan};
+pub use resident::{Hold, Resident};
 use resident::{Named, beginning, settled, unused};
+use table::{Table, Waiting};
 use targets::{is_pinned, pinned, settings};
-
-/// So many requests may begin before one that waits for a model is overdue.
-const MOST_TURNS: u64 = 8;
-/// After this time it is overdue as well.
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 pub struct Residents {
     config: watch::Sender<Arc<Config>>,
@@ -51,34 +47,6 @@ pub struct Residents {
     pub failure: watch::Sender<Option<WireError>>,
     /// Threads of models that have not ended.
     pub n_workers: watch::Sender<usize>,
-}
-
-struct Table {
-    /// In the order in which they were asked for.
-    all: Vec<Arc<Resident>>,
-    /// Answers requests that name no model.
-    default: Arc<Resident>,
-    /// Requests that wait for a model, in order of arrival.
-    waiting: Vec<Waiting>,
-    /// Requests that have begun.
-    n_begun: u64,
-    /// Names of the pinned models. To find them, the models folder is read.
-    pinned: Vec<String>,
-}
-
-struct Waiting {
-    resident: Arc<Resident>,
-    since: Instant,
-    /// Requests that had begun when this one arrived.
-    n_begun: u64,
-    grant: oneshot::Sender<Result<Hold, WireError>>,
-}
-
-/// A model that stays loaded as long as the lease lives.
-pub struct Hold {
-    pub resident: Arc<Resident>,
-    pub ready: Arc<Ready>,
-    pub lease: Lease,
 }
 
 /// A request that waits for its model. Dropping it gives up.
@@ -303,7 +271,7 @@ impl Residents {
                 }
             }
         }
-        let overdue_at = table.waiting.iter().map(|one| one.since + LONGEST_WAIT).filter(|at| *at > now).min();
+        let overdue_at = table.waiting.iter().map(|one| one.since + table::LONGEST_WAIT).filter(|at| *at > now).min();
         let idle_at = self.leave_idle(&table, &config);
         overdue_at.into_iter().chain(idle_at).min()
     }
@@ -388,7 +356,9 @@ impl Residents {
                 let unloaded = || LoadState::Unloaded { failed: Some(error.clone()) };
                 let is_loading = |state: &LoadState| matches!(state, LoadState::Loading { .. });
                 resident.progress.advance(|state| is_loading(state).then(unloaded));
-                self.lock().refuse(resident, error);
+                let mut table = self.lock();
+                table.refuse(resident, error);
+                table.forget_useless(resident);
             }
         }
         self.changed.notify_one();
@@ -428,29 +398,6 @@ impl Residents {
             this.n_workers.send_modify(|n| *n -= 1);
             this.changed.notify_one();
         });
-    }
-}
-
-impl Table {
-    fn claims(&self, now: Instant) -> Vec<Claim> {
-        let claim = |one: &Waiting| {
-            let model = self.all.iter().position(|resident| Arc::ptr_eq(resident, &one.resident));
-            let is_overdue = self.n_begun - one.n_begun >= MOST_TURNS || now >= one.since + LONGEST_WAIT;
-            Claim { model: model.expect("broken invariant: a model that is waited for is not forgotten"), is_overdue }
-        };
-        self.waiting.iter().map(claim).collect()
-    }
-
-    /// Takes the requests that wait for a model out of the list.
-    fn take(&mut self, resident: &Arc<Resident>) -> Vec<Waiting> {
-        self.waiting.extract_if(.., |one| Arc::ptr_eq(&one.resident, resident)).collect()
-    }
-
-    fn refuse(&mut self, resident: &Arc<Resident>, error: &WireError) {
-        for one in self.take(resident) {
-            // Fails if the client is gone.
-            let _ = one.grant.send(Err(error.clone()));
-        }
     }
 }
 

@@ -37,6 +37,13 @@ pub struct Resident {
     bytes: Mutex<Bytes>,
 }
 
+/// A model that stays loaded as long as the lease lives.
+pub struct Hold {
+    pub resident: Arc<Resident>,
+    pub ready: Arc<Ready>,
+    pub lease: Lease,
+}
+
 /// What identifies a resident.
 pub(super) struct Named {
     pub(super) name: String,

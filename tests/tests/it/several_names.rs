@@ -46,6 +46,11 @@ fn a_name_a_path_and_an_alias_are_understood_and_an_unknown_one_is_not() {
     assert!(output.failure(1).contains("not on disk; try: beastctl models pull qwen3-4b"), "{output}");
     let output = ask("./no.gguf");
     assert!(output.failure(1).contains("no model file at"), "{output}");
+    let n_models = beast.status().models.len();
+    beast.write("text.gguf", "no model");
+    let output = ask("./text.gguf");
+    assert!(output.failure(1).contains("not a GGUF file"), "{output}");
+    assert_eq!(beast.status().models.len(), n_models, "a mistake is not remembered");
     assert_eq!(beast.run(&["unload", "anna"]).code, Some(0));
     assert_eq!(beast.run(&["load", "anna"]).code, Some(0));
     let models = beast.status().models;
