@@ -36,6 +36,8 @@ EXTRAS = {
         "max_context_length",
         "max_model_len",
         "meta",
+        # as llama-server's router
+        "status",
         "capabilities",
         "aliases",
         "tags",

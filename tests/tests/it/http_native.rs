@@ -224,7 +224,7 @@ fn what_would_change_state_is_not_there() {
     let address = beast.http();
     let status = |path: &str| post(&address, path, &json!({})).status;
     assert_eq!(["/props", "/slots/0?action=save", "/lora-adapters", "/infill"].map(status), [501; 4]);
-    assert_eq!(["/models/load", "/nothing"].map(status), [400, 404], "a model needs a name");
+    assert_eq!(["/models/load", "/models/unload", "/nothing"].map(status), [403, 403, 404], "without a key");
     let wrong = get(&address, "/completion");
     assert_eq!((wrong.status, wrong.header("allow")), (405, Some("POST")));
 }

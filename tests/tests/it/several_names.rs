@@ -1,8 +1,8 @@
 //! The names of models in each place where one can be given.
 
-use beast_tests::http_client::{get, post};
+use beast_tests::http_client::{get, post, request};
 use beast_tests::{Beast, Home, samples};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::several::copy;
 
@@ -126,19 +126,25 @@ fn over_http_the_field_model_chooses() {
     assert_eq!(running["models"].as_array().map(Vec::len), Some(1), "{running}");
 }
 
-/// llama-server's router has these routes.
+/// llama-server's router has these routes; here they need a key.
 #[test]
 fn over_http_models_are_loaded_and_unloaded_by_name() {
-    let beast = beast(&[]);
-    let change = |what: &str, model: &str| post(&beast.http(), &format!("/models/{what}"), &json!({ "model": model }));
-    let state = |n: usize| get(&beast.http(), "/models").json()["data"][n]["status"]["value"].clone();
+    const KEY: &str = "a-key-that-nobody-guesses";
+    let beast = beast(&[&format!("http.api_key={KEY}")]);
+    let bearer = format!("Bearer {KEY}");
+    let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+    let ask = |method: &str, path: &str, body: Value| {
+        request(&beast.http(), method, path, &headers, body.to_string().as_bytes())
+    };
+    let change = |what: &str, model: &str| ask("POST", &format!("/models/{what}"), json!({ "model": model }));
+    let state = |n: usize| ask("GET", "/models", json!({})).json()["data"][n]["status"]["value"].clone();
     assert_eq!(state(1), "unloaded", "anna is on disk");
     assert_eq!(change("load", "anna").json(), json!({ "success": true }));
     assert_eq!((state(0), state(1)), (json!("loaded"), json!("loaded")));
     // A request for a model that is about to leave waits and brings it back.
     assert_eq!(change("unload", "anna").json(), json!({ "success": true }));
     assert_eq!(state(1), "unloaded");
-    let tokens = post(&beast.http(), "/tokenize", &json!({ "model": "anna", "content": "hello" })).json();
+    let tokens = ask("POST", "/tokenize", json!({ "model": "anna", "content": "hello" })).json();
     assert!(tokens["tokens"].as_array().is_some_and(|tokens| !tokens.is_empty()), "{tokens}");
     assert_eq!(state(1), "loaded");
     assert!(change("load", "nothing").error(404).contains("not found"));

@@ -1,4 +1,4 @@
-//! `/models/load` and `/models/unload`, as llama-server's router has them.
+//! `/models/load` and `/models/unload`, as llama-server's router has them, for clients with a key.
 
 use hyper::StatusCode;
 use serde_json::json;
@@ -26,6 +26,11 @@ pub(crate) async fn unload(asked: Asked) -> Result<Reply, Refusal> {
 /// The model of the request, which must be here; `None` for the default one.
 async fn model(asked: &Asked) -> Result<Option<String>, Refusal> {
     let (fields, shared) = (Fields::new(&asked.body), &asked.client.shared);
+    if shared.config().http.api_keys.is_empty() {
+        // Where none is required, any program of this machine could unload what others use.
+        let text = "loading and unloading over HTTP needs an API key; try: set http.api_key, or use beastctl load";
+        return Err(Refusal::new(StatusCode::FORBIDDEN, "permission_error", text));
+    }
     let name = fields.text("model")?.ok_or_else(|| fields.wrong("model", "the name of a model"))?;
     let model = models::named(shared, Some(name)).await?;
     let is_here = model.is_some() || name == "default" || ModelCard::current(shared).is_called(name);
