@@ -4,6 +4,7 @@
 //! A front end turns its input into a [`Generate`], implements [`Peer`], and writes the events that come back. Knows
 //! no sockets and no tokens.
 
+mod continuing;
 mod embedding;
 mod models;
 mod upstream;
@@ -12,7 +13,7 @@ use std::io;
 use std::sync::Arc;
 
 use beast_protocol::{
-    Counted as TokenCount, Decide, Decided, Delta, ErrorCode, Event, FinishReason, Generate, KeepTemperatures, Notice,
+    Counted as TokenCount, Decide, Decided, ErrorCode, Event, FinishReason, Generate, KeepTemperatures, Notice,
     Overflow, Timings, Usage, WireError,
 };
 use tokio::sync::mpsc;
@@ -27,7 +28,7 @@ use crate::loader::Ready;
 use crate::map_reduce;
 use crate::residents::{Hold, Resident};
 use crate::shared::{Phase, Shared};
-use crate::shown::{Shown, Thought};
+use crate::shown::{Shown, Turn};
 use crate::worker::{Ticket, shutting_down};
 pub use embedding::embed;
 pub use models::{Change, Which, change, wait_until_ready};
@@ -150,9 +151,12 @@ async fn answer_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, mut request: 
     peer.accepted().await?;
     // `ready` belongs to the model, which may be unloaded while the client still reads.
     drop(ready);
-    if let Some(thought) = relay(&resident, peer, id, events, &mut shown).await? {
-        tracing::info!(request = id.0, "the limit of thoughts is reached");
-        return speak(shared, peer, &request, thought, started).await;
+    let mut turn = relay(&resident, peer, id, events, &mut shown).await?;
+    drop(resident);
+    let mut request = Arc::unwrap_or_clone(request);
+    while let Some(taken) = turn {
+        tracing::info!(request = id.0, why = %taken.why, "the answer continues as another request");
+        turn = continuing::go_on(shared, peer, &mut request, taken, started.clone()).await?;
     }
     Ok(())
 }
@@ -240,33 +244,6 @@ async fn count_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: Gener
     Ok(peer.send(&[Event::Counted(counted)]).await?)
 }
 
-/// Closes thoughts that have reached their limit, then resumes the answer after them as a new request.
-async fn speak<P: Peer>(
-    shared: &Arc<Shared>,
-    peer: &mut P,
-    request: &Generate,
-    mut thought: Thought,
-    started: Event,
-) -> Result<(), Stopped> {
-    let arrived_us = now_us();
-    let Hold { resident, ready, lease } = wait_until_ready(shared, peer, request.model.as_deref()).await?;
-    let tokens = ready.admission.vocab().tokenize(&thought.closing, false, true);
-    let tokens: Vec<i32> = tokens.into_iter().map(|token| token.0).collect();
-    thought.resume.text += &thought.closing;
-    thought.resume.tokens.extend(&tokens);
-    // With no deltas at all, the client would show the closing tag as part of the answer.
-    let (deltas, logprobs) = (vec![Delta::Text(String::new())], Vec::new());
-    let mark = Event::Piece { text: thought.closing, tokens, sampled_at_us: now_us(), deltas, logprobs };
-    peer.send(&[mark]).await?;
-    let request = Arc::new(Generate { resume: Some(thought.resume), max_thought: None, ..request.clone() });
-    let (mut admitted, _) = admit(shared, &ready, &request).await.map_err(Stopped::Refused)?;
-    let mut shown = Shown::new(&request, admitted.parser.take()).behind_thoughts();
-    let ticket = Ticket { arrived_us, started, lease: Some(lease) };
-    let (id, events) = resident.worker.submit(admitted, ticket).map_err(Stopped::Refused)?;
-    drop(ready);
-    relay(&resident, peer, id, events, &mut shown).await.map(drop)
-}
-
 /// Admits a request off the sockets' thread, because a model's chat template may take any time. Small requests do not
 /// wait for large ones; a grammar or schema has to be compiled and counts as large.
 async fn admit(
@@ -316,15 +293,15 @@ async fn reduce<P: Peer>(
     }
 }
 
-/// Passes the worker's events to the peer, and the peer's cancel to the worker. Returning early, as at the limit for
-/// thoughts, drops `events`, which frees the slot.
+/// Passes the worker's events to the peer, and the peer's cancel to the worker. Returning early, as for an answer that
+/// continues as another request, drops `events`, which frees the slot.
 async fn relay<P: Peer>(
     resident: &Resident,
     peer: &mut P,
     id: SeqId,
     mut events: mpsc::Receiver<Event>,
     shown: &mut Shown,
-) -> Result<Option<Thought>, Stopped> {
+) -> Result<Option<Turn>, Stopped> {
     let mut batch = Vec::new();
     let mut is_cancelled = false;
     let watching = resident.metrics.watchdog.watch();
@@ -342,20 +319,17 @@ async fn relay<P: Peer>(
                 let ended = batch.iter().any(|event| matches!(event, Event::Done { .. }));
                 let failed = batch.pop_if(|event| matches!(event, Event::Failed(_)));
                 let is_over = shown.take(&mut batch);
+                let turn = shown.turn(&mut batch);
                 peer.send(&batch).await?;
                 batch.clear();
                 if let Some(Event::Failed(error)) = failed {
                     return Err(Stopped::Refused(error));
                 }
-                if ended {
-                    return Ok(None);
-                }
-                let thought = shown.thought();
-                if is_over || thought.is_some() {
+                if !ended && (is_over || turn.is_some()) {
                     resident.worker.cancel(id).await;
                 }
-                if thought.is_some() {
-                    return Ok(thought);
+                if ended || turn.is_some() {
+                    return Ok(turn);
                 }
             }
             never = &mut watching => match never {},

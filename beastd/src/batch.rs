@@ -34,6 +34,8 @@ pub struct SamplingParams {
     pub xtc: Xtc,
     /// Added to the logits of these tokens before anything else; minus infinity bans one.
     pub logit_bias: Vec<(Token, f32)>,
+    /// Where the answer should end.
+    pub ending: Ending,
     /// Seed of the random number generator.
     pub seed: u32,
 }
@@ -90,6 +92,30 @@ impl Xtc {
     pub const NONE: Self = Self { probability: 0.0, threshold: 0.1 };
 }
 
+/// Where an answer should end: end-of-turn tokens become likelier with each token from `from` to `to`. Like the length
+/// penalty of transformers' `ExponentialDecayLengthPenalty`, but linear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ending {
+    /// Tokens of the answer before the first one that may be affected.
+    pub from: usize,
+    /// Most tokens of the answer.
+    pub to: usize,
+}
+
+impl Ending {
+    /// Nowhere in particular.
+    pub const NONE: Self = Self { from: usize::MAX, to: usize::MAX };
+    /// What is added at `to`. Less than the most likely tokens are ahead of the end within a sentence, more than they
+    /// are after one.
+    const MOST: f32 = 16.0;
+
+    /// What is added to the logits of end-of-turn tokens after `n` tokens of the answer.
+    pub fn bias(self, n: usize) -> f32 {
+        let Some(n_beyond) = n.checked_sub(self.from) else { return 0.0 };
+        Self::MOST * (n_beyond as f32 / self.to.saturating_sub(self.from).max(1) as f32).min(1.0)
+    }
+}
+
 impl SamplingParams {
     /// Always the most likely token.
     pub const GREEDY: Self = Self {
@@ -101,6 +127,7 @@ impl SamplingParams {
         dry: Dry::NONE,
         xtc: Xtc::NONE,
         logit_bias: Vec::new(),
+        ending: Ending::NONE,
         seed: 0,
     };
 }

@@ -1,7 +1,7 @@
 //! Detects answers that loop: a period of tokens, repeated until nothing else can be expected.
 //!
-//! As soon as a loop is suspected the text is held back, so that the client sees two copies and not twenty. If the
-//! answer continues differently, the text is sent after all.
+//! After the second copy the text is held back, so that the client sees two copies and not twenty. If the answer
+//! continues differently, the text is sent after all.
 //!
 //! Every token is compared with the token one period before it, for the few periods that the last tokens suggest.
 //! That takes constant time per token, so detection is always on. Text that repeats in the prompt may repeat in the
@@ -45,6 +45,8 @@ const COPIES_VARIED: usize = 5;
 /// The same where a counter advances.
 const COPIES_COUNTED: usize = 24;
 
+/// Fewest tokens that must agree, besides a whole copy, before text is held back.
+const MIN_TOKENS_HELD: usize = 10;
 /// A loop is suspected at this fraction of the tokens and copies that prove one: a quarter.
 const SUSPICION: usize = 4;
 
@@ -53,7 +55,9 @@ const SUSPICION: usize = 4;
 pub enum Verdict {
     /// The answer advances.
     Fine,
-    /// A loop is suspected: hold the text back until that is certain.
+    /// Something has been said twice: hold the text back until it is certain whether the answer loops.
+    Twice,
+    /// The same, and a loop is so likely that the answer is one if it ends now.
     Suspect,
     /// The answer loops.
     Circle {
@@ -126,6 +130,8 @@ impl Repetition {
             }
             if run.reaches(SUSPICION, answer, prompt, &kind) {
                 verdict = Verdict::Suspect;
+            } else if verdict == Verdict::Fine && run.n_exact >= run.period.max(MIN_TOKENS_HELD) {
+                verdict = Verdict::Twice;
             }
         }
         verdict

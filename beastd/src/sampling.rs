@@ -3,7 +3,7 @@
 use beast_protocol::{ErrorCode, Sampling, WireError};
 
 pub use crate::batch::{Dry, Xtc};
-use crate::batch::{Penalties, SamplingParams, Token};
+use crate::batch::{Ending, Penalties, SamplingParams, Token};
 
 /// The model's defaults; see [`SamplingParams`] and [`Penalties`].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -71,6 +71,7 @@ impl SamplingDefaults {
                 threshold: sampling.xtc_threshold.unwrap_or(self.xtc.threshold),
             },
             logit_bias: sampling.logit_bias.iter().map(|&(token, bias)| (Token(token), bias)).collect(),
+            ending: Ending::NONE,
             seed: sampling.seed.unwrap_or_else(random_seed),
         };
         check_numbers(&params)?;

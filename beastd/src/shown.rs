@@ -11,18 +11,31 @@ pub(crate) struct Shown {
     /// Splits the answer; `None` if it is only text.
     parser: Option<AnswerParser>,
     until: Until,
-    /// The limit for thoughts in tokens, if there is one, and the answer so far.
-    limit: Option<(u32, Resume)>,
-    /// Whether the client has received `Started`, which the events after the thoughts repeat.
+    /// The limit for thoughts in tokens, if there is one.
+    max_thought: Option<u32>,
+    /// How often the answer may continue in another way.
+    detours: u32,
+    /// The answer so far, as the client has it, if it may continue as another request.
+    said: Option<Resume>,
+    /// Whether the client has received `Started`, which the events of a continued answer repeat.
     has_started: bool,
 }
 
-/// Thoughts that have reached their limit.
-pub(crate) struct Thought {
+/// An answer that continues as another request.
+#[derive(Debug)]
+pub(crate) struct Turn {
     /// The answer so far, as the client has it.
-    pub(crate) resume: Resume,
-    /// The text that closes the thoughts.
-    pub(crate) closing: String,
+    pub(crate) said: Resume,
+    pub(crate) why: Why,
+}
+
+/// Why an answer continues as another request.
+#[derive(Debug)]
+pub(crate) enum Why {
+    /// Its thoughts have reached their limit; this text closes them.
+    Thoughts { closing: String },
+    /// It repeats itself. Ends with this event, if it cannot continue.
+    Repeats { done: Box<Event> },
 }
 
 impl Shown {
@@ -32,12 +45,14 @@ impl Shown {
         if let (Some(resume), None) = (&request.resume, &parser) {
             until.skip(&resume.text);
         }
-        let limit = request.max_thought.map(|n| (n, request.resume.clone().unwrap_or_default()));
-        Self { parser, until, limit, has_started: false }
+        let Generate { max_thought, detours, .. } = *request;
+        let may_turn = max_thought.is_some() || detours > 0;
+        let said = may_turn.then(|| request.resume.clone().unwrap_or_default());
+        Self { parser, until, max_thought, detours, said, has_started: false }
     }
 
-    /// Continues after the thoughts: the client has already received `Started`.
-    pub(crate) fn behind_thoughts(self) -> Self {
+    /// Continues an answer: the client has already received `Started`.
+    pub(crate) fn continued(self) -> Self {
         Self { has_started: true, ..self }
     }
 
@@ -53,9 +68,9 @@ impl Shown {
         for event in events {
             match event {
                 Event::Piece { text, tokens, .. } => {
-                    if let Some((_, resume)) = &mut self.limit {
-                        resume.text += text;
-                        resume.tokens.extend(&*tokens);
+                    if let Some(said) = &mut self.said {
+                        said.text += text;
+                        said.tokens.extend(&*tokens);
                     }
                 }
                 Event::Done { reason, .. } if self.until.is_over() && *reason == FinishReason::Cancelled => {
@@ -67,10 +82,21 @@ impl Shown {
         is_over
     }
 
-    /// The thoughts, once they have reached their limit.
-    pub(crate) fn thought(&mut self) -> Option<Thought> {
-        let thoughts = self.parser.as_ref()?.open_thought()?;
-        let (_, resume) = self.limit.take_if(|(n, resume)| resume.tokens.len() >= *n as usize)?;
-        Some(Thought { resume, closing: thoughts.closing() })
+    /// Whether the answer has to continue as another request, after these events. Takes its end from them.
+    pub(crate) fn turn(&mut self, events: &mut Vec<Event>) -> Option<Turn> {
+        let repeats = |event: &mut Event| matches!(event, Event::Done { reason: FinishReason::Repetition, .. });
+        let why = if let Some(thoughts) = self.parser.as_ref().and_then(AnswerParser::open_thought)
+            && let (Some(n), Some(said)) = (self.max_thought, &self.said)
+            && said.tokens.len() >= n as usize
+        {
+            Why::Thoughts { closing: thoughts.closing() }
+        } else if self.detours > 0
+            && let Some(done) = events.pop_if(repeats)
+        {
+            Why::Repeats { done: Box::new(done) }
+        } else {
+            return None;
+        };
+        Some(Turn { said: self.said.take()?, why })
     }
 }

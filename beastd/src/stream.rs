@@ -55,6 +55,8 @@ pub struct Stream {
     shown: Vec<(Token, String)>,
     /// `None` if the answer may not end by itself.
     repetition: Option<Repetition>,
+    /// Its verdict after the last token.
+    verdict: Verdict,
 }
 
 impl Stream {
@@ -82,6 +84,7 @@ impl Stream {
             n_max_tokens,
             shown: Vec::new(),
             repetition: (!ignore_eos).then(|| Repetition::new(prompt)),
+            verdict: Verdict::Fine,
         }
     }
 
@@ -156,8 +159,9 @@ impl Stream {
         let whole = whole_characters(&mut self.bytes);
         self.held.push_str(&whole);
         let vocab = self.vocab.as_ref();
-        let verdict = self.repetition.as_mut().map(|watch| watch.push(token, |token| kind(vocab, token)));
-        let verdict = verdict.unwrap_or(Verdict::Fine);
+        if let Some(repetition) = &mut self.repetition {
+            self.verdict = repetition.push(token, |token| kind(vocab, token));
+        }
         let (keep, found) = match find_stop(&self.held, &self.stop) {
             Some((at, stop)) => {
                 self.stop_text = Some(stop.clone());
@@ -167,18 +171,18 @@ impl Stream {
                 (0, true)
             }
             // Holds the text back until it is certain whether the answer loops.
-            None if verdict != Verdict::Fine => (self.held.len(), false),
+            None if self.verdict != Verdict::Fine => (self.held.len(), false),
             None => (stop_prefix_len(&self.held, &self.stop), false),
         };
         let text: String = self.held.drain(..self.held.len() - keep).collect();
         self.send_text(text, sampled_at_us);
-        match verdict {
+        match self.verdict {
             _ if found => Some(FinishReason::StopText),
             Verdict::Circle { period } => {
                 tracing::info!(period, "the answer repeats itself");
                 Some(FinishReason::Repetition)
             }
-            Verdict::Fine | Verdict::Suspect => None,
+            Verdict::Fine | Verdict::Twice | Verdict::Suspect => None,
         }
     }
 
@@ -193,6 +197,8 @@ impl Stream {
     }
 
     fn close(mut self, reason: FinishReason, usage: Usage, timings: Timings, now_us: u64, dead_end: Option<String>) {
+        let is_limit = matches!(reason, FinishReason::MaxTokens | FinishReason::ContextFull);
+        let reason = if is_limit && self.verdict == Verdict::Suspect { FinishReason::Repetition } else { reason };
         if reason == FinishReason::Repetition {
             // The buffered text is one more copy of what the client has.
             self.held.clear();

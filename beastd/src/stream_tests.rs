@@ -50,6 +50,32 @@ fn what_looks_like_a_stop_text_is_held_back_and_comes_when_it_is_none() {
     assert!(!pieces.iter().any(|piece| piece.ends_with('E') && piece.len() > 1));
 }
 
+/// The text that the client gets of this answer, which reaches its limit, and the reason that it gets.
+fn at_the_limit(answer: &str) -> (String, FinishReason) {
+    let (tx, mut rx) = channel(answer.len());
+    let mut stream = Stream::new(Arc::new(ByteVocab), tx, started(), &[], Vec::new(), false, answer.len());
+    for byte in answer.bytes() {
+        assert_eq!(stream.push(Token(i32::from(byte)), None, 1), None);
+    }
+    stream.finish(FinishReason::MaxTokens, Usage::default(), Timings::default(), 2);
+    let mut text = String::new();
+    loop {
+        match rx.try_recv() {
+            Ok(Event::Piece { text: piece, .. }) => text += &piece,
+            Ok(Event::Done { reason, .. }) => return (text, reason),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_likely_loop_at_the_limit_is_one_and_its_copies_are_not_shown() {
+    let line = "It is read again. ";
+    assert_eq!(at_the_limit(&line.repeat(6)), (line.repeat(2), FinishReason::Repetition));
+    // Too little to be sure.
+    assert_eq!(at_the_limit(&line.repeat(2)), (line.repeat(2), FinishReason::MaxTokens));
+}
+
 #[test]
 fn the_end_token_ends_the_answer() {
     let (tx, mut rx) = channel(4);

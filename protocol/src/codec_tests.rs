@@ -39,6 +39,8 @@ fn requests() -> Vec<Request> {
             xtc_threshold: Some(0.125),
         },
         max_tokens: Some(64),
+        soft_limit: Some(48),
+        detours: 1,
         stop: vec!["\n\n".into()],
         extent: Extent::CodeBlock,
         max_thought: Some(256),

@@ -61,6 +61,12 @@ pub struct Generate {
     pub sampling: Sampling,
     /// Most tokens to generate; `None` for the daemon's default. Also limited by the rest of the context.
     pub max_tokens: Option<u32>,
+    /// From this many tokens on, the end of the answer becomes likelier with each token, so that it comes before
+    /// `max_tokens`. `None` for no such limit.
+    pub soft_limit: Option<u32>,
+    /// How often an answer that repeats itself continues in another way before it ends with
+    /// [`crate::FinishReason::Repetition`].
+    pub detours: u32,
     /// The answer ends before the first of these strings; none may be empty.
     pub stop: Vec<String>,
     /// How much of the answer is wanted.

@@ -2,12 +2,14 @@
 """Counts how the answers of a real model end, over real inputs of ten kinds, each given to each prompt that suits it.
 
 Usage: tests/answers/evaluate.py --model GGUF [--n 10] [--verbs summarize,title] [--kinds prose,diffs]
-                                 [--programs FOLDER] [--keep FILE] [--jobs 2] [--inputs FILE] [--set KEY=VALUE]
+                                 [--programs FOLDER] [--keep FILE] [--jobs 2] [--inputs FILE] [--shard I/N]
+                                 [--set KEY=VALUE]
 
 Inputs are files of this Debian system (/usr/share, /var/log) and patches from Debian's source packages, --n of each
-kind, drawn with a fixed seed, at most MAX_BYTES of each. Another system has other files. --programs takes beastd and
-beastctl from another folder, to compare. --keep writes every answer as a JSON line. --inputs takes the inputs from this file if it exists, else writes
-them to it, so that another machine can use the same ones. Needs python3 and apt-get.
+kind, drawn with a fixed seed, at most MAX_BYTES of each; where the answer is as long as the input, MAX_BYTES_COPIED.
+Another system has other files. --programs takes beastd and beastctl from another folder, to compare. --keep writes every
+answer as a JSON line. --inputs takes the inputs from this file if it exists, else writes them to it, so that another
+machine can use the same ones. --shard takes the Ith of N parts of the work. Needs python3 and apt-get.
 """
 
 import argparse
@@ -29,6 +31,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 # About 1,500 tokens: what fits into the context of the smallest model beside an answer.
 MAX_BYTES = 4_000
+# The same where the answer is as long as the input.
+MAX_BYTES_COPIED = 1_500
 MIN_BYTES = 300
 KINDS = {
     "prose": ["/usr/share/doc/*/README*", "/usr/share/doc/*/FAQ*"],
@@ -42,6 +46,7 @@ KINDS = {
     "logs": ["/var/log/*.log", "/var/log/apt/*.log"],
     "diffs": [],
 }
+COPIED = {"translate", "fix"}
 CODE = {"python", "c", "shell"}
 VERBS = ["summarize", "title", "keywords", "tldr", "explain", "ask", "translate", "fix", "review", "commit-msg", "shell"]
 # Debian packages whose patches are small and have messages of many authors.
@@ -55,7 +60,7 @@ def suits(verb: str, kind: str) -> bool:
         return kind == "diffs"
     if verb == "review":
         return kind in CODE or kind == "diffs"
-    if verb in ("translate", "fix"):
+    if verb in COPIED:
         return kind in ("prose", "licences", "changelogs")
     return verb != "shell" or kind == "prose"
 
@@ -229,6 +234,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--inputs", type=Path)
+    parser.add_argument("--shard", default="0/1", metavar="I/N")
     parser.add_argument("--set", action="append", default=[], help="setting of beastd, KEY=VALUE")
     given = parser.parse_args()
     cache = ROOT / "target/answers"
@@ -240,7 +246,7 @@ def main() -> None:
             given.inputs.write_text(json.dumps(kinds))
     print(", ".join(f"{kind} {len(texts)}" for kind, texts in kinds.items()), flush=True)
     tasks = [
-        (verb, kind, text)
+        (verb, kind, text[:MAX_BYTES_COPIED] if verb in COPIED else text)
         for verb in given.verbs.split(",")
         for kind, texts in kinds.items()
         if suits(verb, kind)
@@ -248,6 +254,8 @@ def main() -> None:
     ]
     # In a mixed order, so that what is finished at an interruption is a fair sample.
     random.Random("order").shuffle(tasks)
+    part, n_parts = map(int, given.shard.split("/"))
+    tasks = tasks[part::n_parts]
     rows, kept = [], given.keep.open("w") if given.keep else None
     for end in (signal.SIGINT, signal.SIGTERM):
         signal.signal(end, stop)
@@ -255,7 +263,9 @@ def main() -> None:
         daemon = Daemon(given.programs, given.model, Path(home), given.set)
         pool = concurrent.futures.ThreadPoolExecutor(given.jobs)
         try:
-            for row in pool.map(lambda task: {"kind": task[1], **judge(task[0], task[2], daemon.answer(task[0], task[2]))}, tasks):
+            work = lambda verb, kind, text: {"kind": kind, **judge(verb, text, daemon.answer(verb, text))}
+            for done in concurrent.futures.as_completed([pool.submit(work, *task) for task in tasks]):
+                row = done.result()
                 rows.append(row)
                 if kept:
                     print(json.dumps(row), file=kept, flush=True)

@@ -67,6 +67,7 @@ fn object(entry: &Entry) -> Value {
             object["instruction"] = json!(prompt.instruction);
             object["model"] = json!(prompt.model);
             object["max_tokens"] = json!(prompt.max_tokens);
+            object["soft_limit"] = json!(prompt.soft_limit);
             object["stop"] = json!(prompt.stop);
             object["one_line"] = json!(prompt.one_line);
             object["think"] = json!(prompt.think);

@@ -16,13 +16,14 @@ use crate::{
     text::{did_you_mean, nearest},
 };
 
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "description",
     "model",
     "system",
     "variables",
     "sampling",
     "max_tokens",
+    "soft_limit",
     "stop",
     "one_line",
     "think",
@@ -56,7 +57,11 @@ pub(super) fn parse(name: &str, text: &str, folder: Option<&Path>) -> Result<Pro
         reader.set(key, node)?;
     }
     check_written(body, body_line)?;
-    let Settings { mut prompt, system, reduce, variable_lines, .. } = reader;
+    let Settings { mut prompt, system, reduce, variable_lines, soft_limit_line, .. } = reader;
+    if let Some(soft) = prompt.soft_limit.filter(|soft| prompt.max_tokens.is_none_or(|most| *soft >= most)) {
+        let problem = format!("`soft_limit` is {soft}; it must be less than `max_tokens`");
+        return Err(Mistake::new(soft_limit_line, problem));
+    }
     let mut texts = vec![(body, (body_line, body))];
     texts.extend(system.iter().chain(&reduce).map(|node| (text_of(node), (line(node), yaml::source(node, &yaml)))));
     let mut used = Vec::new();
@@ -129,6 +134,7 @@ struct Settings<'a> {
     reduce: Option<Node>,
     /// Lines in which the variables are declared.
     variable_lines: Vec<usize>,
+    soft_limit_line: usize,
 }
 
 impl Settings<'_> {
@@ -151,6 +157,10 @@ impl Settings<'_> {
             }
             "sampling" => self.prompt.sampling = self.sampling(node)?,
             "max_tokens" => self.prompt.max_tokens = Some(self.number("max_tokens", node, tokens)?),
+            "soft_limit" => {
+                self.prompt.soft_limit = Some(self.number("soft_limit", node, tokens)?);
+                self.soft_limit_line = line(node);
+            }
             "stop" => self.prompt.stop = stop(node)?,
             "one_line" => self.prompt.one_line = switch("one_line", node)?,
             "think" => self.prompt.think = Some(switch("think", node)?),

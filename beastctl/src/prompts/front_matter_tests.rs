@@ -190,6 +190,8 @@ fn a_wrong_value_is_told_with_what_it_must_be() {
             "---\nmax_tokens: many\n---\nx",
             "---\nmax_tokens: 1.5\n---\nx",
             "---\nmax_tokens: '3'\n---\nx",
+            "---\nsoft_limit: 3\n---\nx",
+            "---\nmax_tokens: 3\nsoft_limit: 3\n---\nx",
             "---\nmax_tokens:\n---\nx",
             "---\ndescription: 3\n---\nx",
             "---\ndescription: |\n  two\n  lines\n---\nx",

@@ -51,6 +51,8 @@ pub struct Prompt {
     pub sampling: Sampling,
     /// Its token limit for the answer, which the command line overrides.
     pub max_tokens: Option<u32>,
+    /// Where its answers should begin to end, in tokens; less than `max_tokens`.
+    pub soft_limit: Option<u32>,
     /// Its stop strings, which the command line overrides.
     pub stop: Vec<String>,
     /// Whether only the first line of the answer is wanted.

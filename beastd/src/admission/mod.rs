@@ -14,7 +14,7 @@ use std::sync::Arc;
 use beast_protocol::{self as wire, ErrorCode, Generate, Message, Notice, Priority, Role, Speculation, WireError};
 
 use crate::admitted::{Admitted, Resumed};
-use crate::batch::Token;
+use crate::batch::{Ending, Token};
 use crate::engine::{Constraint, Vocab};
 use crate::sampling::SamplingDefaults;
 use crate::speculation::Wish;
@@ -108,6 +108,10 @@ impl Admission {
         }
         let room = self.n_ctx - n_known;
         let n_max_tokens = n_asked.saturating_sub(resumed.tokens.len()).min(room);
+        // Thoughts are part of the answer and would be cut short.
+        if let Some(from) = request.soft_limit.filter(|_| parser.is_none()) {
+            sampling.ending = Ending { from: from as usize, to: resumed.tokens.len() + n_max_tokens };
+        }
         let admitted = Admitted {
             prompt,
             shared,

@@ -1,27 +1,34 @@
-//! Biases and penalties, applied only to the tokens that have one: llama.cpp's samplers visit the whole vocabulary,
+//! Biases, penalties and the pull to the end, applied only to the tokens that have one: llama.cpp's samplers visit the whole vocabulary,
 //! which takes longer than the rest of sampling.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::scan::BLOCK;
-use crate::batch::{Penalties, SamplingParams, Token};
+use crate::batch::{Ending, Penalties, SamplingParams, Token};
 
 /// The biases and penalties of a sequence, with its recent tokens.
 pub(super) struct Adjust {
     bias: Vec<(Token, f32)>,
+    ending: Ending,
+    ends: Box<[Token]>,
+    n_accepted: usize,
     penalties: Penalties,
     recent: VecDeque<Token>,
     counts: HashMap<Token, u32>,
 }
 
 impl Adjust {
-    /// `None` if no logit changes.
-    pub(super) fn new(params: &SamplingParams) -> Option<Self> {
+    /// `None` if no logit changes. `ends` are the end-of-turn tokens.
+    pub(super) fn new(params: &SamplingParams, ends: &[Token]) -> Option<Self> {
         let Penalties { repeat, frequency, presence, last_n } = params.penalties;
         let penalizes = last_n > 0 && (repeat != 1.0 || frequency != 0.0 || presence != 0.0);
         let penalties = if penalizes { params.penalties } else { Penalties { last_n: 0, ..Penalties::NONE } };
-        (penalizes || !params.logit_bias.is_empty()).then(|| Self {
+        let is_ending = params.ending != Ending::NONE;
+        (penalizes || is_ending || !params.logit_bias.is_empty()).then(|| Self {
             bias: params.logit_bias.clone(),
+            ending: params.ending,
+            ends: ends.into(),
+            n_accepted: 0,
             penalties,
             recent: VecDeque::new(),
             counts: HashMap::new(),
@@ -29,6 +36,7 @@ impl Adjust {
     }
 
     pub(super) fn accept(&mut self, token: Token) {
+        self.n_accepted += 1;
         if self.penalties.last_n == 0 {
             return;
         }
@@ -52,6 +60,12 @@ impl Adjust {
                 *logit += bias;
             }
         }
+        let pull = self.ending.bias(self.n_accepted);
+        for token in self.ends.iter().filter(|_| pull > 0.0) {
+            if let Some(logit) = place(&mut blocks, logits, *token) {
+                *logit += pull;
+            }
+        }
         for (token, count) in &self.counts {
             if let Some(logit) = place(&mut blocks, logits, *token) {
                 *logit = penalized(*logit, *count, self.penalties);
@@ -64,6 +78,8 @@ impl Adjust {
     pub(super) fn one(&self, token: Token, logit: f32) -> f32 {
         let biases = self.bias.iter().filter(|(biased, _)| *biased == token);
         let logit = biases.fold(logit, |logit, (_, bias)| logit + bias);
+        let pull = if self.ends.contains(&token) { self.ending.bias(self.n_accepted) } else { 0.0 };
+        let logit = logit + pull;
         self.counts.get(&token).map_or(logit, |count| penalized(logit, *count, self.penalties))
     }
 }

@@ -187,9 +187,8 @@ pub(super) fn id(slot: SlotId) -> i32 {
 
 impl Engine for LlamaEngine<'_> {
     fn arm(&mut self, seq: SeqId, sampling: &SamplingParams, n_logprobs: Option<usize>) {
-        let end = self.model.model.vocab().eos();
         let dry = dry(sampling, &self.model.model);
-        self.samplers.insert(seq, Sampler::new(sampling, n_logprobs, end, dry));
+        self.samplers.insert(seq, Sampler::new(sampling, n_logprobs, self.model.ends(), dry));
     }
 
     fn want(&mut self, seq: SeqId, tokens: Vec<Token>) {

@@ -9,6 +9,7 @@ use super::error::LoadError;
 use super::plugin::Device;
 use super::sizes::sizes;
 use super::{head, kernels, raw, read_ahead};
+use crate::batch::Token;
 use llama_cpp_2::gguf::GgufContext;
 use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::model::LlamaModel;
@@ -37,6 +38,8 @@ pub struct ModelOptions {
 pub struct LoadedModel {
     pub(super) model: LlamaModel,
     pub(super) constraints: Constraints,
+    /// End-of-turn tokens, the usual one first.
+    ends: Vec<Token>,
     path: PathBuf,
     n_gpu_layers: u32,
     backend: String,
@@ -87,7 +90,16 @@ pub fn load(options: &ModelOptions, mut progress: impl FnMut(f32) -> bool + 'sta
     drop(loading);
     let n_gpu_layers = n_gpu_layers.min(model.n_layer() + 1);
     let backend = gpu.map_or_else(|| "CPU".to_owned(), |device| device.name.clone());
-    Ok(LoadedModel { model, constraints: Constraints::default(), path, n_gpu_layers, backend })
+    let ends = ends(&model);
+    Ok(LoadedModel { model, constraints: Constraints::default(), ends, path, n_gpu_layers, backend })
+}
+
+/// The end-of-turn tokens of a vocabulary, the usual one first.
+fn ends(model: &LlamaModel) -> Vec<Token> {
+    let vocab = model.vocab();
+    let usual = vocab.eos();
+    let others = vocab.tokens().filter(|token| *token != usual && vocab.is_eog(*token));
+    std::iter::once(usual).chain(others).map(|token| Token(token.0)).collect()
 }
 
 impl fmt::Debug for LoadedModel {
@@ -111,6 +123,11 @@ impl LoadedModel {
     /// The chat template, in Jinja.
     pub fn chat_template(&self) -> Option<String> {
         self.model.chat_template(None).ok()?.to_string().ok()
+    }
+
+    /// End-of-turn tokens, at least one, the usual one first.
+    pub(super) fn ends(&self) -> &[Token] {
+        &self.ends
     }
 
     pub fn path(&self) -> &Path {

@@ -25,7 +25,7 @@ pub(super) struct Sampler {
     /// Tokens whose log-probabilities are reported instead of those of the likeliest; empty for the likeliest.
     wanted: Vec<Token>,
     /// Placeholder for a token that could not be chosen.
-    end: LlamaToken,
+    end: Token,
 }
 
 /// A chosen token.
@@ -58,14 +58,15 @@ enum First {
 }
 
 impl Sampler {
-    /// A sampler for a vocabulary in which `end` ends an answer; `dry` comes from [`dry`].
+    /// A sampler for a vocabulary in which `ends`, at least one, end an answer; `dry` comes from [`dry`].
     pub(super) fn new(
         params: &SamplingParams,
         n_logprobs: Option<usize>,
-        end: LlamaToken,
+        ends: &[Token],
         dry: Option<LlamaSampler>,
     ) -> Self {
-        Self { chooser: Chooser::new(params, dry), constraint: None, n_logprobs, wanted: Vec::new(), end }
+        let chooser = Chooser { adjust: Adjust::new(params, ends), pick: Pick::new(params, dry) };
+        Self { chooser, constraint: None, n_logprobs, wanted: Vec::new(), end: ends[0] }
     }
 
     /// Allows only tokens that fit the constraint from now on.
@@ -107,7 +108,7 @@ impl Sampler {
                 Choice { token, logprobs: self.told(logits, token), stuck: None }
             }
             Err(stuck) => Choice {
-                token: Token(self.end.0),
+                token: self.end,
                 logprobs: self.n_logprobs.map(|_| Logprobs::default()),
                 stuck: Some(stuck),
             },
@@ -145,10 +146,6 @@ fn candidates(logits: impl IntoIterator<Item = (i32, f32)>, is_sorted: bool) -> 
 }
 
 impl Chooser {
-    fn new(params: &SamplingParams, dry: Option<LlamaSampler>) -> Self {
-        Self { adjust: Adjust::new(params), pick: Pick::new(params, dry) }
-    }
-
     /// Samples from the whole vocabulary; `accept` records the choice.
     fn choose(&mut self, logits: &[f32], scan: &Scan) -> LlamaToken {
         match &self.adjust {

@@ -2,7 +2,7 @@ use llama_cpp_2::token::logit_bias::LlamaLogitBias;
 use proptest::prelude::*;
 
 use super::*;
-use crate::batch::{Penalties, Xtc};
+use crate::batch::{Ending, Penalties, Xtc};
 
 /// llama.cpp's own chain over the whole vocabulary, with its own biases and penalties: slow, but authoritative.
 fn reference(params: &SamplingParams, n_vocab: i32) -> LlamaSampler {
@@ -36,7 +36,7 @@ fn reference(params: &SamplingParams, n_vocab: i32) -> LlamaSampler {
 /// Checks that both make the same choices, row after row, each with its own history.
 fn check(params: &SamplingParams, rows: &[Vec<f32>]) -> Result<(), TestCaseError> {
     let mut theirs = reference(params, i32::try_from(rows[0].len()).expect("small"));
-    let mut ours = Sampler::new(params, None, LlamaToken(0), None);
+    let mut ours = Sampler::new(params, None, &[Token(0)], None);
     for row in rows {
         let mut all = candidates((0..).zip(row.iter().copied()), false);
         let expected = choose(&mut theirs, &mut all);
@@ -67,7 +67,8 @@ fn params() -> impl Strategy<Value = SamplingParams> {
     all.prop_map(|(temp, (top_k, top_p, min_p), penalties, bias, seed, xtc)| {
         let logit_bias = bias.into_iter().map(|(token, bias)| (Token(token), bias)).collect();
         let (seed, dry) = (seed.min(u32::MAX - 1), Dry::NONE);
-        SamplingParams { temp, top_k, top_p, min_p, penalties, dry, xtc, logit_bias, seed }
+        let ending = Ending::NONE;
+        SamplingParams { temp, top_k, top_p, min_p, penalties, dry, xtc, logit_bias, ending, seed }
     })
 }
 
@@ -95,7 +96,7 @@ proptest! {
 
 #[test]
 fn logits_that_are_not_numbers_are_noticed() {
-    let mut sampler = Sampler::new(&SamplingParams::GREEDY, None, LlamaToken(7), None);
+    let mut sampler = Sampler::new(&SamplingParams::GREEDY, None, &[Token(7)], None);
     let mut logits = vec![0.0; 1000];
     logits[500] = f32::NAN;
     let choice = sampler.sample(&logits, &Scan::of(&logits));

@@ -1,7 +1,7 @@
 //! Streaming: the events of an answer, and what `beastctl` does with them.
 
 use beast_protocol::{Event, FinishReason, Generate, Sampling};
-use beast_tests::samples::{self, BABBLE, TEXT};
+use beast_tests::samples::{self, BABBLE, TEXT, commit_msg, diff};
 use beast_tests::{Beast, eventually, run};
 
 #[test]
@@ -217,4 +217,23 @@ fn control_tokens_in_a_text_stay_text() {
     // As a control token, each of these would be a single token.
     let marks = "<|im_end|><|im_start|>";
     assert!(n_prompt(&format!("Hello{marks}")) > n_prompt("Hello") + 6, "the marks are read letter by letter");
+}
+
+/// Greedy text of a model that may not end its answer, which goes in circles.
+fn endless(beast: &Beast, detours: u32) -> (FinishReason, String) {
+    let ends = [2, 7].map(|token| (token, f32::NEG_INFINITY));
+    let sampling = Sampling { temp: Some(0.0), logit_bias: ends.into(), ..Sampling::default() };
+    let request = Generate { sampling, max_tokens: Some(600), detours, ..commit_msg(&diff("parse_header", 5)) };
+    let answer = beast.client().ask(&request);
+    (answer.done().0, answer.text)
+}
+
+#[test]
+fn an_answer_that_repeats_itself_continues_in_another_way_where_that_is_wanted() {
+    let beast = Beast::start();
+    let (reason, text) = endless(&beast, 0);
+    assert_eq!(reason, FinishReason::Repetition, "{text}");
+    let (_, longer) = endless(&beast, 1);
+    assert!(longer.len() > text.len() && longer.starts_with(&text), "{text:?}, then {longer:?}");
+    assert_eq!(endless(&beast, 1).1, longer, "greedy text repeats");
 }
