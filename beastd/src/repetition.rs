@@ -3,9 +3,10 @@
 //! After the second copy the text is held back, so that the client sees two copies and not twenty. If the answer
 //! continues differently, the text is sent after all.
 //!
-//! Every token is compared with the token one period before it, for the few periods that the last tokens suggest.
-//! That takes constant time per token, so detection is always on. Text that repeats in the prompt may repeat in the
-//! answer, such as a log to be corrected. Knows only tokens; never knows text, models or clients.
+//! Every token is compared with the token one period before it, for the few periods that the last tokens suggest. An
+//! answer that says nothing new is a loop as well, in whichever order it repeats its sentences. All this takes constant
+//! time per token, so detection is always on. Text that repeats in the prompt may repeat in the answer, such as a log to
+//! be corrected. Knows only tokens; never knows text, models or clients.
 
 use std::collections::{HashMap, HashSet};
 
@@ -50,8 +51,16 @@ const MIN_TOKENS_HELD: usize = 10;
 /// A loop is suspected at this fraction of the tokens and copies that prove one: a quarter.
 const SUSPICION: usize = 4;
 
-/// The verdict after a token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// So many words in a row that were in the answer before say nothing new. Punctuation ends such a phrase, and with it
+/// most of what code, tables and logs repeat.
+const PHRASE: usize = 6;
+/// So many more old phrases than new ones, weighed, make a loop: about eight sentences.
+const MOST_STALE: usize = 64;
+/// The weight of a new phrase.
+const NOVELTY: usize = 4;
+
+/// The verdict after a token; the last one is the worst.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
     /// The answer advances.
     Fine,
@@ -61,7 +70,7 @@ pub enum Verdict {
     Suspect,
     /// The answer loops.
     Circle {
-        /// Tokens of one copy.
+        /// Tokens of one copy; 0 if sentences repeat in no fixed order.
         period: usize,
     },
 }
@@ -85,6 +94,7 @@ pub struct Repetition {
     /// Where each sequence of [`GRAM`] tokens last ended.
     ends: HashMap<[Token; GRAM], usize>,
     runs: Vec<Run>,
+    stale: Stale,
 }
 
 /// A run of tokens that agree with those one period before them.
@@ -110,7 +120,13 @@ struct Run {
 
 impl Repetition {
     pub fn new(prompt: &[Token]) -> Self {
-        Self { prompt: prompt.into(), answer: Vec::new(), ends: HashMap::new(), runs: Vec::new() }
+        Self {
+            prompt: prompt.into(),
+            answer: Vec::new(),
+            ends: HashMap::new(),
+            runs: Vec::new(),
+            stale: Stale::default(),
+        }
     }
 
     /// Takes the next token of the answer. `kind` is called only for tokens that may repeat.
@@ -134,7 +150,11 @@ impl Repetition {
                 verdict = Verdict::Twice;
             }
         }
-        verdict
+        match self.stale.push(&self.answer, &self.prompt, &kind) {
+            n if n >= MOST_STALE => Verdict::Circle { period: 0 },
+            n if n >= MOST_STALE / SUSPICION => verdict.max(Verdict::Suspect),
+            _ => verdict,
+        }
     }
 
     /// Starts to follow the period that the last tokens suggest.
@@ -211,6 +231,38 @@ impl Run {
             || 2 * self.n_agreed_words >= self.n_agreed
                 && is_beyond(self.n_agreed, MIN_TOKENS_VARIED, COPIES_VARIED)
                 && is_cycling(&self.varied)
+    }
+}
+
+/// Counts the phrases that say nothing new.
+#[derive(Debug, Default)]
+struct Stale {
+    said: HashSet<[Token; PHRASE]>,
+    /// The phrases of the prompt, which may be said again; `None` until it matters.
+    in_prompt: Option<HashSet<[Token; PHRASE]>>,
+    n: usize,
+}
+
+impl Stale {
+    /// How many more of them there are than new ones, weighed, after the last token of the answer.
+    fn push(&mut self, answer: &[Token], prompt: &[Token], kind: impl Fn(Token) -> Kind) -> usize {
+        self.count(answer, &kind);
+        if self.n >= MOST_STALE / SUSPICION && self.in_prompt.is_none() {
+            let in_prompt = prompt.windows(PHRASE).map(|phrase| phrase.try_into().expect("its length")).collect();
+            *self = Self { in_prompt: Some(in_prompt), ..Self::default() };
+            (1..=answer.len()).for_each(|n| self.count(&answer[..n], &kind));
+        }
+        self.n
+    }
+
+    fn count(&mut self, answer: &[Token], kind: impl Fn(Token) -> Kind) {
+        let Some(phrase) = answer.last_chunk::<PHRASE>() else { return };
+        if phrase.iter().any(|token| kind(*token) != Kind::Word) {
+            return;
+        }
+        let may_repeat = self.in_prompt.as_ref().is_some_and(|in_prompt| in_prompt.contains(phrase));
+        let is_old = !self.said.insert(*phrase) && !may_repeat;
+        self.n = if is_old { self.n + 1 } else { self.n.saturating_sub(NOVELTY) };
     }
 }
 

@@ -95,10 +95,8 @@ fn what_was_no_circle_after_all_is_shown() {
 
 #[test]
 fn long_periods_are_found_at_their_third_copy() {
-    let words: Vec<String> =
-        (0..150).map(|n| format!("word{} ", char::from(b'a' + n % 26).to_string().repeat(n as usize))).collect();
-    let period = words.concat();
-    let n_period = words.len();
+    let period: String = (0..75).map(|n| format!("word{};", "x".repeat(n))).collect();
+    let n_period = tokens(&period).len();
     let found = circle("", &period.repeat(5)).expect("it is one");
     assert_eq!(found.period, n_period);
     assert!(found.n <= 3 * n_period + GRAM && found.n_shown <= 2 * n_period + GRAM, "{found:?} of {n_period}");
@@ -120,6 +118,53 @@ fn a_few_words_that_change_in_turn_are_a_circle() {
         )
     };
     assert!(circle("", &(0..60).map(line).collect::<String>()).is_some());
+}
+
+/// What a small model said when it was asked about tar: nothing repeats next to itself for long.
+fn paragraphs(n: usize) -> String {
+    let of_tar = [
+        "The tar command is used to remove and decompress tar archives",
+        "Tar is a command that is used to extract files",
+        "In the context of Linux it is a program for archives of several files",
+    ];
+    let with = ["which can contain sensitive data such as the names of files", "which are files that contain other files"];
+    let then = "This command is often used to remove and delete tar archives, which can be a security risk.";
+    (0..n).map(|n| format!("{}, {}. {then}\n\n", of_tar[n * n % 3], with[n / 2 % 2])).collect()
+}
+
+#[test]
+fn the_same_sentences_in_any_order_are_a_circle() {
+    let found = circle("", &paragraphs(30)).expect("it is one");
+    assert!(found.n < 500 && found.n_shown < 250, "{found:?}");
+    assert_eq!(circle("", &paragraphs(5)), None);
+    assert_eq!(circle(&paragraphs(6), &paragraphs(12)), None, "what the prompt says may be said again");
+}
+
+/// `BEAST_CORPUS=FOLDER cargo test …` counts false alarms in real files, which nobody would call loops.
+#[test]
+fn real_files_are_none() {
+    const MAX_BYTES: u64 = 300_000;
+    let Some(folder) = std::env::var_os("BEAST_CORPUS") else {
+        eprintln!("skipped: BEAST_CORPUS names no folder");
+        return;
+    };
+    let (mut folders, mut n, mut alarms) = (vec![std::path::PathBuf::from(folder)], 0, Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let (path, Ok(kind)) = (entry.path(), entry.file_type()) else { continue };
+            if kind.is_dir() {
+                folders.push(path);
+            } else if kind.is_file() && entry.metadata().is_ok_and(|file| (2_000..MAX_BYTES).contains(&file.len())) {
+                let Ok(text) = std::fs::read_to_string(&path) else { continue };
+                for piece in tokens(&text).chunks(1024).take(6).filter(|piece| piece.len() >= 200) {
+                    n += 1;
+                    alarms.extend(of(&[], piece.iter().copied()).map(|found| (path.clone(), found)));
+                }
+            }
+        }
+    }
+    eprintln!("{} alarms in {n} pieces: {alarms:#?}", alarms.len());
+    assert!(n > 0 && 500 * alarms.len() <= n, "more than one alarm in 500 pieces");
 }
 
 #[test]
