@@ -127,7 +127,8 @@ fn paragraphs(n: usize) -> String {
         "Tar is a command that is used to extract files",
         "In the context of Linux it is a program for archives of several files",
     ];
-    let with = ["which can contain sensitive data such as the names of files", "which are files that contain other files"];
+    let with =
+        ["which can contain sensitive data such as the names of files", "which are files that contain other files"];
     let then = "This command is often used to remove and delete tar archives, which can be a security risk.";
     (0..n).map(|n| format!("{}, {}. {then}\n\n", of_tar[n * n % 3], with[n / 2 % 2])).collect()
 }

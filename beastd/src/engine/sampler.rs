@@ -107,11 +107,9 @@ impl Sampler {
                 let token = Token(token.0);
                 Choice { token, logprobs: self.told(logits, token), stuck: None }
             }
-            Err(stuck) => Choice {
-                token: self.end,
-                logprobs: self.n_logprobs.map(|_| Logprobs::default()),
-                stuck: Some(stuck),
-            },
+            Err(stuck) => {
+                Choice { token: self.end, logprobs: self.n_logprobs.map(|_| Logprobs::default()), stuck: Some(stuck) }
+            }
         }
     }
 
