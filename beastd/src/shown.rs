@@ -13,8 +13,8 @@ pub(crate) struct Shown {
     until: Until,
     /// The limit for thoughts in tokens, if there is one.
     max_thought: Option<u32>,
-    /// How often the answer may continue in another way.
-    detours: u32,
+    /// Whether the answer is brought to its end where it repeats itself.
+    may_close: bool,
     /// The answer so far, as the client has it, if it may continue as another request.
     said: Option<Resume>,
     /// Whether the client has received `Started`, which the events of a continued answer repeat.
@@ -34,7 +34,7 @@ pub(crate) struct Turn {
 pub(crate) enum Why {
     /// Its thoughts have reached their limit; this text closes them.
     Thoughts { closing: String },
-    /// It repeats itself. Ends with this event, if it cannot continue.
+    /// It repeats itself and is to end. This event ends it if it cannot continue.
     Repeats { done: Box<Event> },
 }
 
@@ -45,15 +45,17 @@ impl Shown {
         if let (Some(resume), None) = (&request.resume, &parser) {
             until.skip(&resume.text);
         }
-        let Generate { max_thought, detours, .. } = *request;
-        let may_turn = max_thought.is_some() || detours > 0;
+        let max_thought = request.max_thought;
+        let may_close = request.soft_limit.is_some() && request.constraint.is_none();
+        let may_turn = max_thought.is_some() || may_close;
         let said = may_turn.then(|| request.resume.clone().unwrap_or_default());
-        Self { parser, until, max_thought, detours, said, has_started: false }
+        Self { parser, until, max_thought, may_close, said, has_started: false }
     }
 
-    /// Continues an answer: the client has already received `Started`.
-    pub(crate) fn continued(self) -> Self {
-        Self { has_started: true, ..self }
+    /// Continues an answer after this turn: the client has already received `Started`.
+    pub(crate) fn continued(self, why: &Why) -> Self {
+        let may_close = self.may_close && !matches!(why, Why::Repeats { .. });
+        Self { has_started: true, may_close, ..self }
     }
 
     /// Splits and cuts events; true when the client needs no more of the answer.
@@ -90,7 +92,7 @@ impl Shown {
             && said.tokens.len() >= n as usize
         {
             Why::Thoughts { closing: thoughts.closing() }
-        } else if self.detours > 0
+        } else if self.may_close
             && let Some(done) = events.pop_if(repeats)
         {
             Why::Repeats { done: Box::new(done) }

@@ -40,7 +40,6 @@ fn requests() -> Vec<Request> {
         },
         max_tokens: Some(64),
         soft_limit: Some(48),
-        detours: 1,
         stop: vec!["\n\n".into()],
         extent: Extent::CodeBlock,
         max_thought: Some(256),

@@ -9,9 +9,6 @@ use crate::{
     prompts::Prompt,
 };
 
-/// How often an answer that repeats itself may continue in another way.
-const DETOURS: u32 = 2;
-
 /// The request for a prompt with the command line's options, and the span of the material in its last message.
 pub(crate) fn generate(prompt: Prompt, material: Material, options: &Options) -> (Generate, Span) {
     let (mut request, material) = of_prompt(prompt, material);
@@ -32,8 +29,8 @@ pub(crate) fn generate(prompt: Prompt, material: Material, options: &Options) ->
         ..request.sampling
     };
     request.model = model.name().or(request.model);
-    if max_tokens.is_some() {
-        (request.max_tokens, request.soft_limit) = (*max_tokens, None);
+    if let Some(n) = *max_tokens {
+        (request.max_tokens, request.soft_limit) = (Some(n), request.soft_limit.and(Some(n)));
     }
     if !stop.is_empty() {
         request.stop.clone_from(stop);
@@ -67,8 +64,6 @@ pub(crate) fn of_prompt(prompt: Prompt, material: Material) -> (Generate, Span) 
         sampling: prompt.sampling,
         max_tokens: prompt.max_tokens,
         soft_limit: prompt.soft_limit,
-        // Forms may have to repeat.
-        detours: if prompt.schema.is_some() { 0 } else { DETOURS },
         stop: prompt.stop,
         extent: if prompt.one_line { Extent::Line } else { Extent::Whole },
         template: TemplateOptions { thinking: prompt.think, ..TemplateOptions::default() },

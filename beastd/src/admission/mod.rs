@@ -19,6 +19,7 @@ use crate::engine::{Constraint, Vocab};
 use crate::sampling::SamplingDefaults;
 use crate::speculation::Wish;
 use crate::template::{self, ChatTemplate, Setting};
+use crate::tools::AnswerParser;
 use calls::Answering;
 use marks::Specials;
 use overflow::Fitted;
@@ -108,8 +109,10 @@ impl Admission {
         }
         let room = self.n_ctx - n_known;
         let n_max_tokens = n_asked.saturating_sub(resumed.tokens.len()).min(room);
-        // Thoughts are part of the answer and would be cut short.
-        if let Some(from) = request.soft_limit.filter(|_| parser.is_none()) {
+        // Thoughts, which may come first, would be cut short, and so would forms.
+        let may_think = |parser: &AnswerParser| resumed.tokens.is_empty() || parser.open_thought().is_some();
+        let may_end = constraint.is_none() && !parser.as_ref().is_some_and(may_think);
+        if let Some(from) = request.soft_limit.filter(|_| may_end) {
             sampling.ending = Ending { from: from as usize, to: resumed.tokens.len() + n_max_tokens };
         }
         let admitted = Admitted {
