@@ -4,33 +4,34 @@
 //! A front end turns its input into a [`Generate`], implements [`Peer`], and writes the events that come back. Knows
 //! no sockets and no tokens.
 
+mod deciding;
 mod embedding;
 mod models;
+mod parts;
 mod upstream;
 
 use std::io;
 use std::sync::Arc;
 
 use beast_protocol::{
-    Counted as TokenCount, Decide, Decided, Delta, ErrorCode, Event, FinishReason, Generate, KeepTemperatures, Notice,
-    Overflow, Timings, Usage, WireError,
+    Counted as TokenCount, Delta, ErrorCode, Event, FinishReason, Generate, Notice, Overflow, Timings, Usage, WireError,
 };
 use tokio::sync::mpsc;
 
 use crate::admission::beside::{admit_beside, beside};
 use crate::admitted::Admitted;
 use crate::batch::SeqId;
-use crate::calibration::temperatures::RANGE;
 use crate::clock::now_us;
-use crate::decide;
 use crate::loader::Ready;
 use crate::map_reduce;
 use crate::residents::{Hold, Resident};
 use crate::shared::{Phase, Shared};
 use crate::shown::{Shown, Thought};
 use crate::worker::{Ticket, shutting_down};
+pub use deciding::{decide, keep};
 pub use embedding::embed;
 pub use models::{Change, Which, change, wait_until_ready};
+use upstream::Relayed;
 
 /// Most events per call when the client has fallen behind.
 const MAX_EVENTS: usize = 64;
@@ -124,9 +125,11 @@ async fn unless_gone<P: Peer, T>(
 async fn answer_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, mut request: Generate) -> Result<(), Stopped> {
     let arrived_us = now_us();
     let mut fallback = None;
-    if let Some(name) = request.model.clone().filter(|name| shared.upstreams.has(name)) {
-        let Some((model, notice)) = upstream::relay(shared, peer, &name, &request).await? else { return Ok(()) };
-        (request.model, fallback) = (Some(model), Some(notice));
+    if let Some(name) = shared.upstream(request.model.as_deref()) {
+        match upstream::relay(shared, peer, &name, &request).await? {
+            Relayed::Answered(()) => return Ok(()),
+            Relayed::Instead(model, notice) => (request.model, fallback) = (Some(model), Some(notice)),
+        }
     }
     let Hold { resident, ready, lease } = wait_until_ready(shared, peer, request.model.as_deref()).await?;
     let request = Arc::new(request);
@@ -157,68 +160,6 @@ async fn answer_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, mut request: 
     Ok(())
 }
 
-/// Answers the questions of a request. The last event is `Decided`, unless an error is returned.
-///
-/// # Errors
-/// See [`Stopped`].
-pub async fn decide<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: Decide) -> Result<(), Stopped> {
-    counted(shared, decide_whole(shared, peer, request)).await
-}
-
-async fn decide_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: Decide) -> Result<(), Stopped> {
-    let Hold { resident, ready, lease } = wait_until_ready(shared, peer, request.model.as_deref()).await?;
-    let means = decide::Means {
-        admission: Arc::clone(&ready.admission),
-        worker: resident.worker.clone(),
-        tokenizing: Arc::clone(&shared.tokenizing),
-        n_slots: ready.limits.n_slots,
-        model: ready.model.name.clone(),
-    };
-    let decided = {
-        let temperature = |kind| ready.temperatures.as_ref().map_or(1.0, |temperatures| temperatures.of(kind));
-        let (events, mut said) = mpsc::channel(MAX_EVENTS);
-        let deciding = decide::decide(&means, request, temperature, &events);
-        tokio::pin!(deciding);
-        loop {
-            tokio::select! {
-                biased;
-                outcome = &mut deciding => break outcome.map_err(Stopped::Refused)?,
-                Some(event) = said.recv() => peer.send(&[event]).await?,
-                stopped = peer.departure() => return Err(stopped),
-            }
-        }
-    };
-    let notices = [ready.notices_to_tell(), decided.notices].concat();
-    drop((ready, means, lease));
-    Ok(peer.send(&[Event::Decided(Decided { notices, ..decided })]).await?)
-}
-
-/// Saves temperatures for the model's decisions. The last event is `Status`.
-///
-/// # Errors
-/// See [`Stopped`].
-pub async fn keep<P: Peer>(shared: &Arc<Shared>, peer: &mut P, fitted: KeepTemperatures) -> Result<(), Stopped> {
-    let _counted = Counted::new(shared);
-    let refused = |code, text: String| Stopped::Refused(WireError::new(code, text));
-    if let Some((kind, temperature)) = fitted.temperatures.iter().find(|(_, one)| !RANGE.contains(one)) {
-        let (kind, least, most) = (kind.as_str(), RANGE.start(), RANGE.end());
-        let text = format!("invalid temperature {temperature} for {kind}; try: use one from {least} to {most}");
-        return Err(refused(ErrorCode::Invalid, text));
-    }
-    let Hold { ready, lease: _lease, .. } = wait_until_ready(shared, peer, fitted.model.as_deref()).await?;
-    // Off the sockets' thread, because it waits for the disk.
-    let saving = tokio::task::spawn_blocking(move || {
-        let temperatures = ready.temperatures.as_ref().ok_or("the model's file cannot be identified")?;
-        temperatures.keep(&fitted).map_err(|error| error.to_string())
-    });
-    let path = saving.await.unwrap_or_else(|error| Err(error.to_string())).map_err(|why| {
-        let text = format!("cannot save the temperatures: {why}; try: make the model's folder or the cache writable");
-        refused(ErrorCode::Internal, text)
-    })?;
-    tracing::info!(path = %path.display(), "saved the temperatures of decisions");
-    Ok(peer.send(&[Event::Status(Box::new(shared.status()))]).await?)
-}
-
 /// Counts the tokens of a prompt; nothing is generated. The last event is `Counted`, unless an error is returned.
 ///
 /// # Errors
@@ -228,6 +169,11 @@ pub async fn count_tokens<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: 
 }
 
 async fn count_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: Generate) -> Result<(), Stopped> {
+    if let Some(name) = shared.upstream(request.model.as_deref()) {
+        let counting = shared.upstreams.count(&name, &request);
+        let counted = unless_gone(peer, async { counting.await.map_err(|failed| failed.error) }).await?;
+        return Ok(peer.send(&[Event::Counted(counted)]).await?);
+    }
     let Hold { ready, lease: _lease, .. } = wait_until_ready(shared, peer, request.model.as_deref()).await?;
     let counting = beside(&ready.admission, &shared.tokenizing, move |admission| admission.n_counted(&request));
     let n_prompt = unless_gone(peer, counting).await?;

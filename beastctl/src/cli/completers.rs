@@ -11,7 +11,7 @@ use clap_complete::engine::CompletionCandidate;
 
 use crate::{
     conversations::Store,
-    models::catalogue,
+    models::{catalogue, upstream},
     output::one_line,
     prompts::{self, Prompt, Variable},
 };
@@ -73,7 +73,7 @@ pub fn paths(kind: Paths) -> CompletionCandidate {
     CompletionCandidate::new("").id(Some(format!("{PATHS}{}", kind.name())))
 }
 
-/// Values of `--model`: a word, a downloaded model's file, any other file.
+/// Values of `--model`: a word, an upstream model, a downloaded model's file, any other file.
 pub fn models(current: &OsStr) -> Vec<CompletionCandidate> {
     let folder = beast_launchd::paths::models_dir().unwrap_or_default();
     let files = files_of(&folder, "gguf");
@@ -81,7 +81,14 @@ pub fn models(current: &OsStr) -> Vec<CompletionCandidate> {
     let files = files
         .iter()
         .filter(|file| begins(file.as_os_str(), current) || file.file_name().is_some_and(|name| begins(name, current)));
-    words(current).chain(files.map(CompletionCandidate::new)).chain([paths(Paths::Gguf)]).collect()
+    let files = files.map(CompletionCandidate::new);
+    words(current).chain(upstreams(current)).chain(files).chain([paths(Paths::Gguf)]).collect()
+}
+
+/// The models that other servers compute.
+fn upstreams(current: &OsStr) -> impl Iterator<Item = CompletionCandidate> {
+    let begun = upstream::all().into_iter().filter(move |upstream| begins(upstream.name.as_ref(), current));
+    begun.map(|upstream| CompletionCandidate::new(upstream.name).help(Some(one_line(&upstream.urls.join(", ")).into())))
 }
 
 /// The words for models that are not files.

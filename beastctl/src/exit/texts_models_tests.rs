@@ -29,6 +29,7 @@ fn of_models() {
         File: [file_error("read", Errno::NOENT), file_error("write", Errno::NOSPC), file_error("make", Errno::ACCESS),],
         Unknown: [unknown(Some("lfm2-2.6b")), unknown(None)],
         NotHere: [ModelError::NotHere(text("lfm2-2.6b"))],
+        Upstream: [ModelError::Upstream { name: text("team"), url: text("https://a/v1"), done: "removed" }],
         Choice: [choice(0, &[]), choice(0, &["org/name:Q8_0"]), choice(2, &["org/name/a.gguf", "org/name/b.gguf"])],
         Split: [ModelError::Split(text("model-00001-of-00002.gguf"))],
         Offline: [ModelError::Offline(text("lfm2-2.6b"))],

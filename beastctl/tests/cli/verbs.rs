@@ -34,6 +34,7 @@ pub(crate) fn status() -> Status {
             gpu: None,
         }),
         models: Vec::new(),
+        upstreams: Vec::new(),
         memory_budget: None,
         stages: vec![Stage { stage: LoadStage::Socket, us: 300 }, Stage { stage: LoadStage::Weights, us: 15_000_000 }],
         n_slots: 4,
