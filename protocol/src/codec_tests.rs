@@ -140,15 +140,9 @@ fn status() -> Status {
         }],
         upstreams: vec![UpstreamStatus {
             name: "team".into(),
-            urls: vec!["https://a/v1".into()],
-            model: Some("big".into()),
             n_ctx: Some(32768),
-            fallback: Some("cub".into()),
-            n_running: 1,
             n_requests: 2,
-            n_prompt_tokens: 3,
-            n_generated_tokens: 4,
-            problem: Some("sent nothing".into()),
+            ..Default::default()
         }],
         memory_budget: Some(1 << 32),
         stages: vec![Stage { stage: LoadStage::Socket, us: 300 }],

@@ -1,5 +1,5 @@
-//! The models of other servers, as `[upstream.NAME]` in `config.toml` names them. Only beastd knows what is valid there;
-//! what cannot be read here is left out.
+//! The models of other servers, as `[upstream.NAME]` in `config.toml` names them. Only beastd knows what is valid
+//! there; what cannot be read here is left out.
 
 use std::path::Path;
 

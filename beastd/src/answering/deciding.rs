@@ -7,8 +7,9 @@ use beast_protocol::{Decide, Decided, ErrorCode, Event, KeepTemperatures, Timing
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::models::wait_until_ready;
+use super::peer::{Counted, MAX_EVENTS, Peer, Stopped, counted};
 use super::upstream::{Relayed, awaited};
-use super::{Counted, MAX_EVENTS, Peer, Stopped, counted, wait_until_ready};
 use crate::calibration::temperatures::RANGE;
 use crate::clock::now_us;
 use crate::decide::{self, Likely};

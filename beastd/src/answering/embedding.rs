@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use beast_protocol::{Embed, Embedded, ErrorCode, Event, MAX_TEXTS, WireError};
 
+use super::models::wait_until_ready;
+use super::peer::{Peer, Stopped, counted, unless_gone};
 use super::upstream::{Relayed, awaited};
-use super::{Peer, Stopped, counted, unless_gone, wait_until_ready};
 use crate::admission::Admission;
 use crate::admission::beside::beside;
 use crate::batch::Token;

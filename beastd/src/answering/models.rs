@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use beast_protocol::{Event, WireError};
 
-use super::{Peer, Stopped, counted, unless_gone};
+use super::peer::{Peer, Stopped, counted, unless_gone};
 use crate::loader::LoadState;
 use crate::residents::Hold;
 use crate::shared::{Phase, Shared};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use beast_protocol::{ErrorCode, Generate, WireError};
 use tokio::sync::mpsc;
 
-use super::MAX_EVENTS;
+use super::peer::MAX_EVENTS;
 use crate::map_reduce::{Answer, Answerer};
 use crate::shared::Shared;
 use crate::splitter::{self, KnownEnds, Piece, Sizes};

@@ -6,7 +6,7 @@ use beast_protocol::{ErrorCode, Event, Generate, Notice, Overflow};
 use tokio::sync::mpsc;
 
 use super::parts::Servers;
-use super::{MAX_EVENTS, Peer, Stopped};
+use super::peer::{MAX_EVENTS, Peer, Stopped};
 use crate::map_reduce;
 use crate::shared::Shared;
 use crate::upstream::{self, NotAnswered};

@@ -149,8 +149,8 @@ impl<A: Answerer> Reduction<A> {
         let n_max = n_ctx.saturating_sub(n_around + self.n_answer() + MARGIN) >> n_shrinks;
         if n_max < MIN_PART {
             let message = format!(
-                "the instruction and the question take {n_around} of the context's {n_ctx} tokens and leave no room for \
-                 the input; try: shorten them, or use a larger context"
+                "the instruction and the question take {n_around} of the context's {n_ctx} tokens and leave no room \
+                 for the input; try: shorten them, or use a larger context"
             );
             return Err(WireError::new(ErrorCode::TooLong, message));
         }

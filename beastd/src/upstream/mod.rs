@@ -19,6 +19,9 @@ mod sizes;
 mod sse;
 mod telling;
 mod tokens;
+#[cfg(test)]
+#[path = "vllm_tests.rs"]
+mod vllm;
 
 use std::sync::Arc;
 

@@ -60,9 +60,10 @@ impl<'a> Telling<'a> {
         let first_token_us = self.first_us.saturating_sub(self.arrived_us);
         let decode_us = self.last_us.saturating_sub(self.first_us);
         let timings = Timings { queued_us: 0, prefill_us: first_token_us, decode_us, first_token_us };
-        let reason =
-            if self.until.is_over() { FinishReason::StopText } else { said.reason.unwrap_or(FinishReason::Stop) };
-        self.send(Event::Done { reason, usage, timings, stop_text: None, dead_end: None }).await;
+        let is_stopped = self.until.is_over() || said.stop_text.is_some();
+        let reason = if is_stopped { FinishReason::StopText } else { said.reason.unwrap_or(FinishReason::Stop) };
+        let stop_text = said.stop_text.clone();
+        self.send(Event::Done { reason, usage, timings, stop_text, dead_end: None }).await;
         usage
     }
 }

@@ -71,7 +71,10 @@ impl Upstream {
         let Some(rendered) = self.post("/apply-template", &chat).await? else { return Ok(None) };
         let Some(prompt) = rendered["prompt"].as_str() else { return Ok(None) };
         let text = json!({"model": about.model(), "content": prompt, "add_special": true, "parse_special": true});
-        Ok(self.post("/tokenize", &text).await?.as_ref().and_then(n_tokens))
+        let counted = self.post("/tokenize", &text).await?.unwrap_or_default();
+        // Some templates write the token that `add_special` adds, and then it counts only once.
+        let is_doubled = matches!(counted["tokens"].as_array().map(Vec::as_slice), Some([one, two, ..]) if one == two);
+        Ok(n_tokens(&counted).map(|n| n - usize::from(is_doubled)))
     }
 
     /// Tokens of a text alone, by a server's count.

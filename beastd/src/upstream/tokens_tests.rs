@@ -24,7 +24,7 @@ async fn llama_server_renders_and_counts() {
     let replies = vec![
         json_reply(&json!({"tokens": []})),
         json_reply(&json!({"prompt": "<user>What is it?"})),
-        json_reply(&json!({"tokens": [1, 2, 3]})),
+        json_reply(&json!({"tokens": [1, 1, 2, 3]})),
     ];
     let (counted, requests) = counted(replies).await;
     assert_eq!(counted.unwrap().n_prompt, 3);
