@@ -138,12 +138,7 @@ fn status() -> Status {
             n_loads: 3,
             idle_ms: 4,
         }],
-        upstreams: vec![UpstreamStatus {
-            name: "team".into(),
-            n_ctx: Some(32768),
-            n_requests: 2,
-            ..Default::default()
-        }],
+        upstreams: vec![UpstreamStatus { name: "team".into(), n_ctx: Some(32768), ..Default::default() }],
         memory_budget: Some(1 << 32),
         stages: vec![Stage { stage: LoadStage::Socket, us: 300 }],
         n_slots: 4,

