@@ -172,6 +172,7 @@ impl Row {
 /// A row per model: name, size, state, purpose.
 fn table(rows: &[Row]) -> String {
     let width = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or_default();
+    let n_state = if rows.iter().any(|row| row.upstream.is_some()) { "upstream".len() } else { "in use ".len() };
     let mut text = String::new();
     for row in rows {
         let about = match (&row.entry, row.state(), row.partial) {
@@ -184,7 +185,7 @@ fn table(rows: &[Row]) -> String {
             (None, ..) => row.record.as_ref().map(|record| record.url.clone()).unwrap_or_default(),
         };
         let (name, size, about) = (one_line(&row.name), row.size(), one_line(&about));
-        let line = format!("{name:width$}  {size:>8}  {:8}  {about}", row.state());
+        let line = format!("{name:width$}  {size:>8}  {:n_state$}  {about}", row.state());
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{}", line.trim_end());
     }
