@@ -5,70 +5,36 @@
 //! no sockets and no tokens.
 
 mod continuing;
+mod deciding;
 mod embedding;
 mod models;
+mod parts;
+mod peer;
 mod upstream;
 
-use std::io;
 use std::sync::Arc;
 
 use beast_protocol::{
-    Counted as TokenCount, Decide, Decided, ErrorCode, Event, FinishReason, Generate, KeepTemperatures, Notice,
-    Overflow, Timings, Usage, WireError,
+    Counted as TokenCount, ErrorCode, Event, FinishReason, Generate, Notice, Overflow, Timings, Usage, WireError,
 };
 use tokio::sync::mpsc;
 
 use crate::admission::beside::{admit_beside, beside};
 use crate::admitted::Admitted;
 use crate::batch::SeqId;
-use crate::calibration::temperatures::RANGE;
 use crate::clock::now_us;
-use crate::decide;
 use crate::loader::Ready;
 use crate::map_reduce;
 use crate::residents::{Hold, Resident};
-use crate::shared::{Phase, Shared};
+use crate::shared::Shared;
 use crate::shown::{Shown, Turn};
-use crate::worker::{Ticket, shutting_down};
+use crate::worker::Ticket;
+pub use deciding::{decide, keep};
 pub use embedding::embed;
 pub use models::{Change, Which, change, wait_until_ready};
-
-/// Most events per call when the client has fallen behind.
-const MAX_EVENTS: usize = 64;
-
-/// The client of a request.
-pub trait Peer: Send {
-    /// Sends events. Waits while the client does not read; the engine continues into a bounded channel.
-    ///
-    /// # Errors
-    /// When the client cannot be reached.
-    fn send(&mut self, events: &[Event]) -> impl Future<Output = io::Result<()>> + Send;
-
-    /// Called when the request has passed all checks; the next event shows whether the queue has room.
-    fn accepted(&mut self) -> impl Future<Output = io::Result<()>> + Send {
-        std::future::ready(Ok(()))
-    }
-
-    /// Resolves when the client no longer wants its answer. May be dropped and called again.
-    fn departure(&mut self) -> impl Future<Output = Stopped> + Send;
-}
-
-/// Why a request ended without an answer.
-#[derive(Debug, thiserror::Error)]
-pub enum Stopped {
-    /// The client cannot be reached.
-    #[error("{0}")]
-    Io(#[from] io::Error),
-    /// The request failed; the client has not been told.
-    #[error("{0}")]
-    Refused(WireError),
-    /// The client cancelled, and has been told that the request ended.
-    #[error("the client cancelled")]
-    Cancelled,
-    /// The client disconnected.
-    #[error("the client disconnected")]
-    Gone,
-}
+pub use peer::{Counted, Peer, Stopped};
+use peer::{MAX_EVENTS, counted, unless_gone};
+use upstream::Relayed;
 
 /// Answers a request. The last event is `Done`, unless an error is returned.
 ///
@@ -85,49 +51,14 @@ pub async fn answer<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: Genera
     }
 }
 
-/// Counts a request until dropped; shutdown and the idle timer wait for it.
-pub struct Counted(Arc<Shared>);
-
-impl Counted {
-    pub fn new(shared: &Arc<Shared>) -> Self {
-        shared.answering.send_modify(|n| *n += 1);
-        Self(Arc::clone(shared))
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.answering.send_modify(|n| *n -= 1);
-    }
-}
-
-/// Counts a request while it is answered, even if the future is dropped; refuses it once the daemon is shutting down.
-async fn counted(shared: &Arc<Shared>, answer: impl Future<Output = Result<(), Stopped>>) -> Result<(), Stopped> {
-    let _counted = Counted::new(shared);
-    match shared.phase() {
-        Phase::Serving => answer.await,
-        _ => Err(Stopped::Refused(shutting_down())),
-    }
-}
-
-/// Awaits a result, unless the client leaves first.
-async fn unless_gone<P: Peer, T>(
-    peer: &mut P,
-    result: impl Future<Output = Result<T, WireError>>,
-) -> Result<T, Stopped> {
-    tokio::select! {
-        biased;
-        outcome = result => outcome.map_err(Stopped::Refused),
-        stopped = peer.departure() => Err(stopped),
-    }
-}
-
 async fn answer_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, mut request: Generate) -> Result<(), Stopped> {
     let arrived_us = now_us();
     let mut fallback = None;
-    if let Some(name) = request.model.clone().filter(|name| shared.upstreams.has(name)) {
-        let Some((model, notice)) = upstream::relay(shared, peer, &name, &request).await? else { return Ok(()) };
-        (request.model, fallback) = (Some(model), Some(notice));
+    if let Some(name) = shared.upstream(request.model.as_deref()) {
+        match upstream::relay(shared, peer, &name, &request).await? {
+            Relayed::Answered(()) => return Ok(()),
+            Relayed::Instead(model, notice) => (request.model, fallback) = (Some(model), Some(notice)),
+        }
     }
     let Hold { resident, ready, lease } = wait_until_ready(shared, peer, request.model.as_deref()).await?;
     let request = Arc::new(request);
@@ -161,68 +92,6 @@ async fn answer_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, mut request: 
     Ok(())
 }
 
-/// Answers the questions of a request. The last event is `Decided`, unless an error is returned.
-///
-/// # Errors
-/// See [`Stopped`].
-pub async fn decide<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: Decide) -> Result<(), Stopped> {
-    counted(shared, decide_whole(shared, peer, request)).await
-}
-
-async fn decide_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: Decide) -> Result<(), Stopped> {
-    let Hold { resident, ready, lease } = wait_until_ready(shared, peer, request.model.as_deref()).await?;
-    let means = decide::Means {
-        admission: Arc::clone(&ready.admission),
-        worker: resident.worker.clone(),
-        tokenizing: Arc::clone(&shared.tokenizing),
-        n_slots: ready.limits.n_slots,
-        model: ready.model.name.clone(),
-    };
-    let decided = {
-        let temperature = |kind| ready.temperatures.as_ref().map_or(1.0, |temperatures| temperatures.of(kind));
-        let (events, mut said) = mpsc::channel(MAX_EVENTS);
-        let deciding = decide::decide(&means, request, temperature, &events);
-        tokio::pin!(deciding);
-        loop {
-            tokio::select! {
-                biased;
-                outcome = &mut deciding => break outcome.map_err(Stopped::Refused)?,
-                Some(event) = said.recv() => peer.send(&[event]).await?,
-                stopped = peer.departure() => return Err(stopped),
-            }
-        }
-    };
-    let notices = [ready.notices_to_tell(), decided.notices].concat();
-    drop((ready, means, lease));
-    Ok(peer.send(&[Event::Decided(Decided { notices, ..decided })]).await?)
-}
-
-/// Saves temperatures for the model's decisions. The last event is `Status`.
-///
-/// # Errors
-/// See [`Stopped`].
-pub async fn keep<P: Peer>(shared: &Arc<Shared>, peer: &mut P, fitted: KeepTemperatures) -> Result<(), Stopped> {
-    let _counted = Counted::new(shared);
-    let refused = |code, text: String| Stopped::Refused(WireError::new(code, text));
-    if let Some((kind, temperature)) = fitted.temperatures.iter().find(|(_, one)| !RANGE.contains(one)) {
-        let (kind, least, most) = (kind.as_str(), RANGE.start(), RANGE.end());
-        let text = format!("invalid temperature {temperature} for {kind}; try: use one from {least} to {most}");
-        return Err(refused(ErrorCode::Invalid, text));
-    }
-    let Hold { ready, lease: _lease, .. } = wait_until_ready(shared, peer, fitted.model.as_deref()).await?;
-    // Off the sockets' thread, because it waits for the disk.
-    let saving = tokio::task::spawn_blocking(move || {
-        let temperatures = ready.temperatures.as_ref().ok_or("the model's file cannot be identified")?;
-        temperatures.keep(&fitted).map_err(|error| error.to_string())
-    });
-    let path = saving.await.unwrap_or_else(|error| Err(error.to_string())).map_err(|why| {
-        let text = format!("cannot save the temperatures: {why}; try: make the model's folder or the cache writable");
-        refused(ErrorCode::Internal, text)
-    })?;
-    tracing::info!(path = %path.display(), "saved the temperatures of decisions");
-    Ok(peer.send(&[Event::Status(Box::new(shared.status()))]).await?)
-}
-
 /// Counts the tokens of a prompt; nothing is generated. The last event is `Counted`, unless an error is returned.
 ///
 /// # Errors
@@ -232,6 +101,11 @@ pub async fn count_tokens<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: 
 }
 
 async fn count_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: Generate) -> Result<(), Stopped> {
+    if let Some(name) = shared.upstream(request.model.as_deref()) {
+        let counting = shared.upstreams.count(&name, &request);
+        let counted = unless_gone(peer, async { counting.await.map_err(|failed| failed.error) }).await?;
+        return Ok(peer.send(&[Event::Counted(counted)]).await?);
+    }
     let Hold { ready, lease: _lease, .. } = wait_until_ready(shared, peer, request.model.as_deref()).await?;
     let counting = beside(&ready.admission, &shared.tokenizing, move |admission| admission.n_counted(&request));
     let n_prompt = unless_gone(peer, counting).await?;
@@ -319,7 +193,7 @@ async fn relay<P: Peer>(
                 let ended = batch.iter().any(|event| matches!(event, Event::Done { .. }));
                 let failed = batch.pop_if(|event| matches!(event, Event::Failed(_)));
                 let is_over = shown.take(&mut batch);
-                let turn = shown.turn(&mut batch);
+                let turn = if is_cancelled { None } else { shown.turn(&mut batch) };
                 peer.send(&batch).await?;
                 batch.clear();
                 if let Some(Event::Failed(error)) = failed {

@@ -186,6 +186,7 @@ pub fn load(overrides: &Overrides) -> Result<Loaded, ConfigError> {
         let value = like(current, value, &key, &source)?;
         values.insert(key, (value, source));
     }
+    check_local(&upstreams, &values)?;
     resolve_paths(&mut values)?;
     let config = Config { upstreams, ..parse(&values)? };
     check(&config, &values)?;
@@ -385,6 +386,19 @@ fn check(config: &Config, values: &Values) -> Result<(), ConfigError> {
     Ok(())
 }
 
+/// Another server's model cannot be in memory here. Called before names become paths.
+fn check_local(upstreams: &[UpstreamConfig], values: &Values) -> Result<(), ConfigError> {
+    for key in ["model", "draft", "pinned"] {
+        let text = text_of(values, key);
+        let is_upstream = |name: &&str| upstreams.iter().any(|upstream| upstream.name.eq_ignore_ascii_case(name));
+        if let Some(name) = words(&text).find(is_upstream) {
+            let reason = format!("another server computes {name}, so it is never in memory here; name a local model");
+            return Err(invalid(values, key, &reason));
+        }
+    }
+    Ok(())
+}
+
 fn invalid(values: &Values, key: &str, reason: &str) -> ConfigError {
     let (value, source) = &values[key];
     ConfigError::Invalid {
@@ -416,10 +430,11 @@ impl Config {
         if self.memory_budget == "auto" { None } else { parse_bytes(&self.memory_budget).ok() }
     }
 
-    /// Names of models, and what they stand for.
+    /// Names of models, and what they stand for; upstream models stand for themselves.
     pub fn aliases(&self) -> Vec<(String, String)> {
         let pairs = words(&self.aliases).filter_map(|pair| pair.split_once('='));
-        pairs.map(|(alias, model)| (alias.trim().to_owned(), model.trim().to_owned())).collect()
+        let pairs = pairs.map(|(alias, model)| (alias.trim().to_owned(), model.trim().to_owned()));
+        pairs.chain(self.upstreams.iter().map(|upstream| (upstream.name.clone(), upstream.name.clone()))).collect()
     }
 
     /// Names of the models that are never evicted.

@@ -97,6 +97,14 @@ impl Shared {
         *self.phase.borrow()
     }
 
+    /// The upstream model that a request names, also by an alias.
+    pub fn upstream(&self, model: Option<&str>) -> Option<String> {
+        let name = model?.trim();
+        let aliases = self.config().aliases();
+        let meant = aliases.iter().find(|(alias, _)| alias.eq_ignore_ascii_case(name)).map(|(_, meant)| meant.as_str());
+        self.upstreams.named(meant.unwrap_or(name)).map(str::to_owned)
+    }
+
     /// Starts the shutdown; further calls have no effect.
     pub fn drain(&self) {
         self.phase.send_if_modified(|phase| {
@@ -143,6 +151,7 @@ impl Shared {
             configured: config.model.clone(),
             model: ready.as_ref().map(|ready| ready.model.clone()),
             models,
+            upstreams: self.upstreams.status(),
             memory_budget,
             stages: default.progress.stages(),
             n_slots: as_u32(config.n_slots),

@@ -31,7 +31,9 @@ pub use request::{
     Constraint, Extent, Function, Generate, Message, Overflow, Place, Priority, RawPrompt, Request, Resume, Role,
     Sampling, Span, Speculation, TemplateOptions, ToolCall, ToolChoice, Tools,
 };
-pub use status::{Gpu, Model, ModelState, ModelStatus, SpeculationStatus, State, Status, StoredPrefixes, Tuning};
+pub use status::{
+    Gpu, Model, ModelState, ModelStatus, SpeculationStatus, State, Status, StoredPrefixes, Tuning, UpstreamStatus,
+};
 
 /// Version of the messages after the handshake. Raised with every change to a message or its encoding; client and
 /// daemon must have the same version.
@@ -43,7 +45,8 @@ pub use status::{Gpu, Model, ModelState, ModelStatus, SpeculationStatus, State, 
 /// - 5: loop detection; extents of answers; limits for thoughts; decisions; GPUs.
 /// - 6: embeddings; token counts; DRY and XTC.
 /// - 7: several models: a model's name in requests, one status per model.
-pub const VERSION: u32 = 7;
+/// - 8: models of other servers in the status.
+pub const VERSION: u32 = 8;
 
 /// Longest frame that is sent or accepted, in bytes, without its length prefix: 32 MiB, checked before any allocation.
 pub const MAX_FRAME_LEN: usize = 32 * 1024 * 1024;

@@ -61,6 +61,8 @@ pub struct Status {
     pub model: Option<Model>,
     /// All models that are loaded, loading or were asked for.
     pub models: Vec<ModelStatus>,
+    /// The models that other servers compute.
+    pub upstreams: Vec<UpstreamStatus>,
     /// Most memory for models in bytes; `None` if the machine does not report how much there is.
     pub memory_budget: Option<u64>,
     /// The finished stages of loading, in order.
@@ -138,6 +140,31 @@ pub struct ModelStatus {
     pub n_loads: u32,
     /// Time since a request used it last, in milliseconds; 0 while one does.
     pub idle_ms: u64,
+}
+
+/// A model that other servers compute.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct UpstreamStatus {
+    /// Its name here.
+    pub name: String,
+    /// Addresses of its servers.
+    pub urls: Vec<String>,
+    /// The servers' name for it; `None` until a server has said it.
+    pub model: Option<String>,
+    /// Context in tokens; `None` until a server has said it.
+    pub n_ctx: Option<u32>,
+    /// The local model that answers when no server does.
+    pub fallback: Option<String>,
+    /// Requests that a server is answering.
+    pub n_running: u32,
+    /// Requests that a server has answered since the start; each part of a long input counts.
+    pub n_requests: u64,
+    /// Prompt tokens of these, as the servers count them.
+    pub n_prompt_tokens: u64,
+    /// Generated tokens of these.
+    pub n_generated_tokens: u64,
+    /// Why the last request failed, unless it succeeded.
+    pub problem: Option<String>,
 }
 
 /// Whether a model is in memory.

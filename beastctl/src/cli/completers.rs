@@ -11,7 +11,7 @@ use clap_complete::engine::CompletionCandidate;
 
 use crate::{
     conversations::Store,
-    models::catalogue,
+    models::{catalogue, upstream},
     output::one_line,
     prompts::{self, Prompt, Variable},
 };
@@ -73,7 +73,7 @@ pub fn paths(kind: Paths) -> CompletionCandidate {
     CompletionCandidate::new("").id(Some(format!("{PATHS}{}", kind.name())))
 }
 
-/// Values of `--model`: a word, a downloaded model's file, any other file.
+/// Values of `bench --model`: a word, a downloaded model's file, any other file.
 pub fn models(current: &OsStr) -> Vec<CompletionCandidate> {
     let folder = beast_launchd::paths::models_dir().unwrap_or_default();
     let files = files_of(&folder, "gguf");
@@ -105,6 +105,15 @@ pub fn named_models() -> Vec<CompletionCandidate> {
     let names =
         entries.iter().map(|entry| CompletionCandidate::new(&entry.name).help(Some(entry.about.clone().into())));
     names.chain(files).collect()
+}
+
+/// Values of `--model`: also a model that another server computes.
+pub fn askable_models(current: &OsStr) -> Vec<CompletionCandidate> {
+    let begun = upstream::all().into_iter().filter(|upstream| begins(upstream.name.as_ref(), current));
+    let candidate = |upstream: upstream::Upstream| {
+        CompletionCandidate::new(upstream.name).help(Some(one_line(&upstream.urls.join(", ")).into_owned().into()))
+    };
+    begun.map(candidate).chain(usable_models(current)).collect()
 }
 
 /// Values for `models use`: a word, a name, a file.

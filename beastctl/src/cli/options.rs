@@ -16,7 +16,7 @@ use crate::{
 #[derive(Debug, Clone, Default, Args)]
 pub struct ModelOption {
     /// Model to ask: a name from `beastctl models`, ORG/REPO:QUANT, or a path [default: the one in use].
-    #[arg(short, long, value_name = "MODEL", add = ArgValueCompleter::new(completers::usable_models))]
+    #[arg(short, long, value_name = "MODEL", add = ArgValueCompleter::new(completers::askable_models))]
     pub model: Option<String>,
 }
 

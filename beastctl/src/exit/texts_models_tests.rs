@@ -29,6 +29,7 @@ fn of_models() {
         File: [file_error("read", Errno::NOENT), file_error("write", Errno::NOSPC), file_error("make", Errno::ACCESS),],
         Unknown: [unknown(Some("lfm2-2.6b")), unknown(None)],
         NotHere: [ModelError::NotHere(text("lfm2-2.6b"))],
+        Upstream: [ModelError::Upstream { name: text("team"), url: text("https://a/v1"), done: "removed" }],
         Choice: [choice(0, &[]), choice(0, &["org/name:Q8_0"]), choice(2, &["org/name/a.gguf", "org/name/b.gguf"])],
         Split: [ModelError::Split(text("model-00001-of-00002.gguf"))],
         Offline: [ModelError::Offline(text("lfm2-2.6b"))],
@@ -74,6 +75,7 @@ fn of_models() {
             2   unknown model lfm2-26b; try: lfm2-2.6b
             2   unknown model lfm2-26b; try: use a name from beastctl models list, ORG/REPO:QUANT, a URL or the path of a GGUF file
             1   lfm2-2.6b is not on disk; try: beastctl models pull lfm2-2.6b
+            2   another server computes team (https://a/v1), so it cannot be removed here; try: pass -m team, or change [upstream.team] in config.toml
             2   org/name has no GGUF file for Q4_0; try: use another repository: this one has no GGUF files
             2   org/name has no GGUF file for Q4_0; try: org/name:Q8_0
             2   org/name has more than one GGUF file for Q4_0; try: org/name/a.gguf, org/name/b.gguf

@@ -22,6 +22,9 @@ pub enum ModelError {
     Unknown { word: String, nearest: Option<String> },
     #[error("{0} is not on disk")]
     NotHere(String),
+    /// What only a model on disk can do.
+    #[error("another server computes {name} ({url}), so it cannot be {done} here")]
+    Upstream { name: String, url: String, done: &'static str },
     /// The repository has no such file, or several.
     #[error("{repo} has {} GGUF file for {wanted}", if *.n_found == 0 { "no" } else { "more than one" })]
     Choice {
@@ -129,6 +132,7 @@ impl Failing for ModelError {
             | ModelError::Taken(_)
             | ModelError::Folder(_)
             | ModelError::Usage { .. }
+            | ModelError::Upstream { .. }
             | ModelError::InUse(_) => exit::USAGE,
             ModelError::Locked(_) | ModelError::TooManyRequests { .. } => exit::BUSY,
             _ => exit::FAILED,
@@ -144,6 +148,9 @@ impl Failing for ModelError {
                 "use a name from beastctl models list, ORG/REPO:QUANT, a URL or the path of a GGUF file".into()
             }
             ModelError::NotHere(name) => format!("beastctl models pull {}", quoted(name)),
+            ModelError::Upstream { name, .. } => {
+                format!("pass -m {}, or change [upstream.{name}] in config.toml", quoted(name))
+            }
             ModelError::Choice { there, .. } if there.is_empty() => {
                 "use another repository: this one has no GGUF files".into()
             }

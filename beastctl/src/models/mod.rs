@@ -17,6 +17,7 @@ mod proxy;
 pub mod reference;
 pub mod setting;
 mod tries;
+pub mod upstream;
 mod url;
 
 pub use error::ModelError;

@@ -100,7 +100,7 @@ fn replace(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     replaced.map_err(FileError::of("write", path))
 }
 
-fn document(path: &Path) -> Result<DocumentMut, ModelError> {
+pub(super) fn document(path: &Path) -> Result<DocumentMut, ModelError> {
     let text = match file::read_text(path, MAX_BYTES) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
         text => text.map_err(FileError::of(READ, path))?,

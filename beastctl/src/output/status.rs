@@ -2,6 +2,7 @@
 
 use beast_protocol::{
     Model, ModelState, ModelStatus, NoticeKind, SpeculationStatus, Stage, State, Status, StoredPrefixes, Tuning,
+    UpstreamStatus,
 };
 
 use super::{
@@ -30,6 +31,9 @@ pub fn describe(status: &Status) -> String {
     }
     for (n, model) in others(status).enumerate() {
         facts.add(if n == 0 { "models" } else { "" }, row(model));
+    }
+    for (n, upstream) in status.upstreams.iter().enumerate() {
+        facts.add(if n == 0 { "upstream" } else { "" }, upstream_row(upstream));
     }
     facts.add("memory", memory(status));
     facts.add("profile", profile(status));
@@ -75,6 +79,26 @@ fn row(model: &ModelStatus) -> String {
     }
     let marks = [(model.is_default, ", default"), (model.is_pinned, ", pinned")];
     marks.iter().filter(|(is_it, _)| *is_it).for_each(|(_, mark)| text += mark);
+    text
+}
+
+fn upstream_row(upstream: &UpstreamStatus) -> String {
+    let UpstreamStatus { name, urls, model, n_ctx, fallback, problem, .. } = upstream;
+    let UpstreamStatus { n_running, n_requests, n_prompt_tokens, n_generated_tokens, .. } = upstream;
+    let model = model.as_ref().map(|model| format!("{model} at ")).unwrap_or_default();
+    let n_ctx = n_ctx.map(|n_ctx| format!(", context of {n_ctx} tokens")).unwrap_or_default();
+    let n_requests = count(*n_requests, "request");
+    let mut text = format!(
+        "{name}: {model}{}{n_ctx}, {n_running} running, {n_requests}, {n_prompt_tokens} prompt tokens, \
+         {n_generated_tokens} answer tokens",
+        urls.join(", ")
+    );
+    if let Some(fallback) = fallback {
+        text += &format!(", {fallback} in its place");
+    }
+    if let Some(problem) = problem {
+        text += &format!("; failed: {problem}");
+    }
     text
 }
 

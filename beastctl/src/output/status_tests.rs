@@ -17,6 +17,7 @@ pub(crate) fn status() -> Status {
         configured: "/m.gguf".into(),
         model: None,
         models: Vec::new(),
+        upstreams: Vec::new(),
         memory_budget: None,
         stages: vec![Stage { stage: LoadStage::ProcessStart, us: 2_100 }],
         n_slots: 1,
@@ -63,6 +64,28 @@ fn a_daemon_that_loads_says_how_far_it_is() {
         warning   two lines
     "#]]
     .assert_eq(&describe(&status()));
+}
+
+#[test]
+fn an_upstream_model_says_where_it_is_and_how_it_does() {
+    let new = UpstreamStatus { name: "team".into(), urls: vec!["https://a/v1".into()], ..UpstreamStatus::default() };
+    let used = UpstreamStatus {
+        urls: vec!["https://a/v1".into(), "https://b/v1".into()],
+        model: Some("big".into()),
+        n_ctx: Some(32768),
+        fallback: Some("cub".into()),
+        n_running: 1,
+        n_requests: 20,
+        n_prompt_tokens: 3000,
+        n_generated_tokens: 400,
+        problem: Some("cannot be reached".into()),
+        ..new.clone()
+    };
+    let lines = [new, used].map(|upstream| upstream_row(&upstream) + "\n");
+    expect![[r#"
+        team: https://a/v1, 0 running, 0 requests, 0 prompt tokens, 0 answer tokens
+        team: big at https://a/v1, https://b/v1, context of 32768 tokens, 1 running, 20 requests, 3000 prompt tokens, 400 answer tokens, cub in its place; failed: cannot be reached
+    "#]].assert_eq(&lines.concat());
 }
 
 #[test]

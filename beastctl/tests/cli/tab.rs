@@ -51,6 +51,7 @@ const SAME: &[(&str, &str)] = &[
     ("models use LFM2-m", "models use LFM2-mine "),
     ("models use aut", "models use auto "),
     ("bench --model=mod", "bench --model=model.gguf "),
+    ("ask -m tea", "ask -m team "),
 ];
 
 /// A home with all kinds of files.
@@ -62,6 +63,7 @@ fn home() -> Beast {
         beast.write(file, "x");
     }
     beast.write(&format!("{data}/models/LFM2-mine.gguf"), "x");
+    beast.write("config/beast/config.toml", "[upstream.team]\nurl = \"http://127.0.0.1:8000/v1\"\n");
     for prompt in ["haiku", "two parts"] {
         beast.write(&format!("config/beast/prompts/{prompt}.md"), "Do it.");
     }

@@ -34,6 +34,7 @@ pub(crate) fn status() -> Status {
             gpu: None,
         }),
         models: Vec::new(),
+        upstreams: Vec::new(),
         memory_budget: None,
         stages: vec![Stage { stage: LoadStage::Socket, us: 300 }, Stage { stage: LoadStage::Weights, us: 15_000_000 }],
         n_slots: 4,
@@ -192,7 +193,7 @@ fn version_knows_the_daemon_or_does_without() {
     let ran = beast.run(&["version"], b"");
     expect![[r#"
         exit 0
-        out: "beastctl VERSION, protocol 7\nbeastd is not running\n"
+        out: "beastctl VERSION, protocol 8\nbeastd is not running\n"
         err: "#]]
     .assert_eq(&ran.report().replace(this, "VERSION"));
 
@@ -200,7 +201,7 @@ fn version_knows_the_daemon_or_does_without() {
     let ran = beast.run(&["version"], b"");
     expect![[r#"
         exit 0
-        out: "beastctl VERSION, protocol 7\nbeastd 0.0.1, protocol 7, process 4711, engine llama.cpp\n"
+        out: "beastctl VERSION, protocol 8\nbeastd 0.0.1, protocol 8, process 4711, engine llama.cpp\n"
         err: "#]]
     .assert_eq(&ran.report().replace(this, "VERSION"));
     daemon.join().unwrap();

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use beast_protocol::{Delta, Event, Generate};
 
-use super::{Peer, Stopped, admit, relay, wait_until_ready};
+use super::models::wait_until_ready;
+use super::peer::{Peer, Stopped};
+use super::{admit, relay};
 use crate::clock::now_us;
 use crate::residents::Hold;
 use crate::shared::Shared;

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use beast_protocol::{Embed, Embedded, ErrorCode, Event, MAX_TEXTS, WireError};
 
-use super::{Peer, Stopped, counted, unless_gone, wait_until_ready};
+use super::models::wait_until_ready;
+use super::peer::{Peer, Stopped, counted, unless_gone};
+use super::upstream::{Relayed, awaited};
 use crate::admission::Admission;
 use crate::admission::beside::beside;
 use crate::batch::Token;
@@ -19,11 +21,19 @@ pub async fn embed<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: Embed) 
     counted(shared, embed_whole(shared, peer, request)).await
 }
 
-async fn embed_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: Embed) -> Result<(), Stopped> {
+async fn embed_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, mut request: Embed) -> Result<(), Stopped> {
     let n = request.texts.len();
     if n > MAX_TEXTS {
         let text = format!("too many texts: {n}; try: send at most {MAX_TEXTS} at once");
         return Err(Stopped::Refused(WireError::new(ErrorCode::Invalid, text)));
+    }
+    let mut fallback = None;
+    if let Some(name) = shared.upstream(request.model.as_deref()) {
+        let embedding = shared.upstreams.embed(&name, request.clone());
+        match awaited(peer, &name, embedding).await? {
+            Relayed::Answered(embedded) => return Ok(peer.send(&[Event::Embedded(embedded)]).await?),
+            Relayed::Instead(model, notice) => (request.model, fallback) = (Some(model), Some(notice)),
+        }
     }
     let Hold { resident, ready, lease } = wait_until_ready(shared, peer, request.model.as_deref()).await?;
     let embedding = async {
@@ -37,7 +47,7 @@ async fn embed_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: Embed
             vectors,
             n_tokens,
             truncated,
-            notices: ready.notices_to_tell(),
+            notices: [ready.notices_to_tell(), fallback.into_iter().collect()].concat(),
         })
     };
     let embedded = unless_gone(peer, embedding).await?;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use beast_protocol::{ErrorCode, Event, WireError};
+use beast_protocol::{Event, WireError};
 
-use super::{Peer, Stopped, counted, unless_gone};
+use super::peer::{Peer, Stopped, counted, unless_gone};
 use crate::loader::LoadState;
 use crate::residents::Hold;
 use crate::shared::{Phase, Shared};
@@ -39,6 +39,15 @@ pub async fn change<P: Peer>(shared: &Arc<Shared>, peer: &mut P, change: Change)
 
 async fn change_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, change: Change) -> Result<(), Stopped> {
     let residents = &shared.residents;
+    let (named, cannot) = match &change {
+        Change::Load(model) => (model.as_deref(), "be loaded here"),
+        Change::Use(model) => (Some(model.as_str()), "be the default model"),
+        Change::Unload(Which::Named(model)) => (Some(model.as_str()), "be unloaded here"),
+        Change::Unload(Which::All | Which::Default) => (None, ""),
+    };
+    if let Some(name) = shared.upstream(named) {
+        return Err(Stopped::Refused(shared.upstreams.refusal(&name, cannot)));
+    }
     match change {
         Change::Load(model) => drop(wait_until_ready(shared, peer, model.as_deref()).await?),
         Change::Use(model) => {
@@ -79,9 +88,8 @@ pub async fn wait_until_ready<P: Peer>(
     peer: &mut P,
     model: Option<&str>,
 ) -> Result<Hold, Stopped> {
-    if let Some(name) = model.filter(|name| shared.upstreams.has(name)) {
-        let text = format!("{name} runs on another server, which can only generate text; try: pass a local model");
-        return Err(Stopped::Refused(WireError::new(ErrorCode::Invalid, text)));
+    if let Some(name) = shared.upstream(model) {
+        return Err(Stopped::Refused(shared.upstreams.refusal(&name, "do this")));
     }
     let resident = unless_gone(peer, shared.residents.target(model)).await?;
     let mut load = resident.progress.watch();

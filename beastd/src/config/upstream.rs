@@ -35,6 +35,8 @@ pub struct UpstreamConfig {
     pub fallback: Option<String>,
     /// Longest silence of a server.
     pub timeout: Duration,
+    /// Requests at once for the parts of one task; `None` for what the server says.
+    pub parallel: Option<usize>,
 }
 
 /// The settings as they are written.
@@ -49,6 +51,7 @@ struct Written {
     context: Option<u32>,
     fallback: Option<String>,
     timeout: Option<String>,
+    parallel: Option<usize>,
 }
 
 /// Reads the tables below `[upstream]` of the file at `path`.
@@ -63,7 +66,16 @@ pub(super) fn parse(tables: Value, path: &Path) -> Result<Vec<UpstreamConfig>, C
         Value::Table(table) if table.values().all(Value::is_table) => table,
         _ => return Err(invalid(TABLE.into(), "", "write [upstream.NAME] and its settings below it".into())),
     };
-    table.into_iter().map(|(name, table)| one(name, table, &invalid)).collect()
+    let upstreams: Vec<_> =
+        table.into_iter().map(|(name, table)| one(name, table, &invalid)).collect::<Result<_, _>>()?;
+    for UpstreamConfig { name, fallback, .. } in &upstreams {
+        let is_it = |fallback: &&String| upstreams.iter().any(|other| other.name.eq_ignore_ascii_case(fallback));
+        if let Some(fallback) = fallback.as_ref().filter(is_it) {
+            let reason = "another server computes it too; name a local model, or list both addresses in urls";
+            return Err(invalid(format!("{TABLE}.{name}.fallback"), fallback, reason.into()));
+        }
+    }
+    Ok(upstreams)
 }
 
 fn one(
@@ -90,6 +102,9 @@ fn one(
         let reason = "it is missing; write the address of the server, such as url = \"http://127.0.0.1:8000/v1\"";
         return Err(invalid(key("url"), "", reason.into()));
     }
+    if written.parallel == Some(0) {
+        return Err(invalid(key("parallel"), "0", "it must be at least 1, or left out".into()));
+    }
     if written.context == Some(0) {
         return Err(invalid(key("context"), "0", "it must be at least 1, or left out".into()));
     }
@@ -106,8 +121,8 @@ fn one(
             Err(reason) => return Err(invalid(key("timeout"), text, reason)),
         },
     };
-    let Written { model, api_key_env, context, fallback, .. } = written;
-    Ok(UpstreamConfig { name, urls, model, api_key_env, context, fallback, timeout })
+    let Written { model, api_key_env, context, fallback, parallel, .. } = written;
+    Ok(UpstreamConfig { name, urls, model, api_key_env, context, fallback, timeout, parallel })
 }
 
 /// The address without a final slash.

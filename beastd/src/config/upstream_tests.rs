@@ -8,7 +8,7 @@ fn parsed(text: &str) -> Result<Vec<UpstreamConfig>, String> {
 #[test]
 fn a_table_is_a_server_or_several() {
     let text = "[upstream.team]\nurl = \"https://vllm.example.com/v1/\"\nmodel = \"qwen\"\napi_key_env = \"KEY\"\n\
-                context = 8192\nfallback = \"lfm2-2.6b\"\ntimeout = \"30s\"\n\
+                context = 8192\nfallback = \"lfm2-2.6b\"\ntimeout = \"30s\"\nparallel = 9\n\
                 [upstream.two]\nurls = [\"http://127.0.0.1:8000/v1\", \"http://[::1]:8001\"]\n";
     let [team, two] = &parsed(text).unwrap()[..] else { panic!("two tables") };
     let expected = UpstreamConfig {
@@ -19,6 +19,7 @@ fn a_table_is_a_server_or_several() {
         context: Some(8192),
         fallback: Some("lfm2-2.6b".into()),
         timeout: Duration::from_secs(30),
+        parallel: Some(9),
     };
     assert_eq!(team, &expected);
     assert_eq!(two.urls, ["http://127.0.0.1:8000/v1", "http://[::1]:8001"]);
@@ -37,6 +38,8 @@ fn mistakes_name_the_setting() {
         ("[upstream.a]\nurl = \"http://a/v1?key=1\"", "must end with a path"),
         ("[upstream.a]\nurl = \"http://a\"\nkey = \"sk\"", "unknown field `key`"),
         ("[upstream.a]\nurl = \"http://a\"\ncontext = 0", "at least 1"),
+        ("[upstream.a]\nurl = \"http://a\"\nparallel = 0", "at least 1"),
+        ("[upstream.a]\nurl = \"http://a\"\nfallback = \"A\"", "another server computes it too"),
         ("[upstream.a]\nurl = \"http://a\"\ntimeout = \"0\"", "longer"),
         ("[upstream.a]\nurl = \"http://a\"\napi_key_env = \"\"", "leave it out"),
         ("[upstream.auto]\nurl = \"http://a\"", "not auto or builtin"),

@@ -5,6 +5,7 @@
 //! the first is computed alone, the others reuse its prefix from the cache. Dropping the future cancels them.
 
 mod arithmetic;
+mod outside;
 mod phrasing;
 mod tokens;
 
@@ -26,6 +27,7 @@ use crate::clock::now_us;
 use crate::engine::Vocab;
 use crate::large_stack;
 use crate::worker::{Ticket, WorkerHandle};
+pub use outside::{Likely, asked_outside, decided_outside};
 use phrasing::{GAP, Phrasing, phrasings};
 
 /// Most questions per request.

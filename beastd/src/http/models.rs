@@ -109,8 +109,8 @@ pub async fn named(shared: &Arc<Shared>, name: Option<&str>) -> Result<Option<St
     let Some(name) = name.map(|name| name.trim().trim_end_matches(":latest")).filter(|name| !ANY.contains(name)) else {
         return Ok(None);
     };
-    if shared.upstreams.has(name) {
-        return Ok(Some(name.to_owned()));
+    if let Some(name) = shared.upstream(Some(name)) {
+        return Ok(Some(name));
     }
     if names::is_path(name) {
         return Err(unknown(name));

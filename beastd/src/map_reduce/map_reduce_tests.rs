@@ -1,8 +1,12 @@
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering::Relaxed;
 
 use beast_protocol::{Message, Sampling};
 
+use tokio::sync::Semaphore;
+
 use super::*;
+use crate::admission::Admission;
 use crate::engine::Vocab as _;
 use crate::engine::fake::{self, ByteVocab, FakeEngine};
 use crate::metrics::Metrics;

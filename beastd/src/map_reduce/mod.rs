@@ -3,26 +3,22 @@
 //!
 //! Sits between session and admission: a part is admitted and scheduled like any other request, but in the
 //! background, where it yields to requests with a waiting client. Dropping the future drops the parts' reply
-//! channels, which cancels them.
+//! channels, which cancels them. Who answers the parts is an [`Answerer`]'s matter.
 
-mod part;
+mod local;
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use beast_protocol::{ErrorCode, Event, Generate, Overflow, Part, Role, Round, Span, WireError};
-use tokio::sync::{Semaphore, mpsc};
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
-use crate::admission::beside::admit_beside;
-use crate::admission::{Admission, cut_out};
-use crate::admitted::Admitted;
-use crate::splitter::{self, Piece, Sizes};
-use crate::worker::WorkerHandle;
-use part::{Answer, answer};
+use crate::admission::cut_out;
+use crate::splitter::{Piece, Sizes};
+pub use local::Means;
 
 /// Share of the context for the answer to a part: each round shrinks the text to an eighth at most.
 const ANSWER_SHARE: usize = 8;
@@ -32,22 +28,62 @@ const OVERLAP_SHARE: usize = 64;
 const OVERLOADED_PAUSE: Duration = Duration::from_millis(100);
 /// Spare tokens: a part may be tokenized differently next to the text around it.
 const MARGIN: usize = 8;
+/// How often parts are halved when they turn out to be too long.
+const MAX_SHRINKS: u32 = 3;
 /// Smaller parts are not worth a call: the question itself is too long.
 const MIN_PART: usize = 64;
 
-/// What a reduction needs from the daemon.
-#[derive(Clone)]
-pub struct Means {
-    pub admission: Arc<Admission>,
-    pub worker: WorkerHandle,
-    /// Limits concurrent tokenizing.
-    pub tokenizing: Arc<Semaphore>,
-    pub n_slots: usize,
+/// Who answers the parts, and knows their sizes.
+pub trait Answerer: Clone + Send + Sync + 'static {
+    /// The final request, ready to be answered.
+    type Last: Send;
+
+    /// Context in tokens.
+    fn n_ctx(&self) -> usize;
+
+    /// Most parts to answer at once.
+    fn n_at_once(&self) -> usize;
+
+    /// Tokens of a whole prompt, whether or not it fits.
+    fn n_prompt(&self, request: Generate) -> impl Future<Output = Result<usize, WireError>> + Send;
+
+    /// Splits a text.
+    fn split(&self, text: Arc<String>, sizes: Sizes) -> impl Future<Output = Result<Vec<Piece>, WireError>> + Send;
+
+    /// The final request, or [`ErrorCode::TooLong`] if it does not fit.
+    fn last(&self, request: Arc<Generate>) -> impl Future<Output = Result<Self::Last, WireError>> + Send;
+
+    /// Answers a part. Dropping the future cancels it.
+    fn answer(self, part: Generate) -> impl Future<Output = Result<Answer, WireError>> + Send;
+}
+
+/// The answer to a part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    pub text: String,
+    /// Whether it reached its token limit.
+    pub is_cut: bool,
+}
+
+impl Answer {
+    /// Collects the events of an answer; `None` if they end too early.
+    pub async fn collect(mut events: mpsc::Receiver<Event>) -> Option<Result<Self, WireError>> {
+        let mut text = String::new();
+        while let Some(event) = events.recv().await {
+            match event {
+                Event::Piece { text: piece, .. } => text += &piece,
+                Event::Done { reason, .. } => return Some(Ok(Self { text, is_cut: reason.is_cut() })),
+                Event::Failed(error) => return Some(Err(error)),
+                _ => {}
+            }
+        }
+        None
+    }
 }
 
 /// One request that is answered in parts.
-struct Reduction {
-    means: Means,
+struct Reduction<A> {
+    answerer: A,
     /// The message around the material.
     frame: Frame,
     events: mpsc::Sender<Event>,
@@ -68,15 +104,27 @@ struct Frame {
 ///
 /// # Errors
 /// Those of the parts; [`ErrorCode::TooLong`] when the answers do not get shorter.
-pub async fn reduce(means: Means, request: Arc<Generate>, events: mpsc::Sender<Event>) -> Result<Admitted, WireError> {
+pub async fn reduce<A: Answerer>(
+    answerer: A,
+    request: Arc<Generate>,
+    events: mpsc::Sender<Event>,
+) -> Result<A::Last, WireError> {
     let (frame, mut text) = Frame::new(&request)?;
     drop(request);
-    let reduction = Reduction { means, frame, events };
-    let mut round = 1;
+    let reduction = Reduction { answerer, frame, events };
+    let (mut round, mut n_shrinks) = (1, 0);
     loop {
         let shared = Arc::new(text);
-        let pieces = reduction.divide(&shared, round).await?;
-        let answers = reduction.round(round, &shared, pieces).await?;
+        let pieces = reduction.divide(&shared, round, n_shrinks).await?;
+        let answers = match reduction.round(round, &shared, pieces).await {
+            // Its tokens were estimated too low: the round begins again with smaller parts.
+            Err(error) if error.code == ErrorCode::TooLong && n_shrinks < MAX_SHRINKS => {
+                n_shrinks += 1;
+                text = Arc::unwrap_or_clone(shared);
+                continue;
+            }
+            outcome => outcome?,
+        };
         let joined = join(answers);
         if joined.is_empty() {
             return Err(WireError::new(
@@ -85,7 +133,7 @@ pub async fn reduce(means: Means, request: Arc<Generate>, events: mpsc::Sender<E
             ));
         }
         let last = Arc::new(reduction.frame.around(&joined, None, true, None));
-        match admit(&reduction.means, Arc::clone(&last)).await {
+        match reduction.answerer.last(Arc::clone(&last)).await {
             Err(error) if error.code == ErrorCode::TooLong && joined.len() < shared.len() => text = joined,
             outcome => return outcome,
         }
@@ -93,40 +141,27 @@ pub async fn reduce(means: Means, request: Arc<Generate>, events: mpsc::Sender<E
     }
 }
 
-impl Reduction {
+impl<A: Answerer> Reduction<A> {
     /// Splits a text so that a part, the text around it and an answer fit into the context.
-    async fn divide(&self, text: &Arc<String>, round: u32) -> Result<Vec<Piece>, WireError> {
-        let (admission, text) = (Arc::clone(&self.means.admission), Arc::clone(text));
-        let around = self.frame.around("", None, round > 1, None);
-        let n_answer = self.n_answer();
-        // Dropping the future does not stop the splitting thread; the guard does.
-        let guard = Guard::default();
-        let is_over = Arc::clone(&guard.0);
-        let dividing = spawn_blocking(move || {
-            let n_around = admission.n_prompt(&around)?;
-            let n_max = admission.n_ctx().saturating_sub(n_around + n_answer + MARGIN);
-            if n_max < MIN_PART {
-                let message = format!(
-                    "the instruction and the question take {n_around} of the context's {} tokens and leave no room \
-                     for the input; try: shorten them, or raise n_ctx",
-                    admission.n_ctx()
-                );
-                return Err(WireError::new(ErrorCode::TooLong, message));
-            }
-            // Parts made of answers are cut between answers, so they need no overlap.
-            let n_overlap = if round == 1 { n_max / OVERLAP_SHARE } else { 0 };
-            Ok(splitter::split(&text, admission.vocab(), Sizes { n_max, n_overlap }, || !is_over.load(Relaxed)))
-        });
-        let outcome = dividing.await;
-        drop(guard);
-        outcome.unwrap_or_else(|error| {
-            Err(WireError::new(ErrorCode::Internal, format!("cannot split the input: {error}")))
-        })
+    async fn divide(&self, text: &Arc<String>, round: u32, n_shrinks: u32) -> Result<Vec<Piece>, WireError> {
+        let n_ctx = self.answerer.n_ctx();
+        let n_around = self.answerer.n_prompt(self.frame.around("", None, round > 1, None)).await?;
+        let n_max = n_ctx.saturating_sub(n_around + self.n_answer() + MARGIN) >> n_shrinks;
+        if n_max < MIN_PART {
+            let message = format!(
+                "the instruction and the question take {n_around} of the context's {n_ctx} tokens and leave no room \
+                 for the input; try: shorten them, or use a larger context"
+            );
+            return Err(WireError::new(ErrorCode::TooLong, message));
+        }
+        // Parts made of answers are cut between answers, so they need no overlap.
+        let n_overlap = if round == 1 { n_max / OVERLAP_SHARE } else { 0 };
+        self.answerer.split(Arc::clone(text), Sizes { n_max, n_overlap }).await
     }
 
     /// Token limit for the answer to a part.
     fn n_answer(&self) -> usize {
-        let n_share = (self.means.admission.n_ctx() / ANSWER_SHARE).max(1);
+        let n_share = (self.answerer.n_ctx() / ANSWER_SHARE).max(1);
         self.frame.request.max_tokens.map_or(n_share, |n| n_share.min(n as usize))
     }
 
@@ -139,13 +174,13 @@ impl Reduction {
         let mut answers = vec![String::new(); pieces.len()];
         let mut running = JoinSet::new();
         let mut n_done = 0;
-        // One more than there are slots, so that the next part is queued when a slot becomes free.
-        let mut n_at_once = self.means.n_slots + 1;
+        let mut n_at_once = self.answerer.n_at_once();
         loop {
             while running.len() < n_at_once
                 && let Some(index) = waiting.pop_front()
             {
-                running.spawn(answer(self.means.clone(), self.part(round, text, &pieces[index]), index));
+                let (answerer, part) = (self.answerer.clone(), self.part(round, text, &pieces[index]));
+                running.spawn(async move { (index, answerer.answer(part).await) });
             }
             let Some(outcome) = running.join_next().await else { break };
             let (index, outcome) = outcome.map_err(|error| {
@@ -163,7 +198,7 @@ impl Reduction {
                 }
                 outcome => outcome?,
             };
-            n_at_once = (n_at_once + 1).min(self.means.n_slots + 1);
+            n_at_once = (n_at_once + 1).min(self.answerer.n_at_once());
             for &index in &same[&contents(text, &pieces[index])] {
                 n_done += 1;
                 answers[index].clone_from(&answer);
@@ -267,21 +302,6 @@ fn contents<'a>(text: &'a str, piece: &Piece) -> Contents<'a> {
 fn join(answers: Vec<String>) -> String {
     let answers: Vec<&str> = answers.iter().map(|answer| answer.trim()).filter(|answer| !answer.is_empty()).collect();
     answers.join("\n\n")
-}
-
-/// Admits a request that cannot produce notices, because nothing of it may be dropped.
-async fn admit(means: &Means, request: Arc<Generate>) -> Result<Admitted, WireError> {
-    admit_beside(&means.admission, &means.tokenizing, &request).await.map(|(admitted, _)| admitted)
-}
-
-/// Tells a thread on drop that its result is no longer needed.
-#[derive(Default)]
-struct Guard(Arc<AtomicBool>);
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        self.0.store(true, Relaxed);
-    }
 }
 
 fn as_u32(n: usize) -> u32 {

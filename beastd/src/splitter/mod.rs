@@ -33,6 +33,35 @@ pub struct Sizes {
     pub n_overlap: usize,
 }
 
+/// Where the tokens of a text end.
+pub trait Measure {
+    /// Offsets of the ends of the tokens in this range of the text, from the start of the range.
+    fn ends(&self, text: &str, range: Range<usize>) -> Vec<usize>;
+}
+
+impl<V: Vocab + ?Sized> Measure for V {
+    fn ends(&self, text: &str, range: Range<usize>) -> Vec<usize> {
+        token_ends(&text[range], self)
+    }
+}
+
+/// The ends of the tokens of one text, in order, for a vocabulary that is not here.
+#[derive(Debug, Clone)]
+pub struct KnownEnds(pub Vec<usize>);
+
+impl Measure for KnownEnds {
+    fn ends(&self, _: &str, Range { start, end }: Range<usize>) -> Vec<usize> {
+        let Self(all) = self;
+        let within = &all[all.partition_point(|&one| one <= start)..all.partition_point(|&one| one <= end)];
+        let mut ends: Vec<usize> = within.iter().map(|one| one - start).collect();
+        // A token that the range cuts counts as well.
+        if start < end && ends.last() != Some(&(end - start)) {
+            ends.push(end - start);
+        }
+        ends
+    }
+}
+
 /// A piece ends at the best boundary within this last share of its room: enough to find a good one, while pieces stay
 /// large.
 const SEARCH_SHARE: usize = 4;
@@ -43,8 +72,13 @@ const SAMPLE_LEN: usize = 128 * 1024;
 
 /// Splits a text. Together the pieces cover every byte, in order. Takes time proportional to the text; `go_on` is
 /// called before each piece, and returning false stops the work.
-pub fn split(text: &str, vocab: &dyn Vocab, sizes: Sizes, mut go_on: impl FnMut() -> bool) -> Vec<Piece> {
-    let n_target = target(text, vocab, sizes);
+pub fn split<M: Measure + ?Sized>(
+    text: &str,
+    measure: &M,
+    sizes: Sizes,
+    mut go_on: impl FnMut() -> bool,
+) -> Vec<Piece> {
+    let n_target = target(text, measure, sizes);
     let mut pieces: Vec<Piece> = Vec::new();
     let mut ruler = Ruler::default();
     let (mut start, mut covered, mut n_overlap) = (0, 0, 0);
@@ -52,10 +86,10 @@ pub fn split(text: &str, vocab: &dyn Vocab, sizes: Sizes, mut go_on: impl FnMut(
     while covered < text.len() && go_on() {
         let named = heading.clone().filter(|line: &Range<usize>| line.end <= start);
         // The line that names the file takes some of the room; a very long one is left out.
-        let n_named = named.clone().map_or(0, |line| vocab.tokenize(&text[line], false, false).len() + 1);
+        let n_named = named.clone().map_or(0, |line| measure.ends(text, line).len() + 1);
         let (named, n_named) = if n_named > sizes.n_max / HEADING_SHARE { (None, 0) } else { (named, n_named) };
         let n_room = n_target.min(sizes.n_max - n_named).max(SEARCH_SHARE);
-        let (ends, is_rest) = ruler.measure(&text[start..], vocab, n_room);
+        let (ends, is_rest) = ruler.measure((text, start), measure, n_room);
         let (end, rank) = if is_rest {
             (text.len(), Boundary::Place)
         } else {
@@ -84,8 +118,8 @@ pub fn split(text: &str, vocab: &dyn Vocab, sizes: Sizes, mut go_on: impl FnMut(
 }
 
 /// Tokens per piece such that all pieces have about the same size, and none exceeds the limit.
-fn target(text: &str, vocab: &dyn Vocab, sizes: Sizes) -> usize {
-    let n_total = estimate(text, vocab);
+fn target<M: Measure + ?Sized>(text: &str, measure: &M, sizes: Sizes) -> usize {
+    let n_total = estimate(text, measure);
     let n_new = sizes.n_max.saturating_sub(sizes.n_overlap).max(1);
     // Pieces end in the last quarter of their room: on average an eighth stays unused.
     let n_filled = (n_new - n_new / (2 * SEARCH_SHARE)).max(1);
@@ -95,11 +129,11 @@ fn target(text: &str, vocab: &dyn Vocab, sizes: Sizes) -> usize {
 }
 
 /// Tokens of a text; extrapolated from its beginning if it is long.
-pub fn estimate(text: &str, vocab: &dyn Vocab) -> usize {
-    let sample = &text[..text.floor_char_boundary(SAMPLE_LEN)];
-    let n_tokens = vocab.tokenize(sample, false, false).len();
+pub fn estimate<M: Measure + ?Sized>(text: &str, measure: &M) -> usize {
+    let n_bytes = text.floor_char_boundary(SAMPLE_LEN);
+    let n_tokens = measure.ends(text, 0..n_bytes).len();
     // A u128 holds any product of two lengths.
-    let estimate = text.len() as u128 * n_tokens as u128 / sample.len().max(1) as u128;
+    let estimate = text.len() as u128 * n_tokens as u128 / n_bytes.max(1) as u128;
     usize::try_from(estimate).unwrap_or(usize::MAX)
 }
 
@@ -122,9 +156,14 @@ struct Ruler {
 }
 
 impl Ruler {
-    /// Byte offsets after each of the first `n` tokens of a text, and whether they reach its end. Fewer than `n` only
-    /// in that case.
-    fn measure(&mut self, text: &str, vocab: &dyn Vocab, n: usize) -> (Vec<usize>, bool) {
+    /// Offsets after each of the first `n` tokens behind `start`, from there, and whether they reach the end of the
+    /// text. Fewer than `n` only in that case.
+    fn measure<M: Measure + ?Sized>(
+        &mut self,
+        (text, start): (&str, usize),
+        measure: &M,
+        n: usize,
+    ) -> (Vec<usize>, bool) {
         // Probably more than needed; the last tokens of a window may differ from those of the whole text.
         const MARGIN: usize = 8;
         let mut n_bytes = match self.seen {
@@ -132,14 +171,14 @@ impl Ruler {
             (n_bytes, n_tokens) => (n + MARGIN) * n_bytes / n_tokens * 9 / 8 + 1,
         };
         loop {
-            let window = &text[..text.floor_char_boundary(n_bytes.max(4))];
-            let ends = token_ends(window, vocab);
-            let is_rest = window.len() == text.len();
+            let end = text.floor_char_boundary(start.saturating_add(n_bytes.max(4)));
+            let ends = measure.ends(text, start..end);
+            let is_rest = end == text.len();
             if is_rest && ends.len() <= n {
                 return (ends, true);
             }
             if is_rest || ends.len() >= n + MARGIN {
-                self.seen = (self.seen.0 + window.len(), self.seen.1 + ends.len());
+                self.seen = (self.seen.0 + (end - start), self.seen.1 + ends.len());
                 return (ends, false);
             }
             n_bytes = n_bytes.saturating_mul(2);
@@ -148,7 +187,7 @@ impl Ruler {
 }
 
 /// Byte offset of the end of each token.
-fn token_ends(text: &str, vocab: &dyn Vocab) -> Vec<usize> {
+fn token_ends<V: Vocab + ?Sized>(text: &str, vocab: &V) -> Vec<usize> {
     let tokens = vocab.tokenize(text, false, false);
     let mut bytes = Vec::new();
     let mut ends: Vec<usize> = Vec::with_capacity(tokens.len());

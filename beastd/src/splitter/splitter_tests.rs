@@ -176,3 +176,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn known_ends_split_like_a_vocabulary() {
+    let text = "One word and another, then more of them.\n".repeat(40);
+    let known = KnownEnds(token_ends(&text, &ByteVocab));
+    let sizes = Sizes { n_max: 200, n_overlap: 20 };
+    assert_eq!(split(&text, &known, sizes, || true), split(&text, &ByteVocab, sizes, || true));
+    // Without the ends of all characters: every byte is in a piece, and none is cut within a character.
+    let text = "ä ö ü ".repeat(300);
+    let known = KnownEnds((1..=text.len() / 2).map(|n| 2 * n).collect());
+    let pieces = split(&text, &known, sizes, || true);
+    assert!(pieces.len() > 3 && pieces.iter().all(|piece| piece.n_tokens <= 200), "{pieces:?}");
+    assert_eq!((pieces[0].span.start, pieces[pieces.len() - 1].span.end), (0, text.len()));
+    assert!(pieces.windows(2).all(|two| two[1].span.start <= two[0].span.end));
+}

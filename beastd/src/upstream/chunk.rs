@@ -10,6 +10,8 @@ use super::failure::{Fault, words_of};
 #[derive(Debug, Default)]
 pub(super) struct Said {
     pub(super) reason: Option<FinishReason>,
+    /// The stop string that ended it, if the server says which.
+    pub(super) stop_text: Option<String>,
     pub(super) usage: Option<Usage>,
     /// Bytes of everything that was generated, to estimate its tokens if the server does not count.
     pub(super) n_bytes: usize,
@@ -33,6 +35,8 @@ struct Choice {
     index: u32,
     delta: Option<More>,
     finish_reason: Option<String>,
+    /// vLLM's: a stop string, or the number of a token.
+    stop_reason: Option<Value>,
 }
 
 #[derive(Default, Deserialize)]
@@ -97,6 +101,7 @@ impl Said {
         let (text, deltas) = self.deltas(choice.delta.unwrap_or_default());
         if let Some(reason) = choice.finish_reason {
             self.reason = Some(finish_reason(&reason)?);
+            self.stop_text = choice.stop_reason.and_then(|text| text.as_str().map(str::to_owned));
         }
         if text.is_empty() && deltas.is_empty() {
             return Ok(None);

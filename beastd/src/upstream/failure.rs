@@ -27,6 +27,8 @@ pub(super) enum Fault {
     /// An event is not JSON.
     NotJson(String),
     NotUtf8,
+    /// A document is not what was asked for.
+    Unexpected(String),
     /// An event is longer than any sensible one.
     TooLong,
     /// It says within the stream that it has failed.
@@ -45,7 +47,12 @@ impl Fault {
         match self {
             Fault::Unreachable(_) | Fault::Died(_) | Fault::Cut | Fault::Silent(_) | Fault::Reported(_) => true,
             Fault::Refused { status, .. } => matches!(status, 408 | 425 | 429 | 500 | 502..=504 | 529),
-            Fault::Redirect(_) | Fault::NotAStream(_) | Fault::NotJson(_) | Fault::NotUtf8 | Fault::TooLong => false,
+            Fault::Redirect(_)
+            | Fault::NotAStream(_)
+            | Fault::NotJson(_)
+            | Fault::NotUtf8
+            | Fault::Unexpected(_)
+            | Fault::TooLong => false,
         }
     }
 
@@ -88,6 +95,7 @@ impl Fault {
             }
             Fault::NotJson(why) => (ErrorCode::Engine, format!("sent invalid JSON: {}", words(why)), look.into()),
             Fault::NotUtf8 => (ErrorCode::Engine, "sent invalid UTF-8".into(), look.into()),
+            Fault::Unexpected(what) => (ErrorCode::Engine, format!("sent {}", words(what)), look.into()),
             Fault::TooLong => (ErrorCode::Engine, "sent an event without an end".into(), look.into()),
             Fault::Reported(why) => (ErrorCode::Engine, format!("failed: {}", words(why)), look.into()),
             Fault::Died(why) => {

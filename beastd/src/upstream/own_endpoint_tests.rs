@@ -55,7 +55,7 @@ async fn its_death_is_an_error_and_another_one_answers_the_next_request() {
     let request = long();
     let (sender, mut receiver) = mpsc::channel(10_000);
     let killed = {
-        let asking = answer(&upstreams, "team", &request, &sender);
+        let asking = upstreams.answer("team", &request, &sender);
         tokio::pin!(asking);
         let mut n_pieces = 0;
         loop {
@@ -82,7 +82,7 @@ async fn a_cancel_reaches_its_worker() {
     let upstreams = of(&[&url(&beast)]);
     let request = long();
     let (sender, mut receiver) = mpsc::channel(10_000);
-    let mut asking = Box::pin(answer(&upstreams, "team", &request, &sender));
+    let mut asking = Box::pin(upstreams.answer("team", &request, &sender));
     loop {
         tokio::select! {
             outcome = &mut asking => panic!("it is long: {outcome:?}"),

@@ -32,8 +32,9 @@ const SHORT_LIMIT: Duration = Duration::from_secs(5);
 const KEEPALIVE: Duration = Duration::from_secs(15);
 /// How long an idle connection is kept.
 const POOL_LIMIT: Duration = Duration::from_secs(30);
-/// Most bytes of a response that is not a stream.
-const MAX_BODY_LEN: usize = 1 << 20;
+/// Most bytes of a document, such as 32 vectors in decimal digits, and of an error.
+const MAX_DOCUMENT_LEN: usize = 16 << 20;
+const MAX_ERROR_LEN: usize = 1 << 20;
 /// How long a server that has failed is passed over: doubled with each failure, up to the longest.
 const FIRST_REST: Duration = Duration::from_secs(5);
 const LONGEST_REST: Duration = Duration::from_secs(300);
@@ -105,7 +106,7 @@ struct Health {
 }
 
 /// Counts a request of a server until dropped.
-struct Running<'a>(&'a AtomicUsize);
+pub(super) struct Running<'a>(&'a AtomicUsize);
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
@@ -127,6 +128,17 @@ pub(super) fn next<'a>(servers: &'a [Server], tried: &[&str]) -> &'a Server {
 impl Server {
     pub(super) fn new(url: &str) -> Self {
         Self { url: url.to_owned(), n_running: AtomicUsize::new(0), health: Mutex::default() }
+    }
+
+    /// Counts a request of this server until dropped.
+    pub(super) fn running(&self) -> Running<'_> {
+        self.n_running.fetch_add(1, Ordering::Relaxed);
+        Running(&self.n_running)
+    }
+
+    /// Requests that it is answering.
+    pub(super) fn n_running(&self) -> usize {
+        self.n_running.load(Ordering::Relaxed)
     }
 
     /// How much longer it is passed over.
@@ -154,15 +166,15 @@ impl Server {
     pub(super) async fn stream<S: Sink>(
         &self,
         asking: &Asking<'_>,
+        body: &str,
         said: &mut Said,
         sink: &mut S,
     ) -> Result<(), Fault> {
-        self.n_running.fetch_add(1, Ordering::Relaxed);
-        let _running = Running(&self.n_running);
-        let url = format!("{}/chat/completions", self.url);
-        let sent = asking.client.request(request(Method::POST, &url, asking.key, asking.body.to_owned())?);
-        let response = timeout(asking.silence, sent).await.map_err(|_| Fault::Silent(asking.silence))?;
-        let mut response = checked(response.map_err(not_sent)?).await?;
+        let mut response = self.sent(asking, "/chat/completions", body).await?;
+        if !kind(&response).starts_with("text/event-stream") {
+            let words = words(&mut response).await;
+            return Err(Fault::NotAStream(format!("{}: {words}", kind(&response))));
+        }
         let mut events = Events::default();
         while !said.is_done {
             let chunk = timeout(asking.silence, chunk(&mut response)).await;
@@ -185,6 +197,25 @@ impl Server {
         if said.reason.is_none() { Err(Fault::Cut) } else { Ok(()) }
     }
 
+    /// Sends a request that is answered with one JSON document. Dropping the future closes the connection.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub(super) async fn document(&self, asking: &Asking<'_>, path: &str, body: &str) -> Result<Value, Fault> {
+        let mut response = self.sent(asking, path, body).await?;
+        let body = timeout(asking.silence, body_of(&mut response, MAX_DOCUMENT_LEN)).await;
+        let body = body.map_err(|_| Fault::Silent(asking.silence))??;
+        serde_json::from_slice(&body).map_err(|error| Fault::NotJson(error.to_string()))
+    }
+
+    /// The successful response to a POST.
+    async fn sent(&self, asking: &Asking<'_>, path: &str, body: &str) -> Result<Response<Incoming>, Fault> {
+        let url = format!("{}{path}", self.url);
+        let sent = asking.client.request(request(Method::POST, &url, asking.key, body.to_owned())?);
+        let response = timeout(asking.silence, sent).await.map_err(|_| Fault::Silent(asking.silence))?;
+        checked(response.map_err(not_sent)?).await
+    }
+
     /// A JSON document about the server, by a GET, or by a POST if there is a body; `None` if it has none.
     ///
     /// # Errors
@@ -203,7 +234,7 @@ impl Server {
             if !response.status().is_success() {
                 return Ok(None);
             }
-            Ok(serde_json::from_slice(&body_of(&mut response).await).ok())
+            Ok(serde_json::from_slice(&body_of(&mut response, MAX_DOCUMENT_LEN).await?).ok())
         };
         timeout(SHORT_LIMIT, answer).await.map_err(|_| Fault::Silent(SHORT_LIMIT))?
     }
@@ -219,7 +250,6 @@ impl Server {
 pub(super) struct Asking<'a> {
     pub(super) client: &'a Client,
     pub(super) key: Option<&'a Key>,
-    pub(super) body: &'a str,
     /// Longest silence.
     pub(super) silence: Duration,
 }
@@ -265,39 +295,44 @@ async fn chunk(response: &mut Response<Incoming>) -> Result<Option<Bytes>, Fault
     Ok(None)
 }
 
-/// A response that is a stream of events.
+/// A response that is a success.
 async fn checked(mut response: Response<Incoming>) -> Result<Response<Incoming>, Fault> {
     let header = |name| response.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    let (location, kind) = (header(LOCATION).map(str::to_owned), header(CONTENT_TYPE).unwrap_or_default().to_owned());
+    let location = header(LOCATION).map(str::to_owned);
     let retry_after = header(RETRY_AFTER).and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
     let status = response.status();
     if status.is_redirection() {
         return Err(Fault::Redirect(location.unwrap_or_else(|| "another address".into())));
     }
-    if status.is_success() && kind.starts_with("text/event-stream") {
+    if status.is_success() {
         return Ok(response);
     }
-    // What is said within the limit is enough.
-    let body = timeout(SHORT_LIMIT, body_of(&mut response)).await.unwrap_or_default();
-    let text = String::from_utf8_lossy(&body);
-    let words = serde_json::from_str(&text).ok().and_then(|error: Value| words_of(&error));
-    let words = words.unwrap_or_else(|| text.trim().to_owned());
-    match status.is_success() {
-        true => Err(Fault::NotAStream(format!("{kind}: {words}"))),
-        false => Err(Fault::Refused { status: status.as_u16(), words, retry_after }),
-    }
+    Err(Fault::Refused { status: status.as_u16(), words: words(&mut response).await, retry_after })
 }
 
-/// The body, as far as it comes and is not too long.
-async fn body_of(response: &mut Response<Incoming>) -> Vec<u8> {
+fn kind(response: &Response<Incoming>) -> &str {
+    response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// What a response says instead of an answer; what comes within the limit is enough.
+async fn words(response: &mut Response<Incoming>) -> String {
+    let body = timeout(SHORT_LIMIT, body_of(response, MAX_ERROR_LEN)).await.ok().and_then(Result::ok);
+    let body = body.unwrap_or_default();
+    let text = String::from_utf8_lossy(&body);
+    let words = serde_json::from_str(&text).ok().and_then(|error: Value| words_of(&error));
+    words.unwrap_or_else(|| text.trim().to_owned())
+}
+
+/// The body, up to a length.
+async fn body_of(response: &mut Response<Incoming>, max_len: usize) -> Result<Vec<u8>, Fault> {
     let mut body = Vec::new();
-    while let Ok(Some(bytes)) = chunk(response).await {
+    while let Some(bytes) = chunk(response).await? {
         body.extend_from_slice(&bytes);
-        if body.len() > MAX_BODY_LEN {
+        if body.len() > max_len {
             break;
         }
     }
-    body
+    Ok(body)
 }
 
 fn not_sent(error: legacy::Error) -> Fault {

@@ -57,5 +57,6 @@ mod start;
 mod stream;
 mod templates;
 mod upstream;
+mod upstream_vllm;
 mod vulkan;
 mod wire;

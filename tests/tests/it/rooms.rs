@@ -121,7 +121,7 @@ fn the_rooms_of_the_daemon_know_only_these() {
     expect![[r#"
         admission → admitted, batch, beast_protocol, engine, large_stack, sampling, speculation, splitter, template, tools
         admitted → batch, engine, speculation, tools
-        answering → admission, admitted, batch, beast_protocol, calibration, clock, decide, loader, map_reduce, residents, shared, shown, upstream, worker
+        answering → admission, admitted, batch, beast_protocol, calibration, clock, decide, loader, map_reduce, residents, shared, shown, splitter, upstream, worker
         backends → beast_launchd, config, engine, logging, trial
         calibration → backends, batch, beast_launchd, beast_protocol, clock, config, engine, fingerprint, governor
         config → beast_launchd, cores

@@ -19,6 +19,7 @@ use crate::{
         check,
         folder::{self, Local, Record},
         hub::Hub,
+        upstream::{self, Upstream},
         url_shown,
     },
     output::{Facts, json_line, one_line, units::bytes},
@@ -38,6 +39,8 @@ struct Row {
     is_in_use: bool,
     /// Why it cannot be loaded.
     damage: Option<String>,
+    /// Set if another server computes it.
+    upstream: Option<Upstream>,
 }
 
 pub(super) fn list(context: &Context, is_json: bool) -> Result<()> {
@@ -53,7 +56,9 @@ pub(super) fn show(context: &Context, name: &str, is_json: bool) -> Result<()> {
     let folder = folder::dir()?;
     let path = folder.join(file_of(&folder, name)?);
     let rows = rows(&InUse::find(context)?)?;
-    let row = rows.iter().find(|row| row.path == path).ok_or_else(|| not_here(name))?;
+    let is_upstream = |row: &&Row| row.upstream.is_some() && row.name.eq_ignore_ascii_case(name);
+    let row = rows.iter().find(|row| row.path == path).or_else(|| rows.iter().find(is_upstream));
+    let row = row.ok_or_else(|| not_here(name))?;
     Ok(if is_json {
         context.console.print(&json_line(&object(row)))
     } else {
@@ -79,10 +84,12 @@ fn rows(in_use: &InUse) -> Result<Vec<Row>> {
         let record = folder::record(&path).filter(|_| local.is_some());
         let damage = local.as_ref().and_then(|local| damage(&local.path));
         let lost = fs::read_link(&path).ok().filter(|_| local.is_none());
-        Ok(Row { name: name.into(), lost, entry: entry.cloned(), local, partial, record, is_in_use, damage, path })
+        let entry = entry.cloned();
+        Ok(Row { name: name.into(), lost, entry, local, partial, record, is_in_use, damage, path, upstream: None })
     };
     let mut rows = named.chain(others).map(row).collect::<Result<Vec<_>>>()?;
     rows.extend(in_use.elsewhere()?.into_iter().map(Row::elsewhere));
+    rows.extend(upstream::all().into_iter().map(Row::upstream));
     Ok(rows)
 }
 
@@ -102,7 +109,27 @@ impl Row {
         let damage = path.as_deref().and_then(damage);
         let local = bytes.zip(path.clone()).map(|(bytes, path)| Local { file: name.clone(), path, bytes, link: None });
         let path = path.unwrap_or_default();
-        Self { name, entry: None, path, local, partial: None, lost: None, record: None, is_in_use: true, damage }
+        Self { path, local, is_in_use: true, damage, ..Self::empty(name) }
+    }
+
+    /// A row for a model that another server computes.
+    fn upstream(upstream: Upstream) -> Self {
+        Self { upstream: Some(upstream.clone()), ..Self::empty(upstream.name) }
+    }
+
+    fn empty(name: String) -> Self {
+        Self {
+            name,
+            entry: None,
+            path: PathBuf::new(),
+            local: None,
+            partial: None,
+            lost: None,
+            record: None,
+            is_in_use: false,
+            damage: None,
+            upstream: None,
+        }
     }
 
     fn bytes(&self) -> Option<u64> {
@@ -111,6 +138,9 @@ impl Row {
     }
 
     fn state(&self) -> &'static str {
+        if self.upstream.is_some() {
+            return "upstream";
+        }
         match (&self.local, self.partial) {
             (Some(_), _) if self.damage.is_some() => "damaged",
             (Some(_), _) if self.is_in_use => "in use",
@@ -127,6 +157,11 @@ impl Row {
         self.entry.as_ref().map(|entry| entry.licence.as_str()).or(of_record)
     }
 
+    /// The servers that compute it.
+    fn servers(&self) -> Option<String> {
+        self.upstream.as_ref().map(|upstream| upstream.urls.join(", "))
+    }
+
     fn size(&self) -> String {
         let is_rounded = self.local.is_none() && self.entry.as_ref().is_some_and(|entry| entry.approximate);
         let about = if is_rounded { "about " } else { "" };
@@ -137,18 +172,20 @@ impl Row {
 /// A row per model: name, size, state, purpose.
 fn table(rows: &[Row]) -> String {
     let width = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or_default();
+    let n_state = if rows.iter().any(|row| row.upstream.is_some()) { "upstream".len() } else { "in use ".len() };
     let mut text = String::new();
     for row in rows {
         let about = match (&row.entry, row.state(), row.partial) {
             (_, "partial", Some(n)) => so_far(row, n),
             (_, "damaged", _) => row.damage.clone().unwrap_or_default(),
             (_, "lost", _) => lost(row),
+            (_, "upstream", _) => row.servers().unwrap_or_default(),
             (Some(entry), ..) => format!("{}; {}", entry.about, entry.licence),
             (None, ..) if row.name == BUILTIN => "the tiny model built into beastd".into(),
             (None, ..) => row.record.as_ref().map(|record| record.url.clone()).unwrap_or_default(),
         };
         let (name, size, about) = (one_line(&row.name), row.size(), one_line(&about));
-        let line = format!("{name:width$}  {size:>8}  {:7}  {about}", row.state());
+        let line = format!("{name:width$}  {size:>8}  {:n_state$}  {about}", row.state());
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{}", line.trim_end());
     }
@@ -160,6 +197,13 @@ fn details(row: &Row) -> String {
     let (entry, local) = (row.entry.as_ref(), row.local.as_ref());
     let known = |text: String| Some(text).filter(|text| !text.is_empty());
     facts.add("name", row.name.clone());
+    if let Some(Upstream { model, fallback, .. }) = &row.upstream {
+        facts.add("state", row.state().to_owned());
+        facts.add("servers", row.servers());
+        facts.add("model", model.clone());
+        facts.add("fallback", fallback.clone());
+        return facts.text();
+    }
     facts.add("for", entry.map(|entry| entry.about.clone()));
     facts.add("size", known(row.size()));
     facts.add("licence", row.licence().unwrap_or("not known").to_owned());
@@ -228,5 +272,6 @@ fn object(row: &Row) -> Value {
         "sampling": entry.map(|entry| &entry.sampling),
         "url": row.record.as_ref().map(|record| &record.url),
         "sha256": row.record.as_ref().and_then(|record| record.sha256.as_ref()),
+        "servers": row.upstream.as_ref().map(|upstream| &upstream.urls),
     })
 }

@@ -18,7 +18,7 @@ use crate::{
     client::Client,
     context::Context,
     exit::{FileError, Result},
-    models::{ModelError, catalogue, folder, reference, setting},
+    models::{ModelError, catalogue, folder, reference, setting, upstream},
     settings::Settings,
     start,
     text::nearest,
@@ -33,10 +33,33 @@ const LIMIT: Duration = Duration::from_secs(1);
 pub(super) fn run(context: &Context, options: ModelsOptions) -> Result<()> {
     match options.action.unwrap_or(ModelsAction::List { json: options.json }) {
         ModelsAction::List { json } => describe::list(context, json),
-        ModelsAction::Pull(options) => pull::run(context, &options),
-        ModelsAction::Rm { names, yes, force } => remove::run(context, &names, yes || force, force),
-        ModelsAction::Use { name } => use_model::run(context, &name),
+        ModelsAction::Pull(options) => {
+            refuse_upstream(&options.name, "downloaded")?;
+            pull::run(context, &options)
+        }
+        ModelsAction::Rm { names, yes, force } => {
+            names.iter().try_for_each(|name| refuse_upstream(name, "removed"))?;
+            remove::run(context, &names, yes || force, force)
+        }
+        ModelsAction::Use { name } => {
+            refuse_upstream(&name, "made the default model")?;
+            use_model::run(context, &name)
+        }
         ModelsAction::Show { name, json } => describe::show(context, &name, json),
+    }
+}
+
+/// Refuses what only a model on disk can do. A model of the catalogue or on disk goes before an upstream model, as its
+/// file can be managed in any case.
+fn refuse_upstream(name: &str, done: &'static str) -> Result<()> {
+    let folder = folder::dir()?;
+    let is_here = catalogue::find(name).is_some() || folder::find(&folder, name)?.is_some();
+    match upstream::find(name) {
+        Some(upstream) if !is_here => {
+            let upstream::Upstream { name, urls, .. } = upstream;
+            Err(ModelError::Upstream { name, url: urls.join(", "), done }.into())
+        }
+        _ => Ok(()),
     }
 }
 
@@ -125,6 +148,8 @@ fn not_here(name: &str) -> ModelError {
     let local = folder::dir().ok().and_then(|folder| folder::list(&folder).ok()).unwrap_or_default();
     let stems = local.iter().filter_map(|local| local.file.strip_suffix(".gguf"));
     let entries = catalogue::entries();
+    let upstreams = upstream::all();
     let names = entries.iter().map(|entry| entry.name.as_str()).chain(stems);
+    let names = names.chain(upstreams.iter().map(|upstream| upstream.name.as_str()));
     ModelError::Unknown { word: name.into(), nearest: nearest(name, names).map(str::to_owned) }
 }

@@ -1,130 +1,18 @@
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
+use std::time::Duration;
+
+use beast_protocol::FinishReason;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
 use tokio::time::timeout;
 
+use super::super::Upstreams;
+use super::super::fixture::*;
+use super::super::model::MAX_ATTEMPTS;
 use super::*;
+use crate::config::upstream::UpstreamConfig;
 
 #[path = "own_endpoint_tests.rs"]
 mod own_endpoint;
-
-/// Far above any real duration, so that a failing test ends.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// What a fake server does with a connection.
-#[derive(Clone)]
-enum Reply {
-    /// Sends these bytes and closes.
-    Bytes(Vec<u8>),
-    /// Sends these bytes and waits until the client closes.
-    Hang(Vec<u8>),
-    /// Closes without a word.
-    Close,
-}
-
-fn head(status: &str, kind: &str, more: &str) -> String {
-    format!("HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nConnection: close\r\n{more}\r\n")
-}
-
-fn stream(events: &str) -> Vec<u8> {
-    (head("200 OK", "text/event-stream", "") + events).into_bytes()
-}
-
-fn piece(text: &str) -> String {
-    format!("data: {}\n\n", json!({"choices": [{"index": 0, "delta": {"content": text}}]}))
-}
-
-const END: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n\
-                   data: {\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":3}}\n\ndata: [DONE]\n\n";
-
-fn whole(text: &str) -> Reply {
-    Reply::Bytes(stream(&(piece(text) + END)))
-}
-
-fn refusal(status: &str, more: &str) -> Reply {
-    let body = r#"{"error":{"message":"the server's own words","code":1}}"#;
-    Reply::Bytes((head(status, "application/json", more) + body).into_bytes())
-}
-
-/// A server for as many connections as replies; returns the requests.
-async fn serve(replies: Vec<Reply>) -> (String, JoinHandle<Vec<String>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
-    let url = format!("http://{}/v1", listener.local_addr().expect("bound"));
-    let serving = tokio::spawn(async move {
-        let mut requests = Vec::new();
-        for reply in replies {
-            let (mut stream, _) = listener.accept().await.expect("a client");
-            requests.push(request(&mut stream).await);
-            match reply {
-                Reply::Bytes(bytes) => stream.write_all(&bytes).await.expect("it reads"),
-                Reply::Hang(bytes) => {
-                    stream.write_all(&bytes).await.expect("it reads");
-                    let n = stream.read(&mut [0; 16]).await.unwrap_or(0);
-                    assert_eq!(n, 0, "it closes the connection");
-                }
-                Reply::Close => {}
-            }
-        }
-        requests
-    });
-    (url, serving)
-}
-
-/// Head and body of a request.
-async fn request(stream: &mut TcpStream) -> String {
-    let mut text = String::new();
-    loop {
-        if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let len = head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
-            if body.len() >= len.unwrap_or(0) {
-                return text;
-            }
-        }
-        let mut bytes = vec![0; 65536];
-        let n = stream.read(&mut bytes).await.expect("it writes");
-        assert!(n > 0, "half a request: {text}");
-        text += std::str::from_utf8(&bytes[..n]).expect("ASCII");
-    }
-}
-
-fn config(urls: &[&str]) -> UpstreamConfig {
-    UpstreamConfig {
-        name: "team".into(),
-        urls: urls.iter().map(|url| (*url).to_owned()).collect(),
-        model: Some("qwen".into()),
-        api_key_env: None,
-        context: Some(4096),
-        fallback: Some("lfm2-2.6b".into()),
-        timeout: PATIENCE,
-    }
-}
-
-fn upstreams(config: UpstreamConfig) -> Upstreams {
-    let mut upstreams =
-        Upstreams::new(&[config], |name| (name == "TEAM_KEY").then(|| "sk-1234".into())).expect("there are roots");
-    upstreams.0[0].pause = Duration::from_millis(1);
-    upstreams
-}
-
-fn asked(text: &str) -> Generate {
-    let messages = vec![beast_protocol::Message::new(beast_protocol::Role::User, text)];
-    Generate { messages, ..Generate::default() }
-}
-
-/// The text, the events that are no pieces, and the outcome.
-async fn ask(upstreams: &Upstreams, request: &Generate) -> (String, Vec<Event>, Result<(), NotAnswered>) {
-    let (sender, mut receiver) = mpsc::channel(1000);
-    let outcome = timeout(PATIENCE, answer(upstreams, "team", request, &sender)).await.expect("it ends");
-    drop(sender);
-    let (mut text, mut events) = (String::new(), Vec::new());
-    while let Some(event) = receiver.recv().await {
-        match event {
-            Event::Piece { text: more, .. } => text += &more,
-            event => events.push(event),
-        }
-    }
-    (text, events, outcome)
-}
 
 /// The outcome of one request to one server.
 async fn one(replies: Vec<Reply>) -> (String, Vec<Event>, Result<(), NotAnswered>) {
@@ -148,7 +36,7 @@ async fn an_answer_is_like_that_of_a_local_model() {
     let request = serving.await.expect("no panic").remove(0);
     assert!(request.starts_with("POST /v1/chat/completions HTTP/1.1\r\n"), "{request}");
     assert!(request.to_lowercase().contains("authorization: bearer sk-1234\r\n"), "{request}");
-    let body: Value = serde_json::from_str(request.split_once("\r\n\r\n").expect("a body").1).expect("JSON");
+    let body = body_of(&request);
     assert_eq!((&body["model"], &body["stream"]), (&json!("qwen"), &json!(true)));
     assert_eq!(body["messages"][0]["content"], "What is it?");
 }
@@ -233,7 +121,7 @@ async fn a_cancelled_answer_closes_its_connection() {
     let upstreams = upstreams(config(&[&url]));
     let (sender, mut receiver) = mpsc::channel(10);
     let request = asked("What is it?");
-    let mut asking = Box::pin(answer(&upstreams, "team", &request, &sender));
+    let mut asking = Box::pin(upstreams.answer("team", &request, &sender));
     tokio::select! {
         outcome = &mut asking => panic!("it hangs: {outcome:?}"),
         event = receiver.recv() => assert!(matches!(event, Some(Event::Started { .. }))),
@@ -262,7 +150,7 @@ async fn one_dead_server_of_several_does_not_hurt() {
 
 #[tokio::test]
 async fn model_and_context_are_those_that_the_server_lists() {
-    let json = |value: Value| Reply::Bytes((head("200 OK", "application/json", "") + &value.to_string()).into_bytes());
+    let json = |value: Value| json_reply(&value);
     let models = json(json!({"data": [{"id": "big", "max_model_len": 100}, {"id": "small"}]}));
     let (url, serving) = serve(vec![models, whole("one"), json(json!({"count": 90})), whole("two")]).await;
     let upstreams = upstreams(UpstreamConfig { model: None, context: None, ..config(&[&url]) });
@@ -273,8 +161,10 @@ async fn model_and_context_are_those_that_the_server_lists() {
     let (text, _, outcome) = ask(&upstreams, &asked(&"word ".repeat(80))).await;
     assert_eq!((text.as_str(), outcome), ("two", Ok(())));
     let requests = serving.await.expect("no panic");
-    let starts: Vec<_> = requests.iter().filter_map(|request| request.split(" HTTP").next()).collect();
-    assert_eq!(starts, ["GET /v1/models", "POST /v1/chat/completions", "POST /tokenize", "POST /v1/chat/completions"]);
+    assert_eq!(
+        lines(&requests),
+        ["GET /v1/models", "POST /v1/chat/completions", "POST /tokenize", "POST /v1/chat/completions"]
+    );
 }
 
 #[tokio::test]
