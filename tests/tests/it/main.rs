@@ -46,6 +46,7 @@ mod residency;
 mod resume;
 mod rooms;
 mod several;
+mod several_faults;
 mod several_names;
 mod shapes;
 mod shell;
