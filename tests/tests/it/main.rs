@@ -48,6 +48,7 @@ mod rooms;
 mod several;
 mod several_faults;
 mod several_names;
+mod several_router;
 mod shapes;
 mod shell;
 mod shutdown;
