@@ -45,6 +45,7 @@ def arguments():
         options.models, options.n_ctx = tiny_models(project), 2048
     if not options.models:
         parser.error("--models is missing, or --tiny")
+    options.programs, options.peers = options.programs.resolve(), options.peers and options.peers.resolve()
     options.models = {name: str(path.resolve()) for name, path in zip("ABC", options.models)}
     options.shape = workload.TINY if options.tiny else workload.Shape()
     options.cap_gb, options.cap = options.cap, None

@@ -128,6 +128,9 @@ class Server:
 
     def load(self, model):
         """Loads a model, which may evict others. Returns the seconds."""
+        if self.state(model) == "loaded":
+            # llama-server refuses that.
+            return 0.0
         began = time.monotonic()
         status, answer = self.call("POST", "/models/load", {"model": model})
         if status != 200:
