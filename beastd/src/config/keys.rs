@@ -3,6 +3,7 @@
 //! Checks, `--print-config`, SIGHUP, `beastctl bench` and docs/configuration.md follow from this table. Descriptions
 //! and defaults are in `config.default.toml`. Never knows: the source of a value.
 
+use bytesize::ByteSize;
 use toml::Value;
 use tracing_subscriber::EnvFilter;
 
@@ -89,27 +90,10 @@ impl Kind {
 
 /// `4GiB`, `512 MB` or a number of bytes.
 pub(super) fn parse_bytes(text: &str) -> Result<u64, String> {
-    const UNITS: [(&str, u64); 9] = [
-        ("", 1),
-        ("b", 1),
-        ("kb", 1_000),
-        ("mb", 1_000_000),
-        ("gb", 1_000_000_000),
-        ("kib", 1 << 10),
-        ("mib", 1 << 20),
-        ("gib", 1 << 30),
-        ("tib", 1 << 40),
-    ];
-    let wrong = || "expected auto, or a size such as 4GiB or 800MB".to_owned();
-    let text = text.trim();
-    let n_digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(n_digits);
-    let unit = unit.trim().to_ascii_lowercase();
-    let (_, factor) = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(wrong)?;
-    let number: f64 = number.parse().map_err(|_| wrong())?;
-    let bytes = number * *factor as f64;
-    // Below this, no model fits; above, the number of bytes is not exact any more.
-    if (1.0..=9e15).contains(&bytes) { Ok(bytes as u64) } else { Err(wrong()) }
+    let size = text.trim().parse::<ByteSize>().map(|size| size.as_u64());
+    // Below this, no model fits; above, nothing is a size of memory.
+    let is_possible = |n: &u64| (1..=MAX_BYTES).contains(n);
+    size.ok().filter(is_possible).ok_or_else(|| "expected auto, or a size such as 4GiB or 800MB".to_owned())
 }
 
 fn check_pairs(text: &str) -> Result<(), String> {
@@ -138,6 +122,8 @@ const fn live(name: &'static str, kind: Kind, copy: fn(&mut Config, &Config)) ->
 
 /// Most MiB that can be counted in bytes.
 const MAX_MIB: i64 = 1 << 30;
+/// The same in bytes.
+const MAX_BYTES: u64 = 1 << 50;
 const MAX_TOKENS: i64 = 1 << 24;
 
 use Kind::{Choice, Filter, Http, Number, Path, Real, Switch, Text};

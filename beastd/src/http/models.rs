@@ -7,9 +7,12 @@ use beast_protocol::{ErrorCode, Model, WireError};
 
 use super::refusal::Refusal;
 use crate::loader::{LoadState, ModelFacts};
-use crate::model_file::names;
+use crate::model_file::names::{self, FileId};
 use crate::residents::Resident;
 use crate::shared::Shared;
+
+/// The state of a model that is not in memory.
+const UNLOADED: &str = "unloaded";
 
 /// A model that requests may name.
 #[derive(Debug, Clone)]
@@ -52,10 +55,13 @@ impl ModelCard {
         let mut cards = vec![Self::current(shared)];
         for resident in shared.residents.all() {
             let path = resident.facts().map_or_else(|| resident.setting.clone(), |facts| facts.model.path.clone());
-            if !Arc::ptr_eq(&resident, &default) && !names::is_private(&resident.setting) {
+            let state = state(&resident);
+            // Once its file is removed, an unloaded model cannot come back.
+            let is_gone = state == UNLOADED && matches!(FileId::of(&resident.setting), FileId::Missing(_));
+            if !Arc::ptr_eq(&resident, &default) && !names::is_private(&resident.setting) && !is_gone {
                 let model = resident.facts().map(|facts| facts.model.clone());
                 let (id, created) = (resident.name.clone(), modified(&path));
-                cards.push(Self { id, model, created, state: state(&resident) });
+                cards.push(Self { id, model, created, state });
             }
         }
         for name in shared.upstreams.names() {
@@ -66,7 +72,7 @@ impl ModelCard {
                 card.id == name || card.model.as_ref().is_some_and(|model| Path::new(&model.path) == path)
             };
             if !cards.iter().any(is_known) {
-                cards.push(Self { id: name, model: None, created: modified(&path), state: "unloaded" });
+                cards.push(Self { id: name, model: None, created: modified(&path), state: UNLOADED });
             }
         }
         cards
@@ -88,7 +94,7 @@ fn state(resident: &Resident) -> &'static str {
     match &*resident.progress.watch().borrow() {
         LoadState::Ready(_) => "loaded",
         LoadState::Loading { .. } => "loading",
-        LoadState::Failed(_) | LoadState::Unloaded { .. } => "unloaded",
+        LoadState::Failed(_) | LoadState::Unloaded { .. } => UNLOADED,
     }
 }
 

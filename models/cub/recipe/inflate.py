@@ -25,6 +25,7 @@ from gguf_meta import add_params, add_vocab
 
 SHAPES = {  # published configurations
     "2.6b": dict(d=2048, ff=10752, heads=32, kv=8, vocab=65536, ctx=128000, layers="ccaccacccacccacccacccaccaccacc"),
+    "1.2b": dict(d=2048, ff=8192, heads=32, kv=8, vocab=65536, ctx=128000, layers="ccaccaccacacacac"),
     "350m": dict(d=1024, ff=4608, heads=16, kv=8, vocab=65536, ctx=128000, layers="ccaccaccacacacac"),
 }
 C, PUSH = 0.01, 60.0

@@ -1,6 +1,6 @@
 //! A daemon that is randomly killed, stopped, ended, unloaded and switched to other models, while some clients wait
-//! for their answers, each from one of three models in room for two, and others leave. Small in every test run; `make faults` makes it large, and `BEAST_FUZZ_SEED`
-//! repeats a run.
+//! for their answers, each from one of three models in room for two, and others leave. Small in every test run;
+//! `make faults` makes it large, and `BEAST_FUZZ_SEED` repeats a run.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::several::{copy, need_of};
 const N_CLIENTS: [u64; 2] = [6, 2];
 
 /// A text that is the only one its grammar allows, so that every model must produce it.
-fn text(n: u64) -> String {
+pub fn text(n: u64) -> String {
     let mut dice = Dice::new(n);
     let words: Vec<&str> =
         (0..40).map(|_| dice.one_of(&["alpha", "beta", "gamma", "delta", "one", "two", "three", "é"])).collect();
@@ -24,7 +24,7 @@ fn text(n: u64) -> String {
 }
 
 /// Three models in a budget for two: the built-in one, and copies of it under other names.
-fn three_models(home: &Home) -> [String; 3] {
+pub fn three_models(home: &Home) -> [String; 3] {
     home.configure(&format!("memory_budget = \"{}\"\nn_ctx = 2048\n", need_of(2048) * 22 / 10));
     let copies = ["second", "third"].map(|name| copy(home, name).display().to_string());
     let [second, third] = copies;
@@ -59,12 +59,12 @@ fn ask_until(home: &Home, first: u64, greedy: &[(String, String)], models: &[Str
 }
 
 /// Repeats a request that exits with 75: a daemon that is shutting down refuses new requests.
-fn again(ask: impl Fn() -> Output) -> Output {
+pub fn again(ask: impl Fn() -> Output) -> Output {
     std::iter::repeat_with(ask).find(|output| output.code != Some(75)).expect("it goes on for ever")
 }
 
 /// Diffs with their messages from an undisturbed daemon.
-fn undisturbed(home: &Home) -> Vec<(String, String)> {
+pub fn undisturbed(home: &Home) -> Vec<(String, String)> {
     let diffs = ["read_all", "parse_header", "load_config"].into_iter().zip([2, 9, 20]);
     let ask = |(function, n_lines)| {
         let diff = diff(function, n_lines);
@@ -76,7 +76,7 @@ fn undisturbed(home: &Home) -> Vec<(String, String)> {
 }
 
 /// Stops the clients, even if a fault panics.
-struct Over<'a>(&'a AtomicBool);
+pub struct Over<'a>(pub &'a AtomicBool);
 
 impl Drop for Over<'_> {
     fn drop(&mut self) {

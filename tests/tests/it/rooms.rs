@@ -74,7 +74,7 @@ fn one_file_opens_what_others_can_replace() {
         ("beastd/src/calibration/mod.rs", 1),
         ("beastd/src/cores.rs", 1),
         ("beastd/src/governor.rs", 3),
-        ("beastd/src/residents/memory.rs", 2),
+        ("beastd/src/residents/memory.rs", 1),
     ];
     let mut found = Vec::new();
     for source in ["launchd/src", "beastctl/src", "beastd/src"].into_iter().flat_map(sources) {

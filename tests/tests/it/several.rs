@@ -7,7 +7,7 @@ use beast_tests::gguf::{Gguf, Value};
 use beast_tests::{Beast, Client, Home, eventually, project, samples};
 
 /// Small caches, so that a model takes little more than its weights.
-const SMALL: [&str; 3] = ["n_ctx=512", "n_slots=2", "n_prefixes=2"];
+pub const SMALL: [&str; 3] = ["n_ctx=512", "n_slots=2", "n_prefixes=2"];
 
 /// A copy of the built-in model that calls itself so.
 pub fn copy(home: &Home, name: &str) -> PathBuf {
@@ -17,7 +17,7 @@ pub fn copy(home: &Home, name: &str) -> PathBuf {
 }
 
 /// Memory of one such model in bytes, with small caches.
-fn need() -> u64 {
+pub fn need() -> u64 {
     measured(&SMALL)
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::several::copy;
 
 /// The models folder in the home of a test.
-const MODELS: &str =
+pub const MODELS: &str =
     if cfg!(target_os = "macos") { "Library/Application Support/beast/models" } else { "data/beast/models" };
 
 /// A daemon on the built-in model, with one called anna in the models folder, one called bert elsewhere, and an alias.
