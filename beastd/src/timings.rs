@@ -18,6 +18,8 @@ pub enum Phase {
     Submit,
     /// Waiting for a GPU to finish and return the logits.
     Wait,
+    /// Searching a GPU's logits.
+    Scan,
     /// Sampling, rolling back drafts.
     Sample,
     /// Updating scheduler and statistics.
@@ -27,12 +29,13 @@ pub enum Phase {
 }
 
 /// All of them, in order.
-const PHASES: [(Phase, &str); 8] = [
+const PHASES: [(Phase, &str); 9] = [
     (Phase::Inbox, "inbox"),
     (Phase::Draft, "draft"),
     (Phase::Schedule, "schedule"),
     (Phase::Submit, "submit"),
     (Phase::Wait, "wait"),
+    (Phase::Scan, "scan"),
     (Phase::Sample, "sample"),
     (Phase::Commit, "commit"),
     (Phase::Deliver, "deliver"),
@@ -129,7 +132,7 @@ mod tests {
         assert_eq!(
             line(&sums),
             "2 steps of 4.0 rows, 1 graphs kept, us a step: inbox 0, draft 0, schedule 0, submit 0, wait 250, \
-             sample 0, commit 0, deliver 0, all 250"
+             scan 0, sample 0, commit 0, deliver 0, all 250"
         );
     }
 }

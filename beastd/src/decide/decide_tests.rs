@@ -32,6 +32,7 @@ fn start(n_slots: usize, n_prefixes: usize) -> Fixture {
         n_prefix_cells: 2048,
         n_background_cells: usize::MAX,
         is_adjacent: false,
+        is_parallel: false,
     };
     let (worker, metrics, thread) = fixture::start(FakeEngine::default(), Wish::OFF, limits, N_CTX);
     let admission = Arc::new(Admission::new(Arc::new(ByteVocab), None, DEFAULTS, N_CTX, 20));

@@ -1,5 +1,5 @@
-//! llama.cpp's context, with two functions that the wrapper lacks: interrupting a step, and changing the number of
-//! threads. Keeps the helpers that compute for it (`kernels`).
+//! llama.cpp's context, with functions that the wrapper lacks: interrupting a step, changing the number of threads,
+//! waiting only once for the logits of many rows. Keeps the helpers that compute for it (`kernels`).
 //!
 //! On a CPU, llama.cpp calls `abort_callback` after each operation, and `llama_set_n_threads` works at any time. The
 //! wrapper exposes neither and keeps its context private. So the linker redirects its call that creates a context to
@@ -49,6 +49,20 @@ impl<'model> Context<'model> {
     pub(super) fn decode(&mut self, batch: &mut LlamaBatch<'_>) -> Result<(), DecodeError> {
         self.helpers.join();
         self.inner.decode(batch)
+    }
+
+    /// The rows of logits of the last batch from one token of it to another, both of which have one. Waits for a GPU;
+    /// `get_logits_ith` would for each row, which takes microseconds even when there is nothing to wait for.
+    ///
+    /// # Panics
+    /// When there are no such rows.
+    pub(super) fn logits(&self, first: i32, last: i32) -> Vec<&[f32]> {
+        let (first, last) = (self.inner.get_logits_ith(first), self.inner.get_logits_ith(last));
+        let n_bytes = last.as_ptr_range().end.addr().checked_sub(first.as_ptr().addr()).expect("rows are in order");
+        // SAFETY: the rows of a batch are in one buffer, one after the other in the order of their tokens, so between
+        // the beginning of one and the end of another are rows only. Nothing computes while `self` is borrowed.
+        let rows = unsafe { std::slice::from_raw_parts(first.as_ptr(), n_bytes / size_of::<f32>()) };
+        rows.chunks_exact(first.len()).collect()
     }
 
     /// How many times llama.cpp has reused a graph instead of building one since the context was created; 0 if unknown.

@@ -353,66 +353,89 @@ impl LlamaEngine<'_> {
         Ok(())
     }
 
-    /// Samples tokens for the rows that were computed last.
+    /// Samples tokens for the rows that were computed last, then rolls rejected drafts back.
     fn sample(&mut self, rows: &[Row]) -> Result<Vec<Sampled>, EngineError> {
-        let (mut asked, mut n_before) = (Vec::with_capacity(rows.len()), 0);
+        let (mut asked, mut ends, mut n_before) = (Vec::with_capacity(rows.len()), None, 0);
         for row in in_order(rows) {
             if row.sample {
-                asked.push((row, i32::try_from(n_before + row.n_known() - 1).expect("a short batch")));
+                let (first, _) = ends.unwrap_or((n_before + row.n_known() - 1, 0));
+                ends = Some((first, n_before + row.tokens.len() - 1));
+                asked.push(row);
             }
             n_before += row.tokens.len();
         }
-        let mut scans = self.scans(&asked);
-        timed(Phase::Sample, || asked.into_iter().map(|(row, idx)| self.verify(row, idx, &mut scans)).collect())
-    }
-
-    /// Waits for a GPU, then scans the logits of all rows at once, on several threads. Without a GPU there is nothing
-    /// to wait for, and those threads would compete with the ones that computed the step.
-    fn scans(&mut self, asked: &[(&Row, i32)]) -> HashMap<i32, Scan> {
-        if self.model.n_gpu_layers() == 0 || asked.is_empty() {
-            return HashMap::new();
+        let Some((first, last)) = ends else { return Ok(Vec::new()) };
+        let index = |n: usize| i32::try_from(n).expect("a short batch");
+        let n_outputs = asked.iter().map(|row| row.n_draft + 1).sum();
+        let Self { model, context, samplers, scanners, waited, .. } = self;
+        let read = || context.logits(index(first), index(last));
+        // Without a GPU there is nothing to wait for, helpers would compete with the threads that computed the step, and
+        // logits after a rejected draft need no scan.
+        let n_vocab = usize::try_from(model.n_vocab()).unwrap_or(0);
+        let (logits, scans) = match model.n_gpu_layers() {
+            0 => (read(), Vec::new()),
+            _ => scan(scanners, waited, (n_outputs, n_vocab), read),
+        };
+        assert_eq!(logits.len(), n_outputs, "there is a row of logits for each token that asks for one");
+        let began = Instant::now();
+        let (mut sampled, mut at) = (Vec::with_capacity(asked.len()), 0);
+        for row in &asked {
+            let sampler = samplers.get_mut(&row.seq).expect("a sequence is armed before it asks for a token");
+            let n = row.n_draft + 1;
+            sampled.push(verify(sampler, row, &logits[at..at + n], scans.get(at..at + n).unwrap_or_default()));
+            at += n;
         }
-        let places: Vec<i32> = asked.iter().flat_map(|(row, idx)| (*idx..).take(row.n_draft + 1)).collect();
-        let (context, began) = (&self.context, Instant::now());
-        let mut waited = Duration::ZERO;
-        let scans = self.scanners.scan(places.len(), self.waited, || {
-            // Reading the first row waits for the GPU.
-            let logits = places.iter().map(|idx| context.get_logits_ith(*idx)).collect();
-            waited = began.elapsed();
-            logits
-        });
-        self.waited = waited;
-        timings::add(Phase::Wait, waited);
-        timings::add(Phase::Sample, began.elapsed() - waited);
-        places.into_iter().zip(scans).collect()
-    }
-
-    /// Samples tokens while they match the drafts, and one more; rolls back the rest. Sampling from the model at each
-    /// position and accepting a draft that was sampled is speculative sampling (Leviathan et al. 2023,
-    /// <https://arxiv.org/abs/2211.17192>) with a deterministic drafter: a draft is accepted with the model's own
-    /// probability for it, and a rejected one is replaced from the remaining distribution. `idx` is the index of the
-    /// last known token in the llama.cpp batch.
-    fn verify(&mut self, row: &Row, idx: i32, scans: &mut HashMap<i32, Scan>) -> Result<Sampled, EngineError> {
-        let drafts = &row.tokens[row.n_known()..];
-        let (mut tokens, mut logprobs, mut stuck) = (Vec::with_capacity(1), Vec::new(), None);
-        for (draft, idx) in drafts.iter().map(Some).chain([None]).zip(idx..) {
-            let sampler = self.samplers.get_mut(&row.seq).expect("a sequence is armed before it asks for a token");
-            let logits = self.context.get_logits_ith(idx);
-            let scan = scans.remove(&idx).unwrap_or_else(|| Scan::of(logits));
-            let choice = sampler.sample(logits, &scan);
-            tokens.push(choice.token);
-            logprobs.extend(choice.logprobs);
-            stuck = choice.stuck;
-            if stuck.is_some() || tokens.last() != draft {
-                break;
+        for (row, sampled) in asked.into_iter().zip(&sampled) {
+            let n_kept = row.n_known() + sampled.tokens.len() - 1;
+            if n_kept < row.tokens.len() {
+                self.cut(row.slot, row.pos + u32::try_from(n_kept).expect("a short row"))?;
             }
         }
-        let n_kept = row.n_known() + tokens.len() - 1;
-        if n_kept < row.tokens.len() {
-            self.cut(row.slot, row.pos + u32::try_from(n_kept).expect("a short row"))?;
-        }
-        Ok(Sampled { seq: row.seq, tokens, logprobs, stuck })
+        timings::add(Phase::Sample, began.elapsed());
+        Ok(sampled)
     }
+}
+
+/// Waits for a GPU, then scans all its logits at once. `size` is the number of rows and of logits in each.
+fn scan<'c>(
+    scanners: &Scanners,
+    last_wait: &mut Duration,
+    size: (usize, usize),
+    read: impl FnOnce() -> Vec<&'c [f32]>,
+) -> (Vec<&'c [f32]>, Vec<Scan>) {
+    let (began, mut waited, mut logits) = (Instant::now(), Duration::ZERO, Vec::new());
+    let scans = scanners.scan(size, *last_wait, || {
+        logits = read();
+        waited = began.elapsed();
+        logits.clone()
+    });
+    timings::add(Phase::Wait, waited);
+    timings::add(Phase::Scan, began.elapsed() - waited);
+    *last_wait = waited;
+    (logits, scans)
+}
+
+/// Samples tokens while they match the drafts, and one more. Sampling from the model at each position and accepting a
+/// draft that was sampled is speculative sampling (Leviathan et al. 2023, <https://arxiv.org/abs/2211.17192>) with a
+/// deterministic drafter: a draft is accepted with the model's own probability for it, and a rejected one is replaced
+/// from the remaining distribution. `logits` are those of the last known token and of the drafts, and so are `scans`,
+/// if there are any.
+fn verify(sampler: &mut Sampler, row: &Row, logits: &[&[f32]], scans: &[Scan]) -> Sampled {
+    let drafts = &row.tokens[row.n_known()..];
+    let (mut tokens, mut logprobs, mut stuck) = (Vec::with_capacity(1), Vec::new(), None);
+    for (n, (draft, logits)) in drafts.iter().map(Some).chain([None]).zip(logits).enumerate() {
+        let choice = match scans.get(n) {
+            Some(scan) => sampler.sample(logits, scan),
+            None => sampler.sample(logits, &Scan::of(logits)),
+        };
+        tokens.push(choice.token);
+        logprobs.extend(choice.logprobs);
+        stuck = choice.stuck;
+        if stuck.is_some() || tokens.last() != draft {
+            break;
+        }
+    }
+    Sampled { seq: row.seq, tokens, logprobs, stuck }
 }
 
 pub(super) fn new_context<'model>(

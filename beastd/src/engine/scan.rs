@@ -14,11 +14,13 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 /// Logits per block; a scan keeps the largest of each block.
 pub(super) const BLOCK: usize = 256;
-/// Rows per thread.
-const ROWS_OF_A_THREAD: usize = 2;
+/// Threads for each row; a single row is not worth waking any.
+const THREADS_OF_A_ROW: usize = 2;
 const MOST_THREADS: usize = 8;
 /// Share of the expected time during which helpers sleep; it is less than 1 so that they are awake when work arrives.
 const SLEEP: f64 = 0.8;
+/// How often to look elsewhere while helpers that have nothing left to do leave.
+const LEAVING: u32 = 64;
 /// Time for which helpers stay awake without work.
 const PATIENCE: Duration = Duration::from_millis(2);
 
@@ -54,34 +56,41 @@ impl<'a> Row<'a> {
 /// The result of a pass.
 #[derive(Debug, Clone)]
 pub(super) struct Scan {
+    /// The largest logit of each block; NaN if the block has one.
     maxima: Vec<f32>,
+    /// The block with the largest logit; of several, the first.
+    best: usize,
     has_nan: bool,
 }
 
 impl Scan {
     pub(super) fn of(logits: &[f32]) -> Self {
-        let mut n_nan = 0;
-        let maximum = |block: &[f32]| {
-            let (max, n) = maximum(block);
-            n_nan += n;
-            max
-        };
-        let maxima = logits.chunks(BLOCK).map(maximum).collect();
-        Self { maxima, has_nan: n_nan > 0 }
+        Self::of_maxima(logits.chunks(BLOCK).map(maximum).collect())
+    }
+
+    fn of_maxima(maxima: Vec<f32>) -> Self {
+        let (mut best, mut largest, mut has_nan) = (0, f32::NEG_INFINITY, false);
+        for (n, &max) in maxima.iter().enumerate() {
+            has_nan |= max.is_nan();
+            if max > largest {
+                (best, largest) = (n, max);
+            }
+        }
+        Self { maxima, best, has_nan }
     }
 
     /// The scan of the same row with these blocks replaced.
     pub(super) fn with(&self, changed: &BTreeMap<usize, Vec<f32>>) -> Self {
-        let mut scan = self.clone();
+        let mut maxima = self.maxima.clone();
         for (n, block) in changed {
-            scan.maxima[*n] = maximum(block).0;
+            maxima[*n] = maximum(block);
         }
-        scan
+        Self::of_maxima(maxima)
     }
 
     /// The largest logit.
     pub(super) fn max(&self) -> f32 {
-        self.maxima.iter().copied().fold(f32::NEG_INFINITY, f32::max)
+        self.maxima.get(self.best).copied().unwrap_or(f32::NEG_INFINITY)
     }
 
     /// Whether all logits are numbers, so that they have an order, and the largest is finite.
@@ -91,16 +100,11 @@ impl Scan {
 
     /// The index of the largest; ties go to the lower token, as in llama.cpp.
     pub(super) fn argmax(&self, row: Row<'_>) -> usize {
-        let mut best = (0, f32::NEG_INFINITY);
-        for (n, &max) in self.maxima.iter().enumerate() {
-            if max > best.1 {
-                best = (n, max);
-            }
-        }
+        let max = self.max();
         if self.maxima.is_empty() {
             return 0;
         }
-        best.0 * BLOCK + row.block(best.0).iter().position(|&logit| logit == best.1).unwrap_or(0)
+        self.best * BLOCK + row.block(self.best).iter().position(|&logit| logit == max).unwrap_or(0)
     }
 
     /// All logits of at least `floor`, in token order.
@@ -132,29 +136,47 @@ impl Scan {
 
 /// Threads that scan many rows together; they start with the first of these.
 #[derive(Default)]
-pub(super) struct Scanners(OnceLock<Option<ThreadPool>>);
+pub(super) struct Scanners(OnceLock<Threads>);
+
+/// Helpers, and how many threads they are with the caller's; no helpers on a machine with few cores, or if none can be
+/// started.
+struct Threads {
+    helpers: Option<ThreadPool>,
+    n_most: usize,
+}
 
 impl Scanners {
-    /// Scans `n_rows` rows. `rows` waits for them, probably as long as `expected`; meanwhile the other threads wake up,
-    /// which takes as long as scanning a row or two.
+    /// Scans `n_rows` rows of `n_logits` each. `rows` waits for them, probably as long as `expected`; meanwhile the
+    /// helpers wake up, which takes as long as scanning a row or two. Whatever can be done before is: from the moment
+    /// that the rows are there the GPU is idle, and allocating there would let threads wait for each other.
     pub(super) fn scan<'a>(
         &self,
-        n_rows: usize,
+        (n_rows, n_logits): (usize, usize),
         expected: Duration,
         rows: impl FnOnce() -> Vec<&'a [f32]>,
     ) -> Vec<Scan> {
-        let n_most = thread::available_parallelism().map_or(1, usize::from).div_euclid(2).min(MOST_THREADS);
-        let n_threads = (n_rows / ROWS_OF_A_THREAD).min(n_most);
-        let pool = if n_threads < 2 { None } else { self.0.get_or_init(|| pool(n_most - 1)).as_ref() };
-        let Some(pool) = pool else { return rows().into_iter().map(Scan::of).collect() };
-        let (there, next, n_resting) = (OnceLock::new(), AtomicUsize::new(0), AtomicUsize::new(0));
-        let (sleepers, scans) = (Mutex::new(Vec::new()), Mutex::new(Vec::with_capacity(n_rows)));
-        let scan = |rows: &[&[f32]]| {
-            let mine = std::iter::repeat_with(|| next.fetch_add(1, Relaxed)).take_while(|n| *n < rows.len());
-            let mine: Vec<_> = mine.map(|n| (n, Scan::of(rows[n]))).collect();
-            lock(&scans).extend(mine);
+        let Threads { helpers, n_most } = self.0.get_or_init(Threads::start);
+        let n_threads = if n_rows < 2 { 1 } else { (n_rows * THREADS_OF_A_ROW).min(*n_most) };
+        let Some(helpers) = helpers.as_ref().filter(|_| n_threads > 1) else {
+            return rows().into_iter().map(Scan::of).collect();
         };
-        pool.in_place_scope(|scope| {
+        let n_blocks = n_logits.div_ceil(BLOCK);
+        let mut maxima = vec![vec![f32::NAN; n_blocks]; n_rows];
+        // No smaller than needed: memory is read fastest in one go.
+        let size = n_blocks.div_ceil(n_threads.div_ceil(n_rows)).max(1);
+        let pieces = maxima.iter_mut().enumerate().flat_map(|(row, maxima)| {
+            let pieces = (0..).step_by(size).zip(maxima.chunks_mut(size));
+            pieces.map(move |(block, maxima)| Mutex::new(Piece { row, block, maxima }))
+        });
+        let pieces: Vec<_> = pieces.collect();
+        let (there, next, n_resting) = (OnceLock::new(), AtomicUsize::new(0), AtomicUsize::new(0));
+        let sleepers = Mutex::new(Vec::with_capacity(n_threads));
+        let scan = |rows: &[&[f32]]| {
+            while let Some(piece) = pieces.get(next.fetch_add(1, Relaxed)) {
+                lock(piece).scan(rows);
+            }
+        };
+        helpers.in_place_scope(|scope| {
             for _ in 1..n_threads {
                 scope.spawn(|_| {
                     lock(&sleepers).push(thread::current());
@@ -171,17 +193,44 @@ impl Scanners {
             while n_resting.load(Acquire) + 1 < n_threads {
                 std::hint::spin_loop();
             }
+            for _ in 0..LEAVING {
+                std::hint::spin_loop();
+            }
         });
-        let mut scans = scans.into_inner().unwrap_or_else(PoisonError::into_inner);
-        scans.sort_unstable_by_key(|(n, _)| *n);
-        scans.into_iter().map(|(_, scan)| scan).collect()
+        drop(pieces);
+        maxima.into_iter().map(Scan::of_maxima).collect()
     }
 }
 
-/// `None` if no threads can be started.
-fn pool(n_threads: usize) -> Option<ThreadPool> {
-    let builder = ThreadPoolBuilder::new().num_threads(n_threads);
-    builder.thread_name(|n| format!("scan {n}")).build().ok()
+impl Threads {
+    /// For half of the cores.
+    fn start() -> Self {
+        Self::of(thread::available_parallelism().map_or(1, usize::from).div_euclid(2).min(MOST_THREADS))
+    }
+
+    fn of(n_most: usize) -> Self {
+        let builder = ThreadPoolBuilder::new().num_threads(n_most.saturating_sub(1));
+        let helpers = (n_most > 1).then(|| builder.thread_name(|n| format!("scan {n}")).build().ok());
+        Self { helpers: helpers.flatten(), n_most }
+    }
+}
+
+/// Some blocks of a row, and the place for their maxima.
+struct Piece<'m> {
+    row: usize,
+    /// The first block.
+    block: usize,
+    maxima: &'m mut [f32],
+}
+
+impl Piece<'_> {
+    fn scan(&mut self, rows: &[&[f32]]) {
+        // There are no rows if waiting for them has failed.
+        let logits = rows.get(self.row).and_then(|row| row.get(self.block * BLOCK..)).unwrap_or_default();
+        for (max, block) in self.maxima.iter_mut().zip(logits.chunks(BLOCK)) {
+            *max = maximum(block);
+        }
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -213,9 +262,8 @@ fn wait_for<'p, 'a>(there: &'p OnceLock<Vec<&'a [f32]>>, expected: Duration) -> 
     }
 }
 
-/// The largest logit of a block and the number of NaN, in separate lanes, which the compiler turns into vector
-/// registers.
-fn maximum(block: &[f32]) -> (f32, u32) {
+/// The largest logit of a block, or NaN if one is. In separate lanes, which the compiler turns into vector registers.
+fn maximum(block: &[f32]) -> f32 {
     const LANES: usize = 16;
     let (mut maxima, mut n_nan) = ([f32::NEG_INFINITY; LANES], [0_u32; LANES]);
     let larger = |max: f32, logit: f32| if logit > max { logit } else { max };
@@ -227,9 +275,11 @@ fn maximum(block: &[f32]) -> (f32, u32) {
             n_nan[lane] += u32::from(chunk[lane].is_nan());
         }
     }
-    let max = maxima.iter().chain(rest).copied().fold(f32::NEG_INFINITY, larger);
     let n_nan = n_nan.iter().sum::<u32>() + rest.iter().map(|logit| u32::from(logit.is_nan())).sum::<u32>();
-    (max, n_nan)
+    if n_nan > 0 {
+        return f32::NAN;
+    }
+    maxima.iter().chain(rest).copied().fold(f32::NEG_INFINITY, larger)
 }
 
 #[cfg(test)]

@@ -89,19 +89,45 @@ proptest! {
     }
 
     #[test]
-    fn many_rows_are_scanned_as_one_by_one(n_rows in 0..40_usize, n in 1..1500_usize) {
+    fn many_rows_are_scanned_as_one_by_one(n_rows in 0..20_usize, n in 1..1500_usize, n_threads in 1..6_usize) {
         let row = |i: usize| (0..n).map(|j| ((i * 7919 + j * 104_729) % 997) as f32).collect();
         let rows: Vec<Vec<f32>> = (0..n_rows).map(row).collect();
         let rows: Vec<&[f32]> = rows.iter().map(Vec::as_slice).collect();
         let asked_of = Cell::new(false);
-        let all = Scanners::default().scan(n_rows, Duration::from_micros(50), || {
+        let scanners = Scanners(OnceLock::from(Threads::of(n_threads)));
+        let all = scanners.scan((n_rows, n), Duration::from_micros(50), || {
             asked_of.set(true);
             rows.clone()
         });
         prop_assert!(asked_of.get());
         prop_assert_eq!(all.len(), n_rows);
         for (scan, row) in all.iter().zip(&rows) {
-            prop_assert_eq!(&scan.maxima, &Scan::of(row).maxima);
+            let alone = Scan::of(row);
+            prop_assert_eq!((&scan.maxima, scan.best, scan.has_nan), (&alone.maxima, alone.best, alone.has_nan));
         }
+    }
+}
+
+#[test]
+fn a_row_that_is_not_all_numbers_is_found_among_many() {
+    let mut rows = vec![vec![0.5; 3000]; 9];
+    rows[7][2990] = f32::NAN;
+    let rows: Vec<&[f32]> = rows.iter().map(Vec::as_slice).collect();
+    let all = Scanners(OnceLock::from(Threads::of(3))).scan((9, 3000), Duration::ZERO, || rows);
+    let sound: Vec<usize> = (0..9).filter(|&n| all[n].is_sound()).collect();
+    assert_eq!(sound, [0, 1, 2, 3, 4, 5, 6, 8]);
+}
+
+#[test]
+fn helpers_stay_for_the_next_rows_and_survive_rows_that_do_not_come() {
+    let scanners = Scanners(OnceLock::from(Threads::of(4)));
+    let rows = [vec![1.0; 600], vec![2.0; 600], vec![3.0; 600]];
+    for expected in [0, 50, 5_000].map(Duration::from_micros) {
+        let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            scanners.scan((3, 600), expected, || panic!("the GPU is gone"))
+        }));
+        assert!(failed.is_err());
+        let all = scanners.scan((3, 600), expected, || rows.iter().map(Vec::as_slice).collect());
+        assert_eq!(all.iter().map(Scan::max).collect::<Vec<_>>(), [1.0, 2.0, 3.0]);
     }
 }

@@ -114,6 +114,7 @@ impl Tuning {
             // for 2.6B).
             n_background_cells: if on_gpu { usize::MAX } else { n_ctx },
             is_adjacent: false,
+            is_parallel: on_gpu,
         }
     }
 

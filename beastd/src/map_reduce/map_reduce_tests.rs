@@ -38,6 +38,7 @@ fn start(n_waiting: usize) -> Fixture {
         n_prefix_cells: 1024,
         n_background_cells: usize::MAX,
         is_adjacent: false,
+        is_parallel: false,
     };
     let (worker, metrics, thread) = fixture::start(FakeEngine::default().rolling_back(4), Wish::ANY, limits, N_CTX);
     let admission = Arc::new(Admission::new(Arc::new(ByteVocab), None, DEFAULTS, N_CTX, 20));

@@ -7,7 +7,8 @@
 //!     reserve cells    evict cached prefixes; if decoding still lacks cells, preempt the youngest sequence
 //!     close gaps       move sequences into lower slots, for an engine that computes neighbours together
 //!     grant decode     one token for each decoding sequence, those that have waited longest first
-//!     grant prefill    the rest of the budget to one prompt: the shortest remainder, every eighth time the oldest
+//!     grant prefill    the rest of the budget to one prompt: the shortest remainder, every eighth time the oldest;
+//!                      on a GPU also to its neighbours
 //!     add drafts       if no sequence is in prefill and all drafts fit
 //! the engine runs the batch and samples
 //! commit(sampled) → Committed:
@@ -20,6 +21,7 @@
 //! history. In place of `commit`, `undo` and `interrupt` discard a plan that was not run.
 
 mod kv_cache;
+mod prefill;
 mod room;
 mod sequence;
 
@@ -57,6 +59,8 @@ pub struct Limits {
     pub n_background_cells: usize,
     /// Whether running sequences must be in the lowest slots, because the engine computes neighbours in one pass.
     pub is_adjacent: bool,
+    /// Whether several short prompts in a step take little longer than one, as on a GPU.
+    pub is_parallel: bool,
 }
 
 impl Limits {
@@ -86,9 +90,6 @@ struct Planned {
     n_known: usize,
     n_draft: usize,
 }
-
-/// At least one in this many prefill steps goes to the oldest prompt.
-const OLDEST_EVERY: u32 = 8;
 
 /// What [`Scheduler::make_room`] freed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -420,45 +421,6 @@ impl Scheduler {
         let n_drafts: usize = drafts.iter().map(|(_, drafts)| drafts.len()).sum();
         let n_tokens = n_decoding + n_drafts;
         if n_tokens <= self.limits.n_batch.min(self.cache.n_free()) { drafts } else { &[] }
-    }
-
-    /// Grants the prefill budget to one prompt: the one with the shortest remainder, so that a short request gets its
-    /// first token within one chunk however long the others are; every eighth time the oldest, so that it cannot
-    /// starve. The rest of the budget stays unused: rows of different lengths cost a hybrid model one graph pass
-    /// each, and the short request would wait for the fixed cost of every pass.
-    fn grant_prefill(&mut self, rows: &mut [usize], n_decoding: usize) {
-        let chunk = match &self.running[..] {
-            _ if n_decoding > 0 => self.limits.prefill_chunk.div_ceil(2),
-            [one] if self.waiting.is_empty() && !one.was_interrupted => self.limits.lone_chunk,
-            _ => self.limits.prefill_chunk,
-        };
-        let budget = chunk.min(self.limits.n_batch - n_decoding).min(self.cache.n_free() - n_decoding);
-        let owing = || (0..rows.len()).filter(|&n| self.running[n].n_pending() > 1);
-        let (Some(oldest), Some(shortest)) = (owing().next(), owing().min_by_key(|&n| self.running[n].n_pending()))
-        else {
-            return;
-        };
-        let is_its_turn = self.running[oldest].n_passed_over + 1 >= OLDEST_EVERY;
-        let next = if is_its_turn { oldest } else { shortest };
-        rows[next] = self.running[next].n_to_boundary().min(budget);
-        if self.running[next].is_scored {
-            self.grant_scored(rows, budget - rows[next]);
-        }
-        let is_passed_over = rows[oldest] == 0;
-        let n_passed_over = &mut self.running[oldest].n_passed_over;
-        *n_passed_over = if is_passed_over { *n_passed_over + 1 } else { 0 };
-    }
-
-    /// Scored prompts differ only in their short endings: computing several in one step costs little more than one.
-    /// Only whole endings are granted.
-    fn grant_scored(&self, rows: &mut [usize], mut budget: usize) {
-        for (row, sequence) in rows.iter_mut().zip(&self.running) {
-            let n = sequence.n_pending();
-            if *row == 0 && sequence.is_scored && n > 1 && n == sequence.n_to_boundary() && n <= budget {
-                *row = n;
-                budget -= n;
-            }
-        }
     }
 
     fn free(&mut self, sequence: &mut Sequence) {

@@ -100,6 +100,39 @@ fn a_step_reads_one_prompt() {
     );
 }
 
+/// On a GPU, rows of one length are one pass.
+#[test]
+fn prompts_that_can_take_as_many_tokens_come_along_where_that_costs_little() {
+    let limits = Limits { n_slots: 5, n_cells: 256, n_batch: 32, prefill_chunk: 20, is_parallel: true, ..LIMITS };
+    check(
+        limits,
+        "add a prompt=6 max=3; step; add b prompt=5 max=1; add c prompt=4 max=3; add d prompt=4 max=1; step; step; step",
+        expect![[r#"
+            a 0..6 sample
+            a 6..7 sample | c 0..4 sample | d 0..4 sample | d ends
+            a 7..8 sample | b 0..5 sample | c 4..5 sample | a ends | b ends
+            c 5..6 sample | c ends
+        "#]],
+    );
+}
+
+#[test]
+fn those_that_come_along_are_neighbours_and_within_the_budget() {
+    let limits = Limits { n_slots: 6, n_cells: 256, n_batch: 32, prefill_chunk: 12, is_parallel: true, ..LIMITS };
+    check(
+        limits,
+        "add a prompt=9 max=1; add b prompt=3 max=1; add c prompt=4 max=1; add d prompt=4 max=1 keep=22
+        add e prompt=2 max=1; add f prompt=30 max=1; step; step; step; step; step",
+        expect![[r#"
+            a 0..2 | b 0..2 | c 0..2 | d 0..2 | e 0..2 sample | f 0..2 | e ends
+            b 2..3 sample | c 2..4 sample | d 2..4 sample | f 2..4 | b ends | c ends | d ends
+            a 2..9 sample | a ends
+            f 4..12
+            f 12..20
+        "#]],
+    );
+}
+
 #[test]
 fn every_eighth_step_is_for_the_oldest_prompt_whatever_comes_after() {
     let others: String = ('b'..='u').fold(String::new(), |mut script, name| {
@@ -143,10 +176,11 @@ proptest! {
     fn the_oldest_prompt_is_never_passed_over_for_long(
         n_slots in 2usize..6,
         chunk in 1usize..20,
+        is_parallel in any::<bool>(),
         lengths in proptest::collection::vec(1usize..30, 60),
         fates in proptest::collection::vec(0u8..8, 60),
     ) {
-        let limits = Limits { n_slots, prefill_chunk: chunk, lone_chunk: 2 * chunk, n_batch: 64, n_cells: 400, ..LIMITS };
+        let limits = Limits { n_slots, prefill_chunk: chunk, lone_chunk: 2 * chunk, n_batch: 64, n_cells: 400, is_parallel, ..LIMITS };
         let mut scheduler = Scheduler::new(limits);
         let mut n_added = 0;
         let mut passed_over = (SeqId(0), 0);
@@ -158,11 +192,14 @@ proptest! {
             let batch = scheduler.schedule(&[]);
             let reading = |seq| scheduler.running().find(|sequence| sequence.id == seq).is_some_and(|s| s.n_pending() > 1);
             let read: Vec<_> = batch.rows.iter().map(|row| row.seq).filter(|&seq| reading(seq)).collect();
-            prop_assert!(read.len() <= 1, "two prompts in a step: {batch:?}");
+            prop_assert!(is_parallel || read.len() <= 1, "two prompts in a step: {batch:?}");
+            let of_prompts = batch.rows.iter().filter(|row| read.contains(&row.seq)).map(|row| row.tokens.len());
+            let lengths: std::collections::HashSet<usize> = of_prompts.collect();
+            prop_assert!(lengths.len() <= 1, "more than one length: {batch:?}");
             let oldest = scheduler.running().find(|sequence| sequence.n_pending() > 1).map(|sequence| sequence.id);
-            if let (Some(oldest), [read]) = (oldest, &read[..]) {
+            if let (Some(oldest), false) = (oldest, read.is_empty()) {
                 let n_before = if passed_over.0 == oldest { passed_over.1 } else { 0 };
-                passed_over = (oldest, if *read == oldest { 0 } else { n_before + 1 });
+                passed_over = (oldest, if read.contains(&oldest) { 0 } else { n_before + 1 });
                 prop_assert!(passed_over.1 < 8, "{oldest:?} is passed over again and again");
             }
             // Sometimes the engine finds no room.

@@ -125,8 +125,8 @@ fn run(limits: Limits, engine: &mut FakeEngine, moves: &[Move]) -> Vec<(Vec<Toke
 proptest! {
     /// A request gets the same text in a batch as alone.
     #[test]
-    fn batched_equals_alone(moves in moves(), n_slots in 1usize..5, n_batch in 5usize..40, chunk in 1usize..40, is_adjacent in any::<bool>()) {
-        let limits = Limits { n_slots, n_prefixes: 0, n_cells: 48 * n_slots, n_batch, prefill_chunk: chunk, lone_chunk: 2 * chunk, n_waiting: 6, decode_width: n_slots.min(3), n_prefix_cells: 0, n_background_cells: 40, is_adjacent };
+    fn batched_equals_alone(moves in moves(), n_slots in 1usize..5, n_batch in 5usize..40, chunk in 1usize..40, is_adjacent in any::<bool>(), is_parallel in any::<bool>()) {
+        let limits = Limits { n_slots, n_prefixes: 0, n_cells: 48 * n_slots, n_batch, prefill_chunk: chunk, lone_chunk: 2 * chunk, n_waiting: 6, decode_width: n_slots.min(3), n_prefix_cells: 0, n_background_cells: 40, is_adjacent, is_parallel };
         for (prompt, n_max, answer) in run(limits, &mut FakeEngine::default().rolling_back(4), &moves) {
             prop_assert_eq!(answer, fake::answer(&prompt, 0, n_max));
         }
@@ -134,8 +134,8 @@ proptest! {
 
     /// A request gets the same text when its prefix is copied from the cache.
     #[test]
-    fn copied_equals_computed(moves in moves(), n_slots in 1usize..5, n_prefixes in 1usize..5, chunk in 1usize..40, is_adjacent in any::<bool>()) {
-        let limits = Limits { n_slots, n_prefixes, n_cells: 48 * n_slots + 60, n_batch: 40, prefill_chunk: chunk, lone_chunk: 2 * chunk, n_waiting: 6, decode_width: 2, n_prefix_cells: 100, n_background_cells: 60, is_adjacent };
+    fn copied_equals_computed(moves in moves(), n_slots in 1usize..5, n_prefixes in 1usize..5, chunk in 1usize..40, is_adjacent in any::<bool>(), is_parallel in any::<bool>()) {
+        let limits = Limits { n_slots, n_prefixes, n_cells: 48 * n_slots + 60, n_batch: 40, prefill_chunk: chunk, lone_chunk: 2 * chunk, n_waiting: 6, decode_width: 2, n_prefix_cells: 100, n_background_cells: 60, is_adjacent, is_parallel };
         for (prompt, n_max, answer) in run(limits, &mut FakeEngine::default().rolling_back(4), &moves) {
             prop_assert_eq!(answer, fake::answer(&prompt, 0, n_max));
         }
@@ -144,8 +144,8 @@ proptest! {
     /// A request gets the same text when the pool is too small for all sequences, and smaller than the scheduler
     /// believes.
     #[test]
-    fn preempted_equals_undisturbed(moves in moves(), n_prefixes in 0usize..3, n_cells in 48usize..100, missing in 0usize..40, is_adjacent in any::<bool>()) {
-        let limits = Limits { n_slots: 3, n_prefixes, n_cells, n_batch: 16, prefill_chunk: 8, lone_chunk: 12, n_waiting: 6, decode_width: 3, n_prefix_cells: 1000, n_background_cells: 30, is_adjacent };
+    fn preempted_equals_undisturbed(moves in moves(), n_prefixes in 0usize..3, n_cells in 48usize..100, missing in 0usize..40, is_adjacent in any::<bool>(), is_parallel in any::<bool>()) {
+        let limits = Limits { n_slots: 3, n_prefixes, n_cells, n_batch: 16, prefill_chunk: 8, lone_chunk: 12, n_waiting: 6, decode_width: 3, n_prefix_cells: 1000, n_background_cells: 30, is_adjacent, is_parallel };
         let mut engine = FakeEngine::with_cells(n_cells.saturating_sub(missing).max(48)).rolling_back(4);
         for (prompt, n_max, answer) in run(limits, &mut engine, &moves) {
             prop_assert_eq!(answer, fake::answer(&prompt, 0, n_max));

@@ -16,6 +16,7 @@ pub(super) const LIMITS: Limits = Limits {
     n_prefix_cells: usize::MAX,
     n_background_cells: usize::MAX,
     is_adjacent: false,
+    is_parallel: false,
 };
 
 /// A prompt: one of three shared beginnings of 20 tokens, then tokens of its own.

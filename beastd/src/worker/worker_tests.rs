@@ -24,6 +24,7 @@ pub(super) const LIMITS: Limits = Limits {
     n_prefix_cells: 512,
     n_background_cells: usize::MAX,
     is_adjacent: false,
+    is_parallel: false,
 };
 
 /// Lets a test observe each step, and hold the engine before it.
