@@ -14,9 +14,10 @@ use super::product::{Product, Shares, To, Way};
 use super::tiles::Format;
 
 /// With AVX-512, more columns than this are computed in tiles, since unpacking then pays.
-const MOST_BY_ROWS: usize = 7;
-/// Elsewhere, and with Q8_0, fewer columns than this are llama.cpp's, which reads weights for each of them again.
-const FEWEST_IN_TILES: usize = 4;
+const MOST_BY_ROWS: usize = 4;
+/// Elsewhere, and with Q8_0, a single column is llama.cpp's, which decodes at the speed of memory; it reads all weights
+/// again for each further one.
+const FEWEST_IN_TILES: usize = 2;
 
 /// The name of the best instruction set that may be used, for tests and measurements.
 const LIMIT: &str = "BEAST_TEST_INSTRUCTION_SET";
@@ -34,11 +35,6 @@ static BEST: LazyLock<Option<InstructionSet>> = LazyLock::new(|| {
     let mut sets = InstructionSet::ALL.into_iter().skip_while(|set| !is_allowed(set));
     sets.find(|set| set.is_supported())
 });
-
-/// Whether this CPU supports the kernels.
-pub fn are_supported() -> bool {
-    BEST.is_some()
-}
 
 /// The name of the instruction set that the kernels use.
 pub fn instruction_set() -> Option<&'static str> {

@@ -36,15 +36,9 @@ mod tiles;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub use crew::Helpers;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-pub use hook::{are_supported, instruction_set, use_ours};
+pub use hook::{instruction_set, use_ours};
 
-/// Whether there are kernels for this CPU. Only for x86; on Apple hardware Metal does the work.
-#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
-pub fn are_supported() -> bool {
-    false
-}
-
-/// The name of the instruction set that the kernels use.
+/// The name of the instruction set that the kernels use. Only on x86; on Apple hardware Metal does the work.
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 pub fn instruction_set() -> Option<&'static str> {
     None
