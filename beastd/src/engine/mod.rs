@@ -58,9 +58,8 @@ pub const ENGINE_BUILD: &str = concat!(
 
 /// The engine for display and calibrations, with or without our kernels, since that changes the speed.
 pub fn build(are_kernels_wanted: bool) -> String {
-    if are_kernels_wanted && kernels::are_supported() {
-        format!("{ENGINE}, kernels of beastd")
-    } else {
-        ENGINE.to_owned()
+    match kernels::instruction_set().filter(|_| are_kernels_wanted) {
+        Some(set) => format!("{ENGINE}, kernels of beastd for {set}"),
+        None => ENGINE.to_owned(),
     }
 }

@@ -57,6 +57,13 @@ fn what_may_be_unsafe_is_the_socket_of_the_system_the_engine_and_its_kernels() {
         "beastd/src/engine/kernels/crew.rs",
         "beastd/src/engine/kernels/hook.rs",
         "beastd/src/engine/kernels/instructions.rs",
+        "beastd/src/engine/kernels/product.rs",
+        "beastd/src/engine/kernels/simd.rs",
+        "beastd/src/engine/kernels/simd/avx2.rs",
+        "beastd/src/engine/kernels/simd/avx512.rs",
+        "beastd/src/engine/kernels/tiles.rs",
+        "beastd/src/engine/kernels/tiles/formats.rs",
+        "beastd/src/engine/kernels/tiles/tile.rs",
         "beastd/src/engine/raw.rs",
         "beastd/src/engine/read_ahead.rs",
     ];

@@ -7,7 +7,7 @@
 use std::arch::x86_64::*;
 
 use super::blocks::{Activations, BLOCK, Q4K, Q5K, Q6K};
-use super::instructions::{InstructionSet, Kernel};
+use super::instructions::{Avx512, Kernel};
 
 /// Most columns per pass: what fits into 32 registers beside the weights.
 const MOST_COLUMNS: usize = 8;
@@ -15,20 +15,6 @@ const MOST_COLUMNS: usize = 8;
 /// Prefetch distance in bytes. With 1.2 GB of weights on two cores: 27 GB/s without prefetch, 29 with 1 KiB, 31 to 34
 /// with 4 or 8 KiB.
 const AHEAD: usize = 4096;
-
-/// AVX-512 with the extensions F, BW, DQ and VNNI, which Intel's servers have since 2019 and AMD's CPUs since Zen 4.
-pub(super) struct Avx512;
-
-impl InstructionSet for Avx512 {
-    fn is_supported() -> bool {
-        is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512dq")
-            && is_x86_feature_detected!("avx512vnni")
-            && is_x86_feature_detected!("f16c")
-            && is_x86_feature_detected!("fma")
-    }
-}
 
 /// Weights that these kernels can unpack.
 trait Unpack {
@@ -188,19 +174,22 @@ impl Unpack for Q6K {
     }
 }
 
-impl<W: Unpack> Kernel<W> for Avx512 {
-    /// Of each eight groups, the third and fourth swap places with the fifth and sixth if the type's nibbles require
-    /// it.
-    fn place(i: usize) -> usize {
-        match (W::IS_SWAPPED, i % 8) {
-            (true, 2 | 3) => i + 2,
-            (true, 4 | 5) => i - 2,
-            _ => i,
-        }
+/// The place of the `i`th group of 16 activations in a block. Of each eight groups, the third and fourth swap places
+/// with the fifth and sixth if the type's nibbles require it.
+fn place<W: Unpack>(i: usize) -> usize {
+    match (W::IS_SWAPPED, i % 8) {
+        (true, 2 | 3) => i + 2,
+        (true, 4 | 5) => i - 2,
+        _ => i,
     }
+}
 
+impl<W: Unpack> Kernel<W> for Avx512 {
+    type Column = Activations;
+
+    /// As ggml's `quantize_row_q8_K` does: the largest becomes -127.
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vnni,f16c,fma")]
-    unsafe fn quantize(x: &[f32; BLOCK], to: &mut Activations) {
+    unsafe fn round(x: &[f32; BLOCK], to: &mut Activations) {
         // SAFETY: sixteen of 256 floats from 16 i on, i below 16.
         let part = |i: usize| unsafe { _mm512_loadu_ps(x.as_ptr().add(16 * i)) };
         let (mut low, mut high) = (part(0), part(0));
@@ -223,12 +212,7 @@ impl<W: Unpack> Kernel<W> for Avx512 {
             let sum = _mm512_reduce_add_epi32(words) as i16;
             to.sums[i] = sum;
             // SAFETY: `place` is below 16.
-            unsafe {
-                _mm_store_si128(
-                    to.q.as_mut_ptr().add(16 * <Self as Kernel<W>>::place(i)).cast(),
-                    _mm512_cvtepi32_epi8(words),
-                )
-            };
+            unsafe { _mm_store_si128(to.q.as_mut_ptr().add(16 * place::<W>(i)).cast(), _mm512_cvtepi32_epi8(words)) };
         }
     }
 

@@ -8,7 +8,7 @@ pub(super) const BLOCK: usize = 256;
 #[repr(C, align(64))]
 #[derive(Clone, Copy)]
 pub(super) struct Activations {
-    /// In the order that the instruction set needs for these weights, see [`super::instructions::Kernel::place`].
+    /// In the order that the instruction set needs for these weights.
     pub(super) q: [i8; BLOCK],
     /// Sums of 16 activations each, in the order of the column, for the offset that all weights of a group share.
     pub(super) sums: [i16; 16],
@@ -47,7 +47,14 @@ pub(super) struct Q6K {
     pub(super) d: u16,
 }
 
+/// Eight of ggml's `block_q8_0`: a group of 32 signed bytes with its scale.
+#[repr(C)]
+pub(super) struct Q8 {
+    pub(super) groups: [(u16, [i8; 32]); 8],
+}
+
 // The same assertions as in ggml-common.h. `kernels_tests.rs` checks the layout against ggml's own unpacking.
 const _: () = assert!(size_of::<Q4K>() == 2 * 2 + 12 + BLOCK / 2);
 const _: () = assert!(size_of::<Q5K>() == 2 * 2 + 12 + BLOCK / 8 + BLOCK / 2);
 const _: () = assert!(size_of::<Q6K>() == BLOCK / 2 + BLOCK / 4 + 16 + 2);
+const _: () = assert!(size_of::<Q8>() == 8 * (2 + 32));

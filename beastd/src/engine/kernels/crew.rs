@@ -20,9 +20,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::blocks::Activations;
-use super::hook::{Product, To};
-use super::instructions::Kernel;
+use super::product::{Product, To, Way};
 use protocol::{MOST_HELPERS, MOST_PIECES, Protocol};
 
 /// The protocol's atomics; its test replaces them with loom's.
@@ -37,18 +35,18 @@ const SPIN: Duration = Duration::from_micros(300);
 /// How long to wait for a helper's last piece, as a share of the time for one, before computing it again.
 const PATIENCE: f64 = 1.5;
 
-/// Rounds the columns of a product.
-type Round = unsafe fn(&Product, &mut Vec<Activations>);
-/// Computes rows of a product.
-type Compute = unsafe fn(&Product, &[Activations], Range<usize>, To);
+/// Rounded columns are kept in lines of the cache, so that they are aligned however they are rounded.
+#[repr(C, align(64))]
+#[derive(Clone, Copy)]
+struct Line([u8; 64]);
 
 /// One product, as helpers see it. Written only while no helper looks at it.
 struct Task {
     product: Product,
-    compute: Compute,
+    way: Option<Way>,
     n_pieces: usize,
     rows_of_piece: usize,
-    columns: Vec<Activations>,
+    columns: Vec<Line>,
     /// Results of helpers, column by column.
     results: Vec<UnsafeCell<f32>>,
 }
@@ -56,21 +54,39 @@ struct Task {
 impl Default for Task {
     fn default() -> Self {
         let (columns, results) = (Vec::new(), Vec::new());
-        Self { product: Product::NONE, compute: |_, _, _, _| {}, n_pieces: 0, rows_of_piece: 1, columns, results }
+        Self { product: Product::NONE, way: None, n_pieces: 0, rows_of_piece: 1, columns, results }
     }
 }
 
 impl Task {
-    fn plan(&mut self, product: &Product, compute: Compute) {
+    fn plan(&mut self, product: &Product, way: &Way) {
         self.product = *product;
-        self.compute = compute;
+        self.way = Some(*way);
         let n_pieces = (product.n_rows / LEAST_ROWS).clamp(1, MOST_PIECES);
-        self.rows_of_piece = product.n_rows.div_ceil(n_pieces);
+        self.rows_of_piece = product.n_rows.div_ceil(n_pieces).next_multiple_of(way.unit);
         self.n_pieces = product.n_rows.div_ceil(self.rows_of_piece);
         let n_results = product.n_rows * product.n_columns;
         if self.results.len() < n_results {
             self.results.resize_with(n_results, UnsafeCell::default);
         }
+    }
+
+    /// Rounds all columns.
+    ///
+    /// # Safety
+    /// The columns are valid; the CPU has the instruction set.
+    unsafe fn round(&mut self, product: &Product, way: &Way) {
+        debug_assert!(way.alignment <= align_of::<Line>());
+        self.columns.resize(way.bytes_of_columns(product).div_ceil(size_of::<Line>()), Line([0; 64]));
+        let columns = self.columns.as_mut_ptr().cast();
+        for i in 0..product.n_blocks_of_columns() {
+            // SAFETY: as promised by the caller; there is room for all blocks.
+            unsafe { way.round(product, i, columns) };
+        }
+    }
+
+    fn columns(&self) -> *const u8 {
+        self.columns.as_ptr().cast()
     }
 
     fn rows(&self, piece: usize) -> Range<usize> {
@@ -170,11 +186,11 @@ impl Drop for Helpers {
 /// Computes a product with this thread's helpers; false when there are none.
 ///
 /// # Safety
-/// As for [`Product::multiply`], if llama.cpp computes on this thread alone.
-pub(super) unsafe fn multiply<I: Kernel<W>, W>(product: &Product) -> bool {
+/// As for `multiply` in `hook.rs`, if llama.cpp computes on this thread alone.
+pub(super) unsafe fn multiply(product: &Product, way: &Way) -> bool {
     let Some(crew) = CREW.with_borrow(Weak::upgrade) else { return false };
     // SAFETY: as promised by the caller.
-    unsafe { crew.multiply(product, Product::round::<I, W>, Product::compute::<I, W>) };
+    unsafe { crew.multiply(product, way) };
     true
 }
 
@@ -196,17 +212,17 @@ impl Crew {
     }
 
     /// # Safety
-    /// As for `multiply` above; `round` and `compute` are for the same type of weights.
-    unsafe fn multiply(&self, product: &Product, round: Round, compute: Compute) {
+    /// As for `multiply` above.
+    unsafe fn multiply(&self, product: &Product, way: &Way) {
         let shared = &*self.shared;
         self.keep_away();
         let job = shared.protocol.free_job();
         {
             // SAFETY: no helper has a piece of a free job, nor can it take one before the job is published.
             let task = unsafe { &mut *shared.tasks[job].get() };
-            task.plan(product, compute);
+            task.plan(product, way);
             // SAFETY: as promised by the caller.
-            unsafe { round(product, &mut task.columns) };
+            unsafe { task.round(product, way) };
         }
         // SAFETY: from here on it is only read.
         let task = unsafe { &*shared.tasks[job].get() };
@@ -217,7 +233,7 @@ impl Crew {
         let mut n_own = 0;
         while let Some(piece) = shared.protocol.take_front(generation) {
             // SAFETY: as promised by the caller; helpers write elsewhere.
-            unsafe { compute(product, &task.columns, task.rows(piece), product.to) };
+            unsafe { way.compute(product, task.columns(), task.rows(piece), product.to) };
             n_own += 1;
         }
         // Helpers have started the rest.
@@ -229,7 +245,7 @@ impl Crew {
                 if done >> piece & 1 == 1 {
                     product.copy(task.results(), task.rows(piece));
                 } else {
-                    compute(product, &task.columns, task.rows(piece), product.to);
+                    way.compute(product, task.columns(), task.rows(piece), product.to);
                 }
             }
         }
@@ -321,7 +337,9 @@ impl Shared {
             // piece's results. The weights outlive the helpers.
             unsafe {
                 let task = &*self.tasks[job].get();
-                (task.compute)(&task.product, &task.columns, task.rows(piece), task.results());
+                if let Some(way) = &task.way {
+                    way.compute(&task.product, task.columns(), task.rows(piece), task.results());
+                }
             }
             self.protocol.end(job, piece);
         }

@@ -4,9 +4,8 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc;
 
 use super::*;
-use crate::engine::kernels::Native;
 use crate::engine::kernels::blocks::{BLOCK, Q4K};
-use crate::engine::kernels::instructions::InstructionSet;
+use crate::engine::kernels::instructions::{Avx512, InstructionSet};
 
 /// A matrix of `n_rows` rows with two blocks each, and three columns; all bytes come from a seed.
 struct Example {
@@ -38,39 +37,39 @@ impl Example {
 
     fn product(&self, to: &mut [f32]) -> Product {
         assert_eq!(to.len(), self.n_rows * N_COLUMNS);
-        Product::of_parts::<Q4K>(
-            &self.weights,
-            &self.columns,
-            N_BLOCKS,
-            To { at: to.as_mut_ptr().cast(), column_bytes: self.n_rows * size_of::<f32>() },
-        )
+        let to = To { at: to.as_mut_ptr().cast(), column_bytes: self.n_rows * size_of::<f32>() };
+        Product::of_parts(&self.weights, N_BLOCKS * size_of::<Q4K>(), &self.columns, N_BLOCKS, to)
     }
 
     /// The result without helpers.
-    fn expected(&self) -> Vec<f32> {
+    fn expected(&self, way: &Way) -> Vec<f32> {
         let mut to = vec![f32::NAN; self.n_rows * N_COLUMNS];
         let product = self.product(&mut to);
-        let mut columns = Vec::new();
+        let mut task = Task::default();
         // SAFETY: the parts are alive, and the test has checked the CPU.
         unsafe {
-            product.round::<Native, Q4K>(&mut columns);
-            product.compute::<Native, Q4K>(&columns, 0..self.n_rows, product.to);
+            task.round(&product, way);
+            way.compute(&product, task.columns(), 0..self.n_rows, product.to);
         }
         to
     }
 
-    fn computed(&self, crew: &Crew, compute: Compute) -> Vec<f32> {
+    fn computed(&self, crew: &Crew, way: &Way) -> Vec<f32> {
         let mut to = vec![f32::NAN; self.n_rows * N_COLUMNS];
         // SAFETY: as above.
-        unsafe { crew.multiply(&self.product(&mut to), Product::round::<Native, Q4K>, compute) };
+        unsafe { crew.multiply(&self.product(&mut to), way) };
         to
     }
 }
 
+fn by_rows() -> Way {
+    Way::rows::<Avx512, Q4K>()
+}
+
 fn is_supported() -> bool {
-    let is_supported = Native::is_supported();
+    let is_supported = InstructionSet::Avx512.is_supported();
     if !is_supported {
-        eprintln!("this CPU has no AVX-512 VNNI: nothing is tested");
+        eprintln!("skipped: this CPU has no AVX-512 VNNI");
     }
     is_supported
 }
@@ -87,12 +86,11 @@ fn products_are_the_same_however_many_help() {
         let examples: Vec<_> = (1..).zip(sizes).map(|(seed, n_rows)| Example::new(n_rows, seed)).collect();
         let crew = Crew::new(n_helpers);
         for example in &examples {
-            let n_rows = example.n_rows;
-            assert_eq!(
-                example.computed(&crew, Product::compute::<Native, Q4K>),
-                example.expected(),
-                "{n_rows} rows, {n_helpers} helpers"
-            );
+            for way in [by_rows(), Way::tiles::<Avx512, Q4K>()] {
+                let (n_rows, unit) = (example.n_rows, way.unit);
+                let (computed, expected) = (example.computed(&crew, &way), example.expected(&way));
+                assert_eq!(computed, expected, "{n_rows} rows, {n_helpers} helpers, {unit} rows at once");
+            }
         }
     }
 }
@@ -103,7 +101,7 @@ fn a_helper_that_is_held_up_holds_up_nobody() {
     static N_HELD: AtomicUsize = AtomicUsize::new(0);
     static MAY_END: AtomicBool = AtomicBool::new(false);
 
-    unsafe fn compute(product: &Product, columns: &[Activations], rows: Range<usize>, to: To) {
+    unsafe fn compute(product: &Product, columns: *const u8, rows: Range<usize>, to: To) {
         if thread::current().name().is_some_and(|name| name.starts_with("helper")) {
             N_HELD.fetch_add(1, Ordering::SeqCst);
             while !MAY_END.load(Ordering::SeqCst) {
@@ -111,7 +109,7 @@ fn a_helper_that_is_held_up_holds_up_nobody() {
             }
         }
         // SAFETY: as promised by the caller.
-        unsafe { product.compute::<Native, Q4K>(columns, rows, to) };
+        unsafe { by_rows().compute(product, columns, rows, to) };
     }
 
     if !is_supported() {
@@ -120,18 +118,19 @@ fn a_helper_that_is_held_up_holds_up_nobody() {
     // The weights must outlive the helpers, which may be late.
     let example = Example::new(512, 7);
     let crew = Crew::new(2);
-    let expected = example.expected();
+    let way = Way { compute, ..by_rows() };
+    let expected = example.expected(&by_rows());
     // Helpers need a moment to get their first piece; all products meanwhile must be right too.
     while N_HELD.load(Ordering::SeqCst) < 2 {
-        assert_eq!(example.computed(&crew, compute), expected);
+        assert_eq!(example.computed(&crew, &way), expected);
     }
     // Each helper blocks one job until it may finish.
     for seed in 1..50 {
         let other = Example::new(300, seed);
-        assert_eq!(other.computed(&crew, compute), other.expected());
+        assert_eq!(other.computed(&crew, &way), other.expected(&by_rows()));
     }
     MAY_END.store(true, Ordering::SeqCst);
-    assert_eq!(example.computed(&crew, compute), expected);
+    assert_eq!(example.computed(&crew, &way), expected);
 }
 
 #[test]
@@ -140,11 +139,11 @@ fn helpers_sleep_when_there_is_nothing_to_do_and_wake_up_again() {
         return;
     }
     static N_HELPED: AtomicUsize = AtomicUsize::new(0);
-    unsafe fn compute(product: &Product, columns: &[Activations], rows: Range<usize>, to: To) {
+    unsafe fn compute(product: &Product, columns: *const u8, rows: Range<usize>, to: To) {
         let is_helper = thread::current().name().is_some_and(|name| name.starts_with("helper"));
         N_HELPED.fetch_add(usize::from(is_helper), Ordering::SeqCst);
         // SAFETY: as promised by the caller.
-        unsafe { product.compute::<Native, Q4K>(columns, rows, to) };
+        unsafe { by_rows().compute(product, columns, rows, to) };
     }
     let example = Example::new(512, 9);
     let crew = Crew::new(1);
@@ -154,7 +153,7 @@ fn helpers_sleep_when_there_is_nothing_to_do_and_wake_up_again() {
         }
         let before = N_HELPED.load(Ordering::SeqCst);
         while N_HELPED.load(Ordering::SeqCst) == before {
-            example.computed(&crew, compute);
+            example.computed(&crew, &Way { compute, ..by_rows() });
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Compares the kernels with ggml's own unpacking, and checks that llama.cpp's products are computed here.
 #![allow(clippy::print_stderr, reason = "what is not tested here is said")]
 
+use std::ffi::c_void;
 use std::path::Path;
 
 use llama_cpp_sys_2 as sys;
@@ -8,10 +9,11 @@ use llama_cpp_sys_2 as sys;
 #[path = "../../../build/mirror.rs"]
 mod mirror;
 
-use super::Native;
-use super::blocks::{Activations, BLOCK, Q4K, Q5K, Q6K};
-use super::hook::{self, Shares};
-use super::instructions::{InstructionSet, Kernel};
+use super::blocks::{BLOCK, Q4K, Q5K, Q6K, Q8};
+use super::hook;
+use super::instructions::{Avx512, InstructionSet, Kernel};
+use super::product::{Product, Shares, To, Way};
+use super::tiles;
 
 /// A deterministic generator: xorshift64 (Marsaglia 2003).
 struct Noise(u64);
@@ -30,119 +32,197 @@ impl Noise {
     }
 }
 
-fn blocks<W>(noise: &mut Noise, n: usize, halves_at: &[usize]) -> Vec<u8> {
-    let mut bytes: Vec<u8> = (0..n * size_of::<W>()).map(|_| noise.next().to_le_bytes()[0]).collect();
-    for block in bytes.chunks_mut(size_of::<W>()) {
+/// Random rows of blocks of `block_bytes`, with f16 values of about 0.01 at these places: random bytes could also be
+/// infinities.
+fn weights(noise: &mut Noise, n: usize, block_bytes: usize, halves_at: &[usize]) -> Vec<u8> {
+    let mut bytes: Vec<u8> = (0..n * block_bytes).map(|_| noise.next().to_le_bytes()[0]).collect();
+    for block in bytes.chunks_mut(block_bytes) {
         for &at in halves_at {
-            // An f16 value of about 0.01: random bytes could also be infinities.
             block[at + 1] = 0x21;
         }
     }
     bytes
 }
 
-/// Compares products of rows of 1, 2 and 7 blocks and 1 to 17 columns with those of ggml's unpacked weights and the
-/// rounded activations.
-fn compare<W>(of: sys::ggml_type, halves_at: &[usize])
-where
-    Native: Kernel<W>,
-{
-    if !Native::is_supported() {
-        eprintln!("this CPU has no AVX-512 VNNI: nothing is tested");
-        return;
+/// A type of weights in ggml.
+struct Format {
+    of: sys::ggml_type,
+    block_bytes: usize,
+    halves_at: &'static [usize],
+    round: fn(&[f32; BLOCK]) -> Vec<f32>,
+}
+
+impl Format {
+    const Q4: Self = Self::k(sys::GGML_TYPE_Q4_K, size_of::<Q4K>(), &[0, 2]);
+    const Q5: Self = Self::k(sys::GGML_TYPE_Q5_K, size_of::<Q5K>(), &[0, 2]);
+    const Q6: Self = Self::k(sys::GGML_TYPE_Q6_K, size_of::<Q6K>(), &[208]);
+    const Q8: Self = Self {
+        of: sys::GGML_TYPE_Q8_0,
+        block_bytes: size_of::<Q8>(),
+        halves_at: &[0, 34, 68, 102, 136, 170, 204, 238],
+        round: rounded_by_32,
+    };
+
+    const fn k(of: sys::ggml_type, block_bytes: usize, halves_at: &'static [usize]) -> Self {
+        Self { of, block_bytes, halves_at, round: rounded }
     }
-    // SAFETY: ggml's table of types, and the function that it names for this one.
-    let to_float = unsafe { (*sys::ggml_get_type_traits(of)).to_float.expect("the type can be unpacked") };
-    // SAFETY: as above.
-    assert_eq!(unsafe { (*sys::ggml_get_type_traits(of)).type_size }, size_of::<W>());
-    let mut noise = Noise(88_172_645_463_325_252);
-    for n_blocks in [1, 2, 7] {
-        let bytes = blocks::<W>(&mut noise, n_blocks, halves_at);
-        let mut weights = vec![0.0_f32; n_blocks * BLOCK];
+
+    fn traits(&self) -> &'static sys::ggml_type_traits {
+        // SAFETY: ggml's table of types, which is constant.
+        unsafe { &*sys::ggml_get_type_traits(self.of) }
+    }
+
+    /// As ggml unpacks them.
+    fn unpacked(&self, blocks: &[u8]) -> Vec<f32> {
+        let mut floats = vec![0.0; blocks.len() / self.block_bytes * BLOCK];
+        let to_float = self.traits().to_float.expect("the type can be unpacked");
         // SAFETY: as many blocks as there are floats for; ggml's blocks are aligned to two bytes, as `Vec`'s are at
         // least.
-        let row = unsafe {
-            to_float(bytes.as_ptr().cast(), weights.as_mut_ptr(), weights.len() as i64);
-            std::slice::from_raw_parts(bytes.as_ptr().cast::<W>(), n_blocks)
-        };
-        for n_columns in 1..=17 {
-            let x: Vec<f32> = (0..n_columns * n_blocks * BLOCK).map(|_| noise.float()).collect();
-            let columns: Vec<Activations> = x.as_chunks::<BLOCK>().0.iter().map(rounded::<W>).collect();
-            let mut products = vec![f32::NAN; n_columns];
-            // SAFETY: the CPU is supported; the columns are whole.
-            unsafe { Native::row(row, &columns, |column, product| products[column] = product) };
-            for (column, product) in products.into_iter().enumerate() {
-                let here = column * n_blocks * BLOCK..(column + 1) * n_blocks * BLOCK;
-                let back =
-                    columns[column * n_blocks..(column + 1) * n_blocks].iter().flat_map(|block| floats::<W>(block));
-                let (mut expected, mut scale) = (0.0_f64, 0.0_f64);
-                for ((&weight, back), &x) in
-                    weights[here.start - column * n_blocks * BLOCK..].iter().zip(back).zip(&x[here])
-                {
-                    assert!((back - x).abs() <= 0.5 / 126.9, "{x} was rounded to {back}");
-                    expected += f64::from(weight) * f64::from(back);
-                    scale += (f64::from(weight) * f64::from(back)).abs();
-                }
-                let difference = (f64::from(product) - expected).abs();
-                assert!(
-                    difference <= 1e-5 * scale,
-                    "{n_blocks} blocks, column {column} of {n_columns}: {product}, not {expected}"
-                );
-            }
+        unsafe { to_float(blocks.as_ptr().cast(), floats.as_mut_ptr(), floats.len() as i64) };
+        floats
+    }
+}
+
+/// ggml's `block_q8_K` and eight of its `block_q8_0`.
+#[repr(C)]
+struct Q8K {
+    d: f32,
+    q: [i8; BLOCK],
+    sums: [i16; BLOCK / 16],
+}
+
+unsafe extern "C" {
+    /// The table's entry begins with this function, which rounds so many activations.
+    fn ggml_get_type_traits_cpu(of: sys::ggml_type) -> *const unsafe extern "C" fn(*const f32, *mut c_void, i64);
+}
+
+/// 256 activations as ggml rounds them for weights of a K type.
+fn rounded(x: &[f32; BLOCK]) -> Vec<f32> {
+    let mut to = Q8K { d: 0.0, q: [0; BLOCK], sums: [0; BLOCK / 16] };
+    // SAFETY: the function of ggml's constant table that rounds to this type.
+    unsafe {
+        assert_eq!((*sys::ggml_get_type_traits(sys::GGML_TYPE_Q8_K)).type_size, size_of::<Q8K>());
+        (*ggml_get_type_traits_cpu(sys::GGML_TYPE_Q8_K))(x.as_ptr(), (&raw mut to).cast(), BLOCK as i64);
+    }
+    to.q.iter().map(|&q| to.d * f32::from(q)).collect()
+}
+
+/// The same for weights of an older type.
+fn rounded_by_32(x: &[f32; BLOCK]) -> Vec<f32> {
+    let mut to = [0_u8; size_of::<Q8>()];
+    // SAFETY: as above.
+    unsafe {
+        (*ggml_get_type_traits_cpu(sys::GGML_TYPE_Q8_0))(x.as_ptr(), to.as_mut_ptr().cast(), BLOCK as i64);
+    }
+    Format::Q8.unpacked(&to)
+}
+
+/// Compares products with those of the weights and activations as ggml has them.
+fn compare(format: &Format, way: &Way, (n_rows, n_blocks, n_columns): (usize, usize, usize)) {
+    let mut noise = Noise(88_172_645_463_325_252 + (n_rows + 100 * n_columns) as u64);
+    let row_bytes = n_blocks * format.block_bytes;
+    let weights = weights(&mut noise, n_rows * n_blocks, format.block_bytes, format.halves_at);
+    let mut x: Vec<f32> = (0..n_columns * n_blocks * BLOCK).map(|_| noise.float()).collect();
+    // Nothing but zeros, and nothing but ones.
+    x[..BLOCK].fill(0.0);
+    x.last_chunk_mut::<BLOCK>().expect("there is a block").fill(1.0);
+    let mut products = vec![f32::NAN; n_rows * n_columns];
+    let to = To { at: products.as_mut_ptr().cast(), column_bytes: n_rows * size_of::<f32>() };
+    let product = Product::of_parts(&weights, row_bytes, &x, n_blocks, to);
+    let mut room = vec![0_u8; way.bytes_of_columns(&product) + way.alignment];
+    let offset = room.as_ptr().align_offset(way.alignment);
+    let columns = room[offset..].as_mut_ptr();
+    // SAFETY: the CPU is supported, and everything is alive. Pieces are as `Shares` makes them.
+    unsafe {
+        (0..product.n_blocks_of_columns()).for_each(|i| way.round(&product, i, columns));
+        for start in (0..n_rows).step_by(2 * way.unit) {
+            way.compute(&product, columns, start..(start + 2 * way.unit).min(n_rows), to);
+        }
+    }
+    let x: Vec<f32> = x.as_chunks::<BLOCK>().0.iter().flat_map(format.round).collect();
+    for row in 0..n_rows {
+        let weights = format.unpacked(&weights[row * row_bytes..(row + 1) * row_bytes]);
+        for (column, x) in x.chunks(n_blocks * BLOCK).enumerate() {
+            let terms = weights.iter().zip(x).map(|(&weight, &x)| f64::from(weight) * f64::from(x));
+            let (expected, scale) =
+                terms.fold((0.0, f64::MIN_POSITIVE), |(sum, scale), term| (sum + term, scale + term.abs()));
+            let product = products[column * n_rows + row];
+            assert!(
+                (f64::from(product) - expected).abs() <= 1e-5 * scale,
+                "{n_rows} rows, {n_blocks} blocks, {n_columns} columns, {} rows at once: row {row}, column {column}: \
+                 {product}, not {expected}",
+                way.unit,
+            );
         }
     }
 }
 
-fn rounded<W>(x: &[f32; BLOCK]) -> Activations
-where
-    Native: Kernel<W>,
-{
-    let mut to = Activations::ZERO;
-    // SAFETY: callers have checked the CPU.
-    unsafe { <Native as Kernel<W>>::quantize(x, &mut to) };
-    to
-}
-
-/// The rounded activations, in the order of the column.
-fn floats<W>(block: &Activations) -> impl Iterator<Item = f32>
-where
-    Native: Kernel<W>,
-{
-    (0..BLOCK).map(move |i| block.d * f32::from(block.q[16 * <Native as Kernel<W>>::place(i / 16) + i % 16]))
-}
-
-#[test]
-fn four_bits_as_ggml_unpacks_them() {
-    compare::<Q4K>(sys::GGML_TYPE_Q4_K, &[0, 2]);
-}
-
-#[test]
-fn five_bits_as_ggml_unpacks_them() {
-    compare::<Q5K>(sys::GGML_TYPE_Q5_K, &[0, 2]);
-}
-
-#[test]
-fn six_bits_as_ggml_unpacks_them() {
-    compare::<Q6K>(sys::GGML_TYPE_Q6_K, &[208]);
-}
-
-#[test]
-fn nothing_but_zeros_is_zero() {
-    if Native::is_supported() {
-        let zeros = rounded::<Q4K>(&[0.0; BLOCK]);
-        assert!(floats::<Q4K>(&zeros).all(|x| x == 0.0));
+/// Compares for whole tiles, and for what is left of rows and columns.
+fn compare_shapes(format: &Format, way: &Way) {
+    for n_columns in 1..=17 {
+        compare(format, way, (3, 2, n_columns));
     }
+    for shape in [(1, 1, 1), (16, 7, 6), (31, 1, 3), (32, 1, 18), (33, 3, 19), (70, 2, 12), (64, 2, 23), (5, 1, 300)] {
+        compare(format, way, shape);
+    }
+    let mut noise = Noise(3_141_592_653_589_793);
+    let mut any = |n: u64| usize::try_from(1 + noise.next() % n).expect("small");
+    for _ in 0..20 {
+        compare(format, way, (any(80), any(5), any(40)));
+    }
+}
+
+fn compare_tiles<W: tiles::Format>(format: &Format, sets: &[InstructionSet]) {
+    for set in sets {
+        if set.is_supported() {
+            compare_shapes(format, &hook::tiles_of::<W>(*set));
+        } else {
+            eprintln!("skipped: this CPU has no {}", set.name());
+        }
+    }
+}
+
+fn compare_rows_and_tiles<W: tiles::Format>(format: &Format)
+where
+    Avx512: Kernel<W>,
+{
+    if InstructionSet::Avx512.is_supported() {
+        compare_shapes(format, &Way::rows::<Avx512, W>());
+    }
+    compare_tiles::<W>(format, &InstructionSet::ALL);
+}
+
+#[test]
+fn four_bits_as_ggml_computes_them() {
+    compare_rows_and_tiles::<Q4K>(&Format::Q4);
+}
+
+#[test]
+fn five_bits_as_ggml_computes_them() {
+    compare_rows_and_tiles::<Q5K>(&Format::Q5);
+}
+
+#[test]
+fn six_bits_as_ggml_computes_them() {
+    compare_rows_and_tiles::<Q6K>(&Format::Q6);
+}
+
+#[test]
+fn eight_bits_as_ggml_computes_them() {
+    compare_tiles::<Q8>(&Format::Q8, &[InstructionSet::Avx512, InstructionSet::AvxVnni]);
 }
 
 #[test]
 fn each_row_is_in_one_piece() {
-    for n_threads in [1, 2, 3, 8, 64] {
+    for (n_threads, unit) in [1, 2, 3, 8, 64].into_iter().flat_map(|n| [(n, 1), (n, 32)]) {
         for n_rows in [1, 2, 5, 63, 64, 512, 2048, 65_536] {
-            let shares = Shares::new(n_rows, n_threads);
+            let shares = Shares::new(n_rows, n_threads, unit);
             let mut times = vec![0; n_rows];
             let mut i = 0;
             while i < n_threads || !shares.piece(i).is_empty() {
-                shares.piece(i).for_each(|row| times[row] += 1);
+                let piece = shares.piece(i);
+                assert!(piece.is_empty() || piece.start % unit == 0);
+                piece.for_each(|row| times[row] += 1);
                 i += 1;
             }
             assert!(times.iter().all(|&n| n == 1), "{n_rows} rows, {n_threads} threads: {times:?}");
@@ -150,15 +230,15 @@ fn each_row_is_in_one_piece() {
     }
 }
 
-/// `llama_tests.rs` tests their results, and thereby our mirror of llama.cpp's structure: it compares logits of single
-/// tokens, which use our kernels, with those of long batches, which use llama.cpp's.
+/// `llama_tests.rs` tests their results, and thereby our mirror of llama.cpp's structure: it compares logits with our
+/// kernels and with llama.cpp's.
 #[test]
 fn products_of_llama_cpp_come_here() {
     use crate::batch::Token;
     use crate::engine::{ContextOptions, LlamaEngine, ModelOptions, load, log_to_tracing};
 
-    if !Native::is_supported() {
-        eprintln!("this CPU has no AVX-512 VNNI: nothing is tested");
+    if !InstructionSet::Avx512.is_supported() {
+        eprintln!("skipped: this CPU has no AVX-512 VNNI");
         return;
     }
     log_to_tracing();

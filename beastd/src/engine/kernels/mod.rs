@@ -1,11 +1,13 @@
-//! Products of quantized weights with a few columns, in place of llama.cpp's own on CPUs where ours are faster. Knows
-//! the tensors of ggml and the threads that llama.cpp computes with; the layouts are in `blocks.rs`, the arithmetic in
-//! a file for each instruction set (`instructions.rs`).
+//! Products of quantized weights with columns, in place of llama.cpp's own on CPUs where ours are faster. Knows the
+//! tensors of ggml and the threads that llama.cpp computes with (`hook.rs`, `crew.rs`); the layouts of weights are in
+//! `blocks.rs`, the arithmetic in `tiles.rs` and, for a few columns with AVX-512, in `avx512.rs`.
 //!
 //! On x86, llama.cpp is slow with two to eight columns: it reads every weight once per column, so verifying two drafts
 //! costs two decode steps. Its two remedies serve longer prompts (tiles, from eight columns up) or decoding (repacked
-//! weights, which slow down prefill). Here weights stay as they are in the file and are read once for all columns, and
-//! prefill keeps llama.cpp's tiles.
+//! weights, which slow down prefill). Here weights stay as they are in the file and are read once for all columns: row
+//! by row for a few, unpacked into tiles for many.
+//!
+//! Which instruction set computes is chosen when the program runs, whatever it was built for.
 //!
 //! How it hooks in: the linker redirects llama.cpp's calls of `ggml_compute_forward_mul_mat_tiled`, the first function
 //! that a matrix product calls on a CPU, to `__wrap_…` here (`build.rs`). Other products go on to `__real_…`. Can be
@@ -24,20 +26,22 @@ mod crew;
 mod hook;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod instructions;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod product;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod simd;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod tiles;
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub use crew::Helpers;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-pub use hook::{are_supported, use_ours};
+pub use hook::{instruction_set, use_ours};
 
-/// The instruction set that is used here, if the CPU has it.
-#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-type Native = avx512::Avx512;
-
-/// Whether there are kernels for this CPU. Only for x86; on Apple hardware Metal does the work.
+/// The name of the instruction set that the kernels use. Only on x86; on Apple hardware Metal does the work.
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
-pub fn are_supported() -> bool {
-    false
+pub fn instruction_set() -> Option<&'static str> {
+    None
 }
 
 /// No kernels on this architecture.

@@ -1,0 +1,76 @@
+//! The vectors that tiles are computed with; each instruction set is a file that implements them. Knows no weights.
+//!
+//! All functions are inlined wherever they are called: the instruction set is enabled where `Tiles` is implemented, and
+//! a function that is not inlined there would pass registers through memory.
+
+#[cfg(target_arch = "x86_64")]
+pub(super) mod avx2;
+#[cfg(target_arch = "x86_64")]
+pub(super) mod avx512;
+
+/// Vectors of 32-bit lanes. A lane of integers also serves as four bytes or two words.
+///
+/// # Safety
+/// Of all functions: the CPU has the instruction set.
+pub(super) trait Simd {
+    const LANES: usize;
+    /// Most columns that `multiply` keeps in registers, with two vectors of rows.
+    const MOST_COLUMNS: usize;
+    /// Whether one factor of `dot` must be unsigned.
+    const IS_MIXED: bool;
+    type Ints: Copy;
+    type Floats: Copy;
+
+    /// # Safety
+    /// Besides, there are as many bytes.
+    unsafe fn load(from: *const u8) -> Self::Ints;
+    /// # Safety
+    /// Besides, there are as many bytes.
+    unsafe fn store(to: *mut u8, ints: Self::Ints);
+    /// # Safety
+    /// Besides, there are as many floats.
+    unsafe fn load_floats(from: *const f32) -> Self::Floats;
+    /// # Safety
+    /// Besides, there are as many floats.
+    unsafe fn store_floats(to: *mut f32, floats: Self::Floats);
+    /// Reads a line into the caches; any address will do.
+    unsafe fn fetch(at: *const u8);
+    /// Sixteen bytes of every fourth row from `from` on.
+    ///
+    /// # Safety
+    /// Besides, there are `LANES / 4` such rows, with `row_bytes` bytes from each row to the next.
+    unsafe fn load_rows(from: *const u8, row_bytes: usize) -> Self::Ints;
+
+    unsafe fn splat(value: i32) -> Self::Ints;
+    unsafe fn splat_float(value: f32) -> Self::Floats;
+    unsafe fn and(a: Self::Ints, b: Self::Ints) -> Self::Ints;
+    unsafe fn or(a: Self::Ints, b: Self::Ints) -> Self::Ints;
+    /// Shifts of lanes: left, right, and right with the sign.
+    unsafe fn left(a: Self::Ints, n: i32) -> Self::Ints;
+    unsafe fn right(a: Self::Ints, n: i32) -> Self::Ints;
+    unsafe fn signed_right(a: Self::Ints, n: i32) -> Self::Ints;
+    unsafe fn sub(a: Self::Ints, b: Self::Ints) -> Self::Ints;
+    unsafe fn sub_bytes(a: Self::Ints, b: Self::Ints) -> Self::Ints;
+    /// Within each 128 bits: the lower lanes of both in turn, or the upper ones.
+    unsafe fn zip_low(a: Self::Ints, b: Self::Ints) -> Self::Ints;
+    unsafe fn zip_high(a: Self::Ints, b: Self::Ints) -> Self::Ints;
+    /// The same with pairs of lanes.
+    unsafe fn zip_low_pairs(a: Self::Ints, b: Self::Ints) -> Self::Ints;
+    unsafe fn zip_high_pairs(a: Self::Ints, b: Self::Ints) -> Self::Ints;
+
+    /// A part of a sum: it may hold as many steps as the weights allow without overflow of 16 bits.
+    unsafe fn begin(sums: Self::Ints) -> Self::Ints;
+    /// Adds four products of bytes in each lane; the first factor is unsigned if `IS_MIXED`.
+    unsafe fn dot(part: Self::Ints, unsigned: Self::Ints, signed: Self::Ints) -> Self::Ints;
+    /// The sums that `begin` got, plus all products since.
+    unsafe fn end(sums: Self::Ints, part: Self::Ints) -> Self::Ints;
+    /// Adds two products of words in each lane.
+    unsafe fn dot_words(sums: Self::Ints, a: Self::Ints, b: Self::Ints) -> Self::Ints;
+
+    unsafe fn to_floats(a: Self::Ints) -> Self::Floats;
+    unsafe fn as_floats(bits: Self::Ints) -> Self::Floats;
+    unsafe fn mul(a: Self::Floats, b: Self::Floats) -> Self::Floats;
+    /// `sum + a * b`, and `sum - a * b`.
+    unsafe fn add_product(sum: Self::Floats, a: Self::Floats, b: Self::Floats) -> Self::Floats;
+    unsafe fn sub_product(sum: Self::Floats, a: Self::Floats, b: Self::Floats) -> Self::Floats;
+}

@@ -1,0 +1,137 @@
+//! Vectors of AVX2, with and without VNNI.
+#![allow(unsafe_op_in_unsafe_fn, reason = "all conditions are those of the trait")]
+
+use std::arch::x86_64::*;
+
+use super::Simd;
+
+/// 256 bits.
+pub(in super::super) struct Vectors256<const HAS_VNNI: bool>;
+
+impl<const HAS_VNNI: bool> Simd for Vectors256<HAS_VNNI> {
+    const LANES: usize = 8;
+    const MOST_COLUMNS: usize = 4;
+    const IS_MIXED: bool = true;
+    type Ints = __m256i;
+    type Floats = __m256;
+    #[inline(always)]
+    unsafe fn load(from: *const u8) -> __m256i {
+        _mm256_loadu_si256(from.cast())
+    }
+    #[inline(always)]
+    unsafe fn store(to: *mut u8, ints: __m256i) {
+        _mm256_storeu_si256(to.cast(), ints)
+    }
+    #[inline(always)]
+    unsafe fn load_floats(from: *const f32) -> __m256 {
+        _mm256_loadu_ps(from)
+    }
+    #[inline(always)]
+    unsafe fn store_floats(to: *mut f32, floats: __m256) {
+        _mm256_storeu_ps(to, floats)
+    }
+    #[inline(always)]
+    unsafe fn fetch(at: *const u8) {
+        _mm_prefetch::<_MM_HINT_T0>(at.cast());
+    }
+    #[inline(always)]
+    unsafe fn load_rows(from: *const u8, row_bytes: usize) -> __m256i {
+        let rows = _mm256_castsi128_si256(_mm_loadu_si128(from.cast()));
+        _mm256_inserti128_si256::<1>(rows, _mm_loadu_si128(from.add(4 * row_bytes).cast()))
+    }
+    #[inline(always)]
+    unsafe fn splat(value: i32) -> __m256i {
+        _mm256_set1_epi32(value)
+    }
+    #[inline(always)]
+    unsafe fn splat_float(value: f32) -> __m256 {
+        _mm256_set1_ps(value)
+    }
+    #[inline(always)]
+    unsafe fn and(a: __m256i, b: __m256i) -> __m256i {
+        _mm256_and_si256(a, b)
+    }
+    #[inline(always)]
+    unsafe fn or(a: __m256i, b: __m256i) -> __m256i {
+        _mm256_or_si256(a, b)
+    }
+    #[inline(always)]
+    unsafe fn left(a: __m256i, n: i32) -> __m256i {
+        _mm256_sll_epi32(a, _mm_cvtsi32_si128(n))
+    }
+    #[inline(always)]
+    unsafe fn right(a: __m256i, n: i32) -> __m256i {
+        _mm256_srl_epi32(a, _mm_cvtsi32_si128(n))
+    }
+    #[inline(always)]
+    unsafe fn signed_right(a: __m256i, n: i32) -> __m256i {
+        _mm256_sra_epi32(a, _mm_cvtsi32_si128(n))
+    }
+    #[inline(always)]
+    unsafe fn sub(a: __m256i, b: __m256i) -> __m256i {
+        _mm256_sub_epi32(a, b)
+    }
+    #[inline(always)]
+    unsafe fn sub_bytes(a: __m256i, b: __m256i) -> __m256i {
+        _mm256_sub_epi8(a, b)
+    }
+    #[inline(always)]
+    unsafe fn zip_low(a: __m256i, b: __m256i) -> __m256i {
+        _mm256_unpacklo_epi32(a, b)
+    }
+    #[inline(always)]
+    unsafe fn zip_high(a: __m256i, b: __m256i) -> __m256i {
+        _mm256_unpackhi_epi32(a, b)
+    }
+    #[inline(always)]
+    unsafe fn zip_low_pairs(a: __m256i, b: __m256i) -> __m256i {
+        _mm256_unpacklo_epi64(a, b)
+    }
+    #[inline(always)]
+    unsafe fn zip_high_pairs(a: __m256i, b: __m256i) -> __m256i {
+        _mm256_unpackhi_epi64(a, b)
+    }
+    #[inline(always)]
+    unsafe fn begin(sums: __m256i) -> __m256i {
+        if HAS_VNNI { sums } else { _mm256_setzero_si256() }
+    }
+    #[inline(always)]
+    unsafe fn dot(part: __m256i, unsigned: __m256i, signed: __m256i) -> __m256i {
+        if HAS_VNNI {
+            _mm256_dpbusd_avx_epi32(part, unsigned, signed)
+        } else {
+            _mm256_add_epi16(part, _mm256_maddubs_epi16(unsigned, signed))
+        }
+    }
+    #[inline(always)]
+    unsafe fn end(sums: __m256i, part: __m256i) -> __m256i {
+        if HAS_VNNI {
+            return part;
+        }
+        _mm256_add_epi32(sums, _mm256_madd_epi16(part, _mm256_set1_epi16(1)))
+    }
+    #[inline(always)]
+    unsafe fn dot_words(sums: __m256i, a: __m256i, b: __m256i) -> __m256i {
+        _mm256_add_epi32(sums, _mm256_madd_epi16(a, b))
+    }
+    #[inline(always)]
+    unsafe fn to_floats(a: __m256i) -> __m256 {
+        _mm256_cvtepi32_ps(a)
+    }
+    #[inline(always)]
+    unsafe fn as_floats(bits: __m256i) -> __m256 {
+        _mm256_castsi256_ps(bits)
+    }
+    #[inline(always)]
+    unsafe fn mul(a: __m256, b: __m256) -> __m256 {
+        _mm256_mul_ps(a, b)
+    }
+    #[inline(always)]
+    unsafe fn add_product(sum: __m256, a: __m256, b: __m256) -> __m256 {
+        _mm256_fmadd_ps(a, b, sum)
+    }
+    #[inline(always)]
+    unsafe fn sub_product(sum: __m256, a: __m256, b: __m256) -> __m256 {
+        _mm256_fnmadd_ps(a, b, sum)
+    }
+}

@@ -1,0 +1,213 @@
+//! Products of many columns: weights are unpacked in tiles of [`ROWS`] rows and one block, and each tile is multiplied
+//! with all columns before the next. Knows no instruction set, no tensors and no threads.
+//!
+//! Unpacking costs about as much as multiplying with five columns, so it is paid for once per tile. A tile and the sums
+//! stay in the caches of the first two levels; columns are read from the second or third, block by block, which is how
+//! they lie in memory.
+
+use std::mem::MaybeUninit;
+
+use super::blocks::BLOCK;
+use super::simd::Simd;
+use tile::Tile;
+
+pub(super) use tile::Format;
+
+mod formats;
+mod rounding;
+mod tile;
+
+/// Rows of a tile.
+pub(super) const ROWS: usize = 32;
+
+/// Most columns for one pass over the weights: their sums take 32 KiB of the stack.
+const WIDTH: usize = 256;
+
+/// With so many columns or fewer, multiplying takes too short a time to fetch the next tile in the meantime; what is
+/// unpacked next but one is then fetched while unpacking. With four columns, 18 GB/s of weights instead of 10.
+const SHORT: usize = 12;
+
+/// An instruction set that computes tiles. All its functions may only be called where the CPU has it.
+pub(super) trait Tiles {
+    /// Most columns that `multiply` takes at once.
+    const MOST_COLUMNS: usize;
+
+    /// Rounds 256 activations as ggml does for these weights.
+    ///
+    /// # Safety
+    /// See above.
+    unsafe fn round<W: Format>(x: &[f32; BLOCK]) -> W::Column;
+
+    /// Unpacks a block of each row: the first is at `first`, the others follow at a distance of `row_bytes` each.
+    /// Unless `ahead` is 0, what lies so many bytes behind each is fetched into the caches.
+    ///
+    /// # Safety
+    /// The blocks are valid.
+    unsafe fn unpack<W: Format>(first: *const W, row_bytes: usize, ahead: usize, to: &mut Tile);
+
+    /// Adds the products of a tile and up to `MOST_COLUMNS` columns to as many sums.
+    ///
+    /// # Safety
+    /// See above.
+    unsafe fn multiply<W: Format>(tile: &Tile, columns: &[W::Column], sums: &mut [Sums]);
+}
+
+/// Implements `Tiles` with vectors and the names of the extensions that they need.
+macro_rules! tiles {
+    ($set:ty, $vectors:ty, $extensions:literal) => {
+        impl Tiles for $set {
+            const MOST_COLUMNS: usize = <$vectors as Simd>::MOST_COLUMNS;
+
+            #[target_feature(enable = $extensions)]
+            unsafe fn round<W: Format>(x: &[f32; BLOCK]) -> W::Column {
+                tile::round::<$vectors, W>(x)
+            }
+
+            #[target_feature(enable = $extensions)]
+            unsafe fn unpack<W: Format>(first: *const W, row_bytes: usize, ahead: usize, to: &mut Tile) {
+                // SAFETY: as promised by the caller.
+                unsafe { tile::unpack::<$vectors, W>(first.cast(), row_bytes, ahead, to) };
+            }
+
+            #[target_feature(enable = $extensions)]
+            unsafe fn multiply<W: Format>(tile: &Tile, columns: &[W::Column], sums: &mut [Sums]) {
+                // SAFETY: as promised by the caller.
+                unsafe { tile::multiply::<$vectors, W>(tile, columns, sums) };
+            }
+        }
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+tiles!(super::instructions::Avx512, super::simd::avx512::Vectors512, "avx512f,avx512bw,avx512dq,avx512vnni,f16c,fma");
+#[cfg(target_arch = "x86_64")]
+tiles!(super::instructions::AvxVnni, super::simd::avx2::Vectors256<true>, "avx2,avxvnni,f16c,fma");
+#[cfg(target_arch = "x86_64")]
+tiles!(super::instructions::Avx2, super::simd::avx2::Vectors256<false>, "avx2,f16c,fma");
+
+/// A column's sums, one for each row of the tile.
+#[repr(C, align(64))]
+#[derive(Clone, Copy)]
+pub(super) struct Sums(pub(super) [f32; ROWS]);
+
+/// Rows of weights that lie one after the other.
+#[derive(Clone, Copy)]
+pub(super) struct Rows {
+    pub(super) at: *const u8,
+    /// Bytes from one row to the next.
+    pub(super) row_bytes: usize,
+    pub(super) n_rows: usize,
+    pub(super) n_blocks: usize,
+}
+
+impl Rows {
+    /// Bytes from a block to the one that is unpacked two blocks later, in the same rows or in those of the next tile.
+    fn near<W>(&self, block: usize) -> usize {
+        let far = 2.min(self.n_blocks);
+        let past = if block + far < self.n_blocks { 0 } else { ROWS * self.row_bytes - self.n_blocks * size_of::<W>() };
+        far * size_of::<W>() + past
+    }
+
+    /// Unpacks a block of the rows from `row` on. Rows beyond the last are zero.
+    ///
+    /// # Safety
+    /// The weights are valid, and the CPU has the instruction set.
+    unsafe fn unpack<T: Tiles, W: Format>(&self, row: usize, block: usize, ahead: usize, to: &mut Tile) {
+        // SAFETY: as promised by the caller; bytes of zero are valid blocks.
+        unsafe {
+            let first = self.at.add(row * self.row_bytes).cast::<W>().add(block);
+            let n = self.n_rows - row;
+            if n >= ROWS {
+                return T::unpack::<W>(first, self.row_bytes, ahead, to);
+            }
+            let mut copy: [MaybeUninit<W>; ROWS] = [const { MaybeUninit::zeroed() }; ROWS];
+            for (i, copy) in copy.iter_mut().enumerate().take(n) {
+                copy.as_mut_ptr().copy_from_nonoverlapping(first.byte_add(i * self.row_bytes), 1);
+            }
+            T::unpack::<W>(copy.as_ptr().cast(), size_of::<W>(), 0, to);
+        }
+    }
+}
+
+/// Multiplies all rows with all columns; `columns` has the first block of each column, then the second of each, and so
+/// on. `store` is called with the number of a column, of its first row, and the products of that and the next rows.
+///
+/// # Safety
+/// The weights are valid, `columns` has `n_blocks` blocks of each column, and the CPU has the instruction set.
+pub(super) unsafe fn multiply<T: Tiles, W: Format>(
+    rows: Rows,
+    columns: &[W::Column],
+    mut store: impl FnMut(usize, usize, &[f32]),
+) {
+    let n_columns = columns.len() / rows.n_blocks;
+    let is_short = n_columns <= SHORT;
+    let mut tile = Tile::EMPTY;
+    let mut sums = [Sums([0.0; ROWS]); WIDTH];
+    for row in (0..rows.n_rows).step_by(ROWS) {
+        for first in (0..n_columns).step_by(WIDTH) {
+            let sums = &mut sums[..(n_columns - first).min(WIDTH)];
+            sums.fill(Sums([0.0; ROWS]));
+            for block in 0..rows.n_blocks {
+                // SAFETY: as promised by the caller.
+                unsafe { rows.unpack::<T, W>(row, block, if is_short { rows.near::<W>(block) } else { 0 }, &mut tile) };
+                let here = &columns[block * n_columns + first..][..sums.len()];
+                // The next tiles as they lie in memory. In many small portions, since the CPU stalls when it has too
+                // many to wait for.
+                let mut ahead = Ahead::new::<W>(&rows, row, block, first == 0 && !is_short);
+                let n_groups = sums.len().div_ceil(T::MOST_COLUMNS);
+                let mut at = 0;
+                for group in 0..n_groups {
+                    ahead.fetch(group + 1, n_groups);
+                    // As equal as possible: with few columns, `multiply` waits for its own results.
+                    let n = (sums.len() - at).div_ceil(n_groups - group);
+                    // SAFETY: as promised by the caller.
+                    unsafe { T::multiply::<W>(&tile, &here[at..at + n], &mut sums[at..at + n]) };
+                    at += n;
+                }
+            }
+            let n = (rows.n_rows - row).min(ROWS);
+            sums.iter().enumerate().for_each(|(column, sums)| store(first + column, row, &sums.0[..n]));
+        }
+    }
+}
+
+/// What to fetch into the caches while one block of a tile is multiplied: as many bytes of the next tile, in the order
+/// of memory.
+struct Ahead {
+    at: *const u8,
+    n_lines: usize,
+    n_fetched: usize,
+}
+
+impl Ahead {
+    const LINE: usize = 64;
+
+    fn new<W>(rows: &Rows, row: usize, block: usize, is_wanted: bool) -> Self {
+        let bytes = ROWS * size_of::<W>();
+        let at = rows.at.wrapping_add((row + ROWS) * rows.row_bytes + block * bytes);
+        Self { at, n_lines: if is_wanted { bytes.div_ceil(Self::LINE) } else { 0 }, n_fetched: 0 }
+    }
+
+    /// Fetches the `part`th of `n_parts` portions.
+    #[inline]
+    fn fetch(&mut self, part: usize, n_parts: usize) {
+        let until = self.n_lines * part / n_parts;
+        for line in self.n_fetched..until {
+            prefetch(self.at.wrapping_add(line * Self::LINE));
+        }
+        self.n_fetched = until;
+    }
+}
+
+/// A prefetch past the end of the weights has no effect.
+#[inline]
+fn prefetch(at: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: every x86-64 CPU has it, and it may be given any address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}

@@ -1,0 +1,163 @@
+//! Columns, rounded for tiles as ggml rounds them. Without instructions of any set: the compiler finds the vectors.
+
+use super::super::blocks::BLOCK;
+use super::tile::Column;
+
+/// A block of a column for weights of ggml's K types: `x = d * q`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(in super::super) struct Rounded {
+    /// Plus 128 where tiles need unsigned bytes.
+    q: [i8; BLOCK],
+    /// Sums of 32 activations each.
+    sums: [i16; 8],
+    d: f32,
+}
+
+/// A block of a column for weights of ggml's older types: `x = d * q`, with a `d` for each 32.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(in super::super) struct RoundedBy32 {
+    q: [i8; BLOCK],
+    /// As f16.
+    d: [u16; 8],
+}
+
+impl Column for Rounded {
+    const HAS_GROUPS: bool = false;
+
+    #[inline(always)]
+    fn q(&self) -> &[i8; BLOCK] {
+        &self.q
+    }
+
+    #[inline(always)]
+    fn scales(&self) -> [f32; 8] {
+        [self.d; 8]
+    }
+
+    #[inline(always)]
+    fn sums(&self) -> &[i16; 8] {
+        &self.sums
+    }
+}
+
+impl Column for RoundedBy32 {
+    const HAS_GROUPS: bool = true;
+
+    #[inline(always)]
+    fn q(&self) -> &[i8; BLOCK] {
+        &self.q
+    }
+
+    #[inline(always)]
+    fn scales(&self) -> [f32; 8] {
+        self.d.map(from_half)
+    }
+
+    #[inline(always)]
+    fn sums(&self) -> &[i16; 8] {
+        &[0; 8]
+    }
+}
+
+impl Rounded {
+    /// As ggml's `quantize_row_q8_K`: the largest becomes -127.
+    #[inline(always)]
+    pub(super) fn new(x: &[f32; BLOCK], is_unsigned: bool) -> Self {
+        let (low, high) = bounds(x);
+        let largest = if -low > high { low } else { high };
+        let mut to = Self { q: [0; BLOCK], sums: [0; 8], d: 0.0 };
+        if largest != 0.0 {
+            let scale = -127.0 / largest;
+            to.d = 1.0 / scale;
+            for (i, x) in x.as_chunks::<32>().0.iter().enumerate() {
+                let mut sum = 0;
+                for k in 0..32 {
+                    let q = nearest(x[k] * scale).min(127);
+                    sum += q;
+                    to.q[32 * i + k] = q as i8;
+                }
+                to.sums[i] = sum as i16;
+            }
+        }
+        move_up(&mut to.q, is_unsigned);
+        to
+    }
+}
+
+impl RoundedBy32 {
+    /// As ggml's `quantize_row_q8_0` on x86.
+    #[inline(always)]
+    pub(super) fn new(x: &[f32; BLOCK], is_unsigned: bool) -> Self {
+        let mut to = Self { q: [0; BLOCK], d: [0; 8] };
+        for (i, x) in x.as_chunks::<32>().0.iter().enumerate() {
+            let (low, high) = bounds(x);
+            let largest = if -low > high { -low } else { high };
+            let scale = if largest == 0.0 { 0.0 } else { 127.0 / largest };
+            to.d[i] = to_half(largest / 127.0);
+            for k in 0..32 {
+                to.q[32 * i + k] = nearest(x[k] * scale) as i8;
+            }
+        }
+        move_up(&mut to.q, is_unsigned);
+        to
+    }
+}
+
+#[inline(always)]
+fn move_up(q: &mut [i8; BLOCK], is_unsigned: bool) {
+    if is_unsigned {
+        for q in q {
+            *q ^= i8::MIN;
+        }
+    }
+}
+
+/// The smallest and the largest.
+#[inline(always)]
+fn bounds<const N: usize>(x: &[f32; N]) -> (f32, f32) {
+    let (mut low, mut high) = ([0.0_f32; 16], [0.0_f32; 16]);
+    for x in x.as_chunks::<16>().0 {
+        for k in 0..16 {
+            low[k] = if x[k] < low[k] { x[k] } else { low[k] };
+            high[k] = if x[k] > high[k] { x[k] } else { high[k] };
+        }
+    }
+    let mut n = 8;
+    while n > 0 {
+        for k in 0..n {
+            low[k] = if low[k + n] < low[k] { low[k + n] } else { low[k] };
+            high[k] = if high[k + n] > high[k] { high[k + n] } else { high[k] };
+        }
+        n /= 2;
+    }
+    (low[0], high[0])
+}
+
+/// The nearest integer of a small number, ties to even: in the sum, the last bit of the fraction is worth one.
+#[inline(always)]
+fn nearest(x: f32) -> i32 {
+    const UP: f32 = 12_582_912.0;
+    (x + UP).to_bits().cast_signed() - UP.to_bits().cast_signed()
+}
+
+/// A positive, finite number that is small enough, as f16 with ties to even.
+#[inline(always)]
+fn to_half(x: f32) -> u16 {
+    // Dividing by 2^112 makes the exponent that of an f16. Numbers below its smallest normal one become f32 numbers
+    // that are not normal either, and the division rounds them; but at another bit than wanted.
+    let bits = x.to_bits();
+    if bits < (127 - 14) << 23 {
+        // In the sum, the last bit of the fraction is worth the smallest f16.
+        let up = f32::from_bits((127 - 1) << 23);
+        return ((x + up).to_bits() - up.to_bits()) as u16;
+    }
+    let bits = bits - (112 << 23);
+    ((bits + 0xfff + (bits >> 13 & 1)) >> 13) as u16
+}
+
+#[inline(always)]
+fn from_half(bits: u16) -> f32 {
+    f32::from_bits(u32::from(bits & 0x7fff) << 13) * f32::from_bits((127 + 112) << 23)
+}

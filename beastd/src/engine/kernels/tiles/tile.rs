@@ -1,0 +1,274 @@
+//! Tiles: how weights are unpacked into them, and how they are multiplied. Knows types of weights, and vectors of any
+//! length.
+//!
+//! Four consecutive weights of a row are a lane of a vector, and a vector holds such lanes of several rows, so one
+//! instruction multiplies them with four activations, which are broadcast from memory. Two vectors of rows and several
+//! columns at once hide its latency, and the sums of a column need no reduction. Each group of weights ends with a
+//! conversion to float and a multiplication with its scale.
+#![expect(clippy::needless_range_loop, reason = "functions of iterators lack the instruction set, see `simd.rs`")]
+
+use super::super::blocks::BLOCK;
+use super::super::simd::Simd;
+use super::{ROWS, Sums};
+
+/// Weights of a row in a lane.
+pub(super) const STEP: usize = 4;
+
+/// 32 rows of one block.
+#[repr(C, align(64))]
+pub(in super::super) struct Tile {
+    /// Four weights of each row.
+    pub(super) q: [[u8; ROWS * STEP]; BLOCK / STEP],
+    /// For each group of 16 or 32 weights, what its sums start with if activations are moved up by 128, to be unsigned:
+    /// this takes it back.
+    pub(super) start: [[i32; ROWS]; BLOCK / 16],
+    pub(super) scales: [[f32; ROWS]; BLOCK / 16],
+    /// The minima of two groups of 32.
+    pub(super) minima: [[[i16; 2]; ROWS]; BLOCK / 64],
+    pub(super) d_min: [f32; ROWS],
+}
+
+impl Tile {
+    pub(in super::super) const EMPTY: Self = Self {
+        q: [[0; ROWS * STEP]; BLOCK / STEP],
+        start: [[0; ROWS]; BLOCK / 16],
+        scales: [[0.0; ROWS]; BLOCK / 16],
+        minima: [[[0; 2]; ROWS]; BLOCK / 64],
+        d_min: [0.0; ROWS],
+    };
+}
+
+/// A block of a column, rounded for tiles.
+pub(in super::super) trait Column: Copy {
+    /// Whether each 32 activations have a scale of their own; the first of `scales` is for all otherwise.
+    const HAS_GROUPS: bool;
+
+    fn q(&self) -> &[i8; BLOCK];
+    fn scales(&self) -> [f32; 8];
+    /// Sums of 32 activations each, where weights have minima.
+    fn sums(&self) -> &[i16; 8];
+}
+
+/// Weights that can be unpacked into tiles.
+pub(in super::super) trait Format {
+    type Column: Column;
+    /// Weights that share a scale.
+    const GROUP: usize;
+    const IS_SIGNED: bool;
+    const HAS_MINIMA: bool;
+    /// How many products of pairs of bytes can be added in 16 bits.
+    const STEPS: usize;
+
+    /// Unpacks a block of as many rows as a vector has lanes.
+    ///
+    /// # Safety
+    /// The CPU has the instruction set, and the blocks are valid.
+    unsafe fn unpack<S: Simd>(rows: Rows, to: &mut Tile);
+
+    /// Rounds 256 activations as ggml does for these weights.
+    fn round(x: &[f32; BLOCK], is_unsigned: bool) -> Self::Column;
+}
+
+/// A block of as many rows as a vector has lanes.
+#[derive(Clone, Copy)]
+pub(in super::super) struct Rows {
+    pub(super) first: *const u8,
+    pub(super) row_bytes: usize,
+    /// Bytes to what is unpacked next, and should be fetched; 0 for nothing.
+    pub(super) ahead: usize,
+    /// The tile's number of the first one.
+    pub(super) number: usize,
+}
+
+/// Rounds 256 activations.
+#[inline(always)]
+pub(in super::super) fn round<S: Simd, W: Format>(x: &[f32; BLOCK]) -> W::Column {
+    W::round(x, S::IS_MIXED && W::IS_SIGNED)
+}
+
+/// Unpacks a block of 32 rows.
+///
+/// # Safety
+/// The CPU has the instruction set, and the blocks are valid.
+#[inline(always)]
+pub(in super::super) unsafe fn unpack<S: Simd, W: Format>(
+    first: *const u8,
+    row_bytes: usize,
+    ahead: usize,
+    to: &mut Tile,
+) {
+    for number in (0..ROWS).step_by(S::LANES) {
+        // SAFETY: as promised by the caller.
+        unsafe { W::unpack::<S>(Rows { first: first.add(number * row_bytes), row_bytes, ahead, number }, to) };
+    }
+}
+
+/// Adds the products of a tile and up to eight columns to as many sums.
+///
+/// # Safety
+/// The CPU has the instruction set.
+#[inline(always)]
+pub(in super::super) unsafe fn multiply<S: Simd, W: Format>(tile: &Tile, columns: &[W::Column], sums: &mut [Sums]) {
+    // SAFETY: each arm has as many columns as it says.
+    unsafe {
+        match columns.len() {
+            1 => multiply_all::<S, W, 1>(tile, columns, sums),
+            2 => multiply_all::<S, W, 2>(tile, columns, sums),
+            3 => multiply_all::<S, W, 3>(tile, columns, sums),
+            4 => multiply_all::<S, W, 4>(tile, columns, sums),
+            5 if S::MOST_COLUMNS >= 5 => multiply_all::<S, W, 5>(tile, columns, sums),
+            6 if S::MOST_COLUMNS >= 6 => multiply_all::<S, W, 6>(tile, columns, sums),
+            n => unreachable!("{n} columns at once"),
+        }
+    }
+}
+
+/// # Safety
+/// The CPU has the instruction set; there are N columns and N sums.
+#[inline(always)]
+unsafe fn multiply_all<S: Simd, W: Format, const N: usize>(tile: &Tile, columns: &[W::Column], sums: &mut [Sums]) {
+    assert!(columns.len() == N && sums.len() == N);
+    for row in (0..ROWS).step_by(2 * S::LANES) {
+        // SAFETY: as promised by the caller.
+        unsafe { multiply_rows::<S, W, N>(tile, row, columns, sums) };
+    }
+}
+
+/// Two vectors of rows, from `row` on.
+///
+/// # Safety
+/// As above.
+#[inline(always)]
+unsafe fn multiply_rows<S: Simd, W: Format, const N: usize>(
+    tile: &Tile,
+    row: usize,
+    columns: &[W::Column],
+    sums: &mut [Sums],
+) {
+    // SAFETY: as promised by the caller; rows, groups and steps are within the tile, and four activations from a
+    // multiple of four on within the block.
+    unsafe {
+        let is_moved = S::IS_MIXED && W::IS_SIGNED;
+        let mut d = [[0.0; 8]; N];
+        for n in 0..N {
+            d[n] = columns[n].scales();
+        }
+        let mut products = [[S::splat_float(0.0); 2]; N];
+        for group in 0..BLOCK / W::GROUP {
+            let start = if is_moved { two::<S>(tile.start[group].as_ptr().add(row).cast()) } else { [S::splat(0); 2] };
+            let mut group_sums = [start; N];
+            for at in (W::GROUP * group / STEP..W::GROUP * (group + 1) / STEP).step_by(W::STEPS) {
+                add::<S, W, N>(tile, row, at, columns, &mut group_sums);
+            }
+            let scales = two_floats::<S>(tile.scales[group].as_ptr().add(row));
+            for n in 0..N {
+                for i in 0..2 {
+                    let mut sums = S::to_floats(group_sums[n][i]);
+                    if W::Column::HAS_GROUPS {
+                        sums = S::mul(sums, S::splat_float(d[n][group]));
+                    }
+                    products[n][i] = S::add_product(products[n][i], sums, scales[i]);
+                }
+            }
+        }
+        if W::HAS_MINIMA {
+            subtract_minima::<S, W, N>(tile, row, columns, &mut products);
+        }
+        for n in 0..N {
+            let d = S::splat_float(if W::Column::HAS_GROUPS { 1.0 } else { d[n][0] });
+            for i in 0..2 {
+                let to = sums[n].0.as_mut_ptr().add(row + S::LANES * i);
+                S::store_floats(to, S::add_product(S::load_floats(to), products[n][i], d));
+            }
+        }
+    }
+}
+
+/// Adds as many steps as fit into 16 bits, from the `at`th on.
+///
+/// # Safety
+/// As above.
+#[inline(always)]
+unsafe fn add<S: Simd, W: Format, const N: usize>(
+    tile: &Tile,
+    row: usize,
+    at: usize,
+    columns: &[W::Column],
+    sums: &mut [[S::Ints; 2]; N],
+) {
+    // SAFETY: as above.
+    unsafe {
+        let mut parts = *sums;
+        for n in 0..N {
+            for i in 0..2 {
+                parts[n][i] = S::begin(sums[n][i]);
+            }
+        }
+        for at in at..at + W::STEPS {
+            let q = two::<S>(tile.q.get_unchecked(at).as_ptr().add(STEP * row));
+            for n in 0..N {
+                let x = columns.get_unchecked(n).q().as_ptr().add(STEP * at);
+                let x = S::splat(x.cast::<i32>().read_unaligned());
+                for i in 0..2 {
+                    parts[n][i] = match S::IS_MIXED && W::IS_SIGNED {
+                        true => S::dot(parts[n][i], x, q[i]),
+                        false => S::dot(parts[n][i], q[i], x),
+                    };
+                }
+            }
+        }
+        for n in 0..N {
+            for i in 0..2 {
+                sums[n][i] = S::end(sums[n][i], parts[n][i]);
+            }
+        }
+    }
+}
+
+/// The minimum of a group, times the sum of its activations.
+///
+/// # Safety
+/// As above.
+#[inline(always)]
+unsafe fn subtract_minima<S: Simd, W: Format, const N: usize>(
+    tile: &Tile,
+    row: usize,
+    columns: &[W::Column],
+    products: &mut [[S::Floats; 2]; N],
+) {
+    // SAFETY: as above; two of eight words.
+    unsafe {
+        let mut offsets = [[S::splat(0); 2]; N];
+        for pair in 0..4 {
+            let minima = two::<S>(tile.minima[pair].as_ptr().add(row).cast());
+            for n in 0..N {
+                let x = S::splat(columns[n].sums().as_ptr().add(2 * pair).cast::<i32>().read_unaligned());
+                for i in 0..2 {
+                    offsets[n][i] = S::dot_words(offsets[n][i], minima[i], x);
+                }
+            }
+        }
+        let d_min = two_floats::<S>(tile.d_min.as_ptr().add(row));
+        for n in 0..N {
+            for i in 0..2 {
+                products[n][i] = S::sub_product(products[n][i], S::to_floats(offsets[n][i]), d_min[i]);
+            }
+        }
+    }
+}
+
+/// # Safety
+/// The CPU has the instruction set, and there are two vectors.
+#[inline(always)]
+unsafe fn two<S: Simd>(from: *const u8) -> [S::Ints; 2] {
+    // SAFETY: as promised by the caller.
+    unsafe { [S::load(from), S::load(from.add(4 * S::LANES))] }
+}
+
+/// # Safety
+/// As above.
+#[inline(always)]
+unsafe fn two_floats<S: Simd>(from: *const f32) -> [S::Floats; 2] {
+    // SAFETY: as promised by the caller.
+    unsafe { [S::load_floats(from), S::load_floats(from.add(S::LANES))] }
+}
