@@ -391,7 +391,7 @@ fn check_local(upstreams: &[UpstreamConfig], values: &Values) -> Result<(), Conf
     for key in ["model", "draft", "pinned"] {
         let text = text_of(values, key);
         let is_upstream = |name: &&str| upstreams.iter().any(|upstream| upstream.name.eq_ignore_ascii_case(name));
-        if let Some(name) = words(&text).find(is_upstream) {
+        if let Some(name) = words(text).find(is_upstream) {
             let reason = format!("another server computes {name}, so it is never in memory here; name a local model");
             return Err(invalid(values, key, &reason));
         }

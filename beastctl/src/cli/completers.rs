@@ -111,7 +111,7 @@ pub fn named_models() -> Vec<CompletionCandidate> {
 pub fn askable_models(current: &OsStr) -> Vec<CompletionCandidate> {
     let begun = upstream::all().into_iter().filter(|upstream| begins(upstream.name.as_ref(), current));
     let candidate = |upstream: upstream::Upstream| {
-        CompletionCandidate::new(upstream.name).help(Some(one_line(&upstream.urls.join(", ")).into_owned().into()))
+        CompletionCandidate::new(upstream.name).help(Some(one_line(&upstream.urls.join(", ")).into()))
     };
     begun.map(candidate).chain(usable_models(current)).collect()
 }

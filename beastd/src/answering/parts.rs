@@ -11,6 +11,9 @@ use crate::shared::Shared;
 use crate::splitter::{self, KnownEnds, Piece, Sizes};
 use crate::upstream::{Capacity, NotAnswered};
 
+/// Refusals in a row after which an input is given up.
+const MAX_REFUSALS: u32 = 3;
+
 /// The servers of an upstream model, for the parts of one input.
 #[derive(Clone)]
 pub(super) struct Servers {
@@ -45,6 +48,11 @@ impl Answerer for Servers {
 
     fn n_at_once(&self) -> usize {
         self.n_parallel
+    }
+
+    /// Each refusal has taken several attempts; a used-up quota would take for ever.
+    fn is_patient(&self, n_refusals: u32) -> bool {
+        n_refusals < MAX_REFUSALS
     }
 
     async fn n_prompt(&self, request: Generate) -> Result<usize, WireError> {

@@ -37,6 +37,11 @@ impl Answerer for Means {
         self.n_slots + 1
     }
 
+    /// The queue is never full for long.
+    fn is_patient(&self, _: u32) -> bool {
+        true
+    }
+
     async fn n_prompt(&self, request: Generate) -> Result<usize, WireError> {
         let admission = Arc::clone(&self.admission);
         spawn_blocking(move || admission.n_prompt(&request)).await.unwrap_or_else(|error| Err(not_split(&error)))

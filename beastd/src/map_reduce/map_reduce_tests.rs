@@ -188,3 +188,71 @@ async fn dropping_it_cancels_its_parts() {
     tokio::task::spawn_blocking(|| thread.join()).await.expect("no panic").expect("no panic").expect("a good end");
     assert_eq!(metrics.n_running.load(Relaxed) + metrics.n_waiting.load(Relaxed), 0);
 }
+
+/// A server that estimates four bytes a token, and takes prompts of at most `max_len` bytes.
+#[derive(Clone)]
+struct Strict {
+    max_len: usize,
+    code: ErrorCode,
+}
+
+impl Answerer for Strict {
+    type Last = Generate;
+
+    fn n_ctx(&self) -> usize {
+        N_CTX
+    }
+
+    fn n_at_once(&self) -> usize {
+        2
+    }
+
+    fn is_patient(&self, n_refusals: u32) -> bool {
+        n_refusals < 2
+    }
+
+    async fn n_prompt(&self, _: Generate) -> Result<usize, WireError> {
+        Ok(10)
+    }
+
+    async fn split(&self, text: Arc<String>, sizes: Sizes) -> Result<Vec<Piece>, WireError> {
+        let ends = (1..=text.len() / 4).map(|nth| 4 * nth).collect();
+        Ok(crate::splitter::split(&text, &crate::splitter::KnownEnds(ends), sizes, || true))
+    }
+
+    async fn last(&self, request: Arc<Generate>) -> Result<Generate, WireError> {
+        Ok(Arc::unwrap_or_clone(request))
+    }
+
+    async fn answer(self, part: Generate) -> Result<Answer, WireError> {
+        match part.messages[1].content.len() > self.max_len {
+            true => Err(WireError::new(self.code, "no")),
+            false => Ok(Answer { text: "yes".into(), is_cut: false }),
+        }
+    }
+}
+
+#[tokio::test]
+async fn parts_that_are_too_long_after_all_are_halved() {
+    let (events, mut said) = mpsc::channel(1000);
+    let server = Strict { max_len: 500, code: ErrorCode::TooLong };
+    let last = reduce(server, request(&words(900), "", "Merge."), events.clone()).await.expect("answered");
+    assert!(last.messages[1].content.starts_with("yes\n\nyes"), "{last:?}");
+    let mut all = Vec::new();
+    while let Ok(event) = said.try_recv() {
+        all.push(event);
+    }
+    let rounds = rounds(&all);
+    assert!(rounds.iter().all(|round| round.round == 1) && rounds.len() > 1, "{rounds:?}");
+    let hopeless = Strict { max_len: 20, code: ErrorCode::TooLong };
+    let error = reduce(hopeless, request(&words(900), "", "Merge."), events).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::TooLong);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_never_has_room_is_given_up() {
+    let (events, _said) = mpsc::channel(1000);
+    let server = Strict { max_len: 20, code: ErrorCode::Overloaded };
+    let error = reduce(server, request(&words(900), "", "Merge."), events).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::Overloaded);
+}

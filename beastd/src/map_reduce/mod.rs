@@ -44,6 +44,10 @@ pub trait Answerer: Clone + Send + Sync + 'static {
     /// Most parts to answer at once.
     fn n_at_once(&self) -> usize;
 
+    /// Whether a part that found no room is tried again after so many refusals in a row while nothing else of this input
+    /// was being answered.
+    fn is_patient(&self, n_refusals: u32) -> bool;
+
     /// Tokens of a whole prompt, whether or not it fits.
     fn n_prompt(&self, request: Generate) -> impl Future<Output = Result<usize, WireError>> + Send;
 
@@ -173,7 +177,7 @@ impl<A: Answerer> Reduction<A> {
         let (same, mut waiting) = group(text, &pieces);
         let mut answers = vec![String::new(); pieces.len()];
         let mut running = JoinSet::new();
-        let mut n_done = 0;
+        let (mut n_done, mut n_refusals) = (0, 0);
         let mut n_at_once = self.answerer.n_at_once();
         loop {
             while running.len() < n_at_once
@@ -188,16 +192,18 @@ impl<A: Answerer> Reduction<A> {
             })?;
             let Answer { text: answer, is_cut } = match outcome {
                 // The queue is full: run fewer at once, and retry, because the answers so far are too much to lose.
-                Err(error) if error.code == ErrorCode::Overloaded => {
+                Err(error) if error.code == ErrorCode::Overloaded && self.answerer.is_patient(n_refusals) => {
                     waiting.push_front(index);
                     n_at_once = running.len().max(1);
                     if running.is_empty() {
+                        n_refusals += 1;
                         tokio::time::sleep(OVERLOADED_PAUSE).await;
                     }
                     continue;
                 }
                 outcome => outcome?,
             };
+            n_refusals = 0;
             n_at_once = (n_at_once + 1).min(self.answerer.n_at_once());
             for &index in &same[&contents(text, &pieces[index])] {
                 n_done += 1;

@@ -172,7 +172,7 @@ impl Row {
 /// A row per model: name, size, state, purpose.
 fn table(rows: &[Row]) -> String {
     let width = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or_default();
-    let n_state = if rows.iter().any(|row| row.upstream.is_some()) { "upstream".len() } else { "in use ".len() };
+    let n_state = if rows.iter().any(|row| row.upstream.is_some()) { "upstream".len() } else { "partial".len() };
     let mut text = String::new();
     for row in rows {
         let about = match (&row.entry, row.state(), row.partial) {
