@@ -181,8 +181,14 @@ def prefixes(server, shape, dice):
         ask()
         ask()
         known += [ask().first, ask().first]
-        for model in "BCA":
-            server.load(model)
+        # The others are used, so that A is the one that has to leave.
+        server.load("B")
+        server.ask(Request(0, 0, "B", CHAT, workload.conversation("Hello.", "Hello."), 1))
+        server.load("C")
+        server.ask(Request(0, 0, "C", EMBED, ["Hello."]))
+        if server.state("A") == "loaded":
+            server.unload("A")
+        server.load("A")
         answer = ask()
         returned.append(answer.first)
         n_cached.append(answer.n_cached)
