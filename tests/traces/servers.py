@@ -166,7 +166,10 @@ class Beast(Server):
     def status(self):
         """The status, with the models by their names here."""
         command = [str(self.options.programs / "beastctl"), "status", "--json"]
-        status = json.loads(subprocess.run(command, env=self.env, capture_output=True, check=True).stdout)
+        said = subprocess.run(command, env=self.env, capture_output=True, text=True, check=False)
+        if said.returncode != 0:
+            raise RuntimeError(f"no status of beastd: {said.stderr.strip()}; its log: {self.last_words()}")
+        status = json.loads(said.stdout)
         names = {os.path.realpath(path): name for name, path in self.models.items()}
         of = {names.get(os.path.realpath(one["path"])): one for one in status["models"] if one["path"]}
         return status, of
