@@ -4,7 +4,7 @@ The same seeded trace of chats and embeddings runs in real time on both, one aft
 simulated on the times that each model took alone. Needs Linux, and a machine that does nothing else. About ten minutes.
 Standard library only. Every server has a home of its own and is ended by its process id.
 """
-import argparse, dataclasses, json, os, random, statistics, sys, threading, time
+import argparse, dataclasses, json, os, random, signal, statistics, sys, threading, time
 from pathlib import Path
 
 import report, rule, workload
@@ -237,6 +237,8 @@ def choose_cap(options):
 
 def main():
     options = arguments()
+    # So that the servers are ended.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     share = busy()
     if share > BUSY and not options.force:
         sys.exit(f"the machine is {100 * share:.0f} % busy; try: wait until it is idle, or give --force")

@@ -33,8 +33,12 @@ class Server:
         self.env |= {f"XDG_{name}": str(self.home / folder) for name, folder in (
             ("RUNTIME_DIR", "run"), ("CONFIG_HOME", "config"), ("CACHE_HOME", "cache"), ("STATE_HOME", "state"),
             ("DATA_HOME", "data"))}
-        self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
-                                        env=self.env, cwd=self.home)
+        try:
+            self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
+                                            env=self.env, cwd=self.home)
+        except OSError:
+            shutil.rmtree(self.home)
+            raise
 
     def command(self):
         raise NotImplementedError
