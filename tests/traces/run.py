@@ -4,7 +4,7 @@ The same seeded trace of chats and embeddings runs in real time on both, one aft
 simulated on the times that each model took alone. Needs Linux, and a machine that does nothing else. About ten minutes.
 Standard library only. Every server has a home of its own and is ended by its process id.
 """
-import argparse, dataclasses, json, os, random, statistics, sys, threading, time
+import argparse, dataclasses, json, os, random, signal, statistics, sys, threading, time
 from pathlib import Path
 
 import report, rule, workload
@@ -181,8 +181,14 @@ def prefixes(server, shape, dice):
         ask()
         ask()
         known += [ask().first, ask().first]
-        for model in "BCA":
-            server.load(model)
+        # The others are used, so that A is the one that has to leave.
+        server.load("B")
+        server.ask(Request(0, 0, "B", CHAT, workload.conversation("Hello.", "Hello."), 1))
+        server.load("C")
+        server.ask(Request(0, 0, "C", EMBED, ["Hello."]))
+        if server.state("A") == "loaded":
+            server.unload("A")
+        server.load("A")
         answer = ask()
         returned.append(answer.first)
         n_cached.append(answer.n_cached)
@@ -231,6 +237,8 @@ def choose_cap(options):
 
 def main():
     options = arguments()
+    # So that the servers are ended.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     share = busy()
     if share > BUSY and not options.force:
         sys.exit(f"the machine is {100 * share:.0f} % busy; try: wait until it is idle, or give --force")

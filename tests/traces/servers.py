@@ -33,8 +33,12 @@ class Server:
         self.env |= {f"XDG_{name}": str(self.home / folder) for name, folder in (
             ("RUNTIME_DIR", "run"), ("CONFIG_HOME", "config"), ("CACHE_HOME", "cache"), ("STATE_HOME", "state"),
             ("DATA_HOME", "data"))}
-        self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
-                                        env=self.env, cwd=self.home)
+        try:
+            self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
+                                            env=self.env, cwd=self.home)
+        except OSError:
+            shutil.rmtree(self.home)
+            raise
 
     def command(self):
         raise NotImplementedError
@@ -166,7 +170,10 @@ class Beast(Server):
     def status(self):
         """The status, with the models by their names here."""
         command = [str(self.options.programs / "beastctl"), "status", "--json"]
-        status = json.loads(subprocess.run(command, env=self.env, capture_output=True, check=True).stdout)
+        said = subprocess.run(command, env=self.env, capture_output=True, text=True, check=False)
+        if said.returncode != 0:
+            raise RuntimeError(f"no status of beastd: {said.stderr.strip()}; its log: {self.last_words()}")
+        status = json.loads(said.stdout)
         names = {os.path.realpath(path): name for name, path in self.models.items()}
         of = {names.get(os.path.realpath(one["path"])): one for one in status["models"] if one["path"]}
         return status, of

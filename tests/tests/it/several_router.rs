@@ -1,22 +1,15 @@
-//! What llama-server's tests of its router check (`tools/server/tests/unit/test_router.py`), as cases of our own.
+//! What llama-server's tests of its router check (`tools/server/tests/unit/test_router.py`), as cases of our own, in
+//! the same order and with bytes in place of a number of models. What does not apply here, and why:
 //!
-//! | there | here |
-//! |---|---|
-//! | `router_props` | does not apply: there is no router beside the models, so `/props` are those of the default model, and there is no number of instances |
-//! | `router_chat_completion_stream` | [`a_stream_of_a_named_model_has_text_and_of_an_unknown_one_an_error`] |
-//! | `router_unload_model` | [`a_loaded_model_is_unloaded_by_name`] |
-//! | `router_models_max_evicts_lru` | [`the_third_model_takes_the_place_of_the_least_recently_used`], with bytes for a number |
-//! | `router_queue_does_not_evict_busy_model` | [`a_request_for_another_model_waits_for_the_busy_one`] |
-//! | `router_queue_coalesces_requests_for_same_model` | [`three_requests_for_one_model_cost_one_other_its_place`] |
-//! | `router_queue_client_disconnect_keeps_model` | [`a_client_that_leaves_the_queue_costs_no_model_its_place`] |
-//! | `router_queue_is_fifo` | [`two_models_that_wait_for_one_place_come_in_the_order_of_arrival`] |
-//! | `router_queue_two_waiters_share_one_eviction` | [`two_requests_that_want_the_same_place_are_both_answered`] |
-//! | `router_no_models_autoload` | does not apply: a model that is named is loaded; without names that load, `http.models = "strict"` and one file in the models folder |
-//! | `router_api_key_required` | [`with_a_key_only_its_owner_loads_and_asks`] |
-//! | `router_reload_models` | [`the_list_follows_the_models_folder`]; there is no file of presets, and nothing is to be reloaded |
-//! | `router_dedup_cache_models` | [`an_alias_is_no_second_model_in_the_list`] |
-//! | `router_remote_preset` | does not apply: no model and no settings are downloaded by the daemon |
-//! | `router_download_model`, `router_delete_model` | do not apply: no management of files over HTTP; [`files_are_not_managed_over_http`] |
+//! - `test_router_props`: no router stands before the models, so `/props` are those of the default model, without a
+//!   role and a number of instances.
+//! - `test_router_no_models_autoload`: a model that is named is loaded; nothing turns that off.
+//! - `test_router_reload_models`: there is no file of presets; the models folder is read for each list, see
+//!   [`the_list_follows_the_models_folder`].
+//! - `test_router_dedup_cache_models`: nor is there a second list of downloads; what comes closest is
+//!   [`an_alias_is_no_second_model_in_the_list`].
+//! - `test_router_remote_preset`, `test_router_download_model`, `test_router_delete_model`: the daemon downloads
+//!   nothing, and files are not managed over HTTP, see [`files_are_not_managed_over_http`].
 
 use std::time::Instant;
 
