@@ -44,8 +44,8 @@ pub trait Answerer: Clone + Send + Sync + 'static {
     /// Most parts to answer at once.
     fn n_at_once(&self) -> usize;
 
-    /// Whether a part that found no room is tried again after so many refusals in a row while nothing else of this input
-    /// was being answered.
+    /// Whether a part that found no room is tried again, after so many refusals in a row while nothing else of this
+    /// input was being answered.
     fn is_patient(&self, n_refusals: u32) -> bool;
 
     /// Tokens of a whole prompt, whether or not it fits.
