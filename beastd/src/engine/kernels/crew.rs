@@ -77,7 +77,10 @@ impl Task {
     /// The columns are valid; the CPU has the instruction set.
     unsafe fn round(&mut self, product: &Product, way: &Way) {
         debug_assert!(way.alignment <= align_of::<Line>());
-        self.columns.resize(way.bytes_of_columns(product).div_ceil(size_of::<Line>()), Line([0; 64]));
+        let n_lines = way.bytes_of_columns(product).div_ceil(size_of::<Line>());
+        if self.columns.len() < n_lines {
+            self.columns.resize(n_lines, Line([0; 64]));
+        }
         let columns = self.columns.as_mut_ptr().cast();
         for i in 0..product.n_blocks_of_columns() {
             // SAFETY: as promised by the caller; there is room for all blocks.

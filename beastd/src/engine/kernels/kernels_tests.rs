@@ -221,7 +221,7 @@ fn each_row_is_in_one_piece() {
             let mut i = 0;
             while i < n_threads || !shares.piece(i).is_empty() {
                 let piece = shares.piece(i);
-                assert!(piece.is_empty() || piece.start % unit == 0);
+                assert!(piece.is_empty() || piece.start.is_multiple_of(unit));
                 piece.for_each(|row| times[row] += 1);
                 i += 1;
             }

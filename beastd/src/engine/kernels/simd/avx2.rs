@@ -10,7 +10,7 @@ pub(in super::super) struct Vectors256<const HAS_VNNI: bool>;
 
 impl<const HAS_VNNI: bool> Simd for Vectors256<HAS_VNNI> {
     const LANES: usize = 8;
-    const MOST_COLUMNS: usize = 4;
+    const MOST_COLUMNS: usize = 3;
     const IS_MIXED: bool = true;
     type Ints = __m256i;
     type Floats = __m256;

@@ -247,7 +247,7 @@ impl Rows {
         // SAFETY: as promised by the caller.
         unsafe {
             let (from, row_bytes) = (self.first.add(at), self.row_bytes);
-            if at % 64 == 0 && self.ahead != 0 {
+            if at.is_multiple_of(64) && self.ahead != 0 {
                 for i in 0..S::LANES {
                     S::fetch(from.wrapping_add(i * row_bytes + self.ahead));
                 }

@@ -71,14 +71,15 @@ impl Rounded {
         if largest != 0.0 {
             let scale = -127.0 / largest;
             to.d = 1.0 / scale;
-            for (i, x) in x.as_chunks::<32>().0.iter().enumerate() {
-                let mut sum = 0;
+            for (i, sum) in to.sums.iter_mut().enumerate() {
+                let mut total = 0;
+                // In one loop, which is twice as fast as one for words, one for their sum, and one for bytes.
                 for k in 0..32 {
-                    let q = nearest(x[k] * scale).min(127);
-                    sum += q;
-                    to.q[32 * i + k] = q as i8;
+                    let word = nearest(x[32 * i + k] * scale).min(127);
+                    total += word;
+                    to.q[32 * i + k] = word as i8;
                 }
-                to.sums[i] = sum as i16;
+                *sum = total as i16;
             }
         }
         move_up(&mut to.q, is_unsigned);
@@ -91,14 +92,12 @@ impl RoundedBy32 {
     #[inline(always)]
     pub(super) fn new(x: &[f32; BLOCK], is_unsigned: bool) -> Self {
         let mut to = Self { q: [0; BLOCK], d: [0; 8] };
-        for (i, x) in x.as_chunks::<32>().0.iter().enumerate() {
+        for ((x, q), d) in x.as_chunks::<32>().0.iter().zip(to.q.as_chunks_mut::<32>().0).zip(&mut to.d) {
             let (low, high) = bounds(x);
             let largest = if -low > high { -low } else { high };
             let scale = if largest == 0.0 { 0.0 } else { 127.0 / largest };
-            to.d[i] = to_half(largest / 127.0);
-            for k in 0..32 {
-                to.q[32 * i + k] = nearest(x[k] * scale) as i8;
-            }
+            *d = to_half(largest / 127.0);
+            *q = x.map(|x| nearest(x * scale) as i8);
         }
         move_up(&mut to.q, is_unsigned);
         to
