@@ -82,12 +82,15 @@ class Watch:
     """The most memory that a server and its children have had at one moment."""
 
     def __init__(self, server):
-        self.server, self.peak, self.is_over = server, 0, threading.Event()
+        self.server, self.peak, self.parts, self.is_over = server, 0, [], threading.Event()
         self.thread = threading.Thread(target=self.look, daemon=True)
 
     def look(self):
         while not self.is_over.is_set():
-            self.peak = max(self.peak, self.server.memory())
+            parts = self.server.memory()
+            peak = sum(part["VmRSS"] for part in parts)
+            if peak > self.peak:
+                self.peak, self.parts = peak, parts
             self.is_over.wait(PAUSE)
 
     def __enter__(self):
@@ -128,7 +131,7 @@ def play(server, requests):
         raise errors[0]
     return {"makespan": max(end for _, end in answers.values()),
             "first": [answers[request.number][0].first for request in requests],
-            "n_loads": server.n_loads() - n_before, "peak": watch.peak}
+            "n_loads": server.n_loads() - n_before, "peak": watch.peak, "at_peak": watch.parts}
 
 
 def alone(server, shape, dice):
