@@ -152,7 +152,8 @@ class Server:
 
     def memory(self):
         """Resident bytes of the process and each of its children: all, allocated, and pages of mapped files."""
-        return [{name: field(pid, name) for name in ("VmRSS", "RssAnon", "RssFile")} for pid in family(self.process.pid)]
+        names = ("VmRSS", "RssAnon", "RssFile")
+        return [{name: field(pid, name) for name in names} for pid in family(self.process.pid)]
 
 
 class Beast(Server):
