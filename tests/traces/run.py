@@ -57,7 +57,9 @@ def tiny_models(project):
     folder.mkdir(parents=True, exist_ok=True)
     copies = [folder / f"tiny-{name}.gguf" for name in "abc"]
     for copy in copies:
-        copy.write_bytes(built_in.read_bytes())
+        # Other names, because beastd remembers one file of each content as tried.
+        before, name, after = built_in.read_bytes().partition(b"general.name")
+        copy.write_bytes(before + name + after.replace(b"cub", b"cu" + copy.stem[-1].encode(), 1))
     return copies
 
 
@@ -82,12 +84,15 @@ class Watch:
     """The most memory that a server and its children have had at one moment."""
 
     def __init__(self, server):
-        self.server, self.peak, self.is_over = server, 0, threading.Event()
+        self.server, self.peak, self.parts, self.is_over = server, 0, [], threading.Event()
         self.thread = threading.Thread(target=self.look, daemon=True)
 
     def look(self):
         while not self.is_over.is_set():
-            self.peak = max(self.peak, self.server.memory())
+            parts = self.server.memory()
+            peak = sum(part["VmRSS"] for part in parts)
+            if peak > self.peak:
+                self.peak, self.parts = peak, parts
             self.is_over.wait(PAUSE)
 
     def __enter__(self):
@@ -128,7 +133,7 @@ def play(server, requests):
         raise errors[0]
     return {"makespan": max(end for _, end in answers.values()),
             "first": [answers[request.number][0].first for request in requests],
-            "n_loads": server.n_loads() - n_before, "peak": watch.peak}
+            "n_loads": server.n_loads() - n_before, "peak": watch.peak, "at_peak": watch.parts}
 
 
 def alone(server, shape, dice):

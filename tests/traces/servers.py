@@ -151,8 +151,9 @@ class Server:
         raise NotImplementedError
 
     def memory(self):
-        """Resident bytes of the process and its children, pages of mapped files included."""
-        return sum(resident(pid) for pid in family(self.process.pid))
+        """Resident bytes of the process and each of its children: all, allocated, and pages of mapped files."""
+        names = ("VmRSS", "RssAnon", "RssFile")
+        return [{name: field(pid, name) for name in names} for pid in family(self.process.pid)]
 
 
 class Beast(Server):
@@ -241,10 +242,6 @@ def field(pid, name):
         return 0
     found = re.search(rf"^{name}:\s+(\d+) kB", text, re.M)
     return int(found[1]) * 1024 if found else 0
-
-
-def resident(pid):
-    return field(pid, "VmRSS")
 
 
 def family(pid):
