@@ -15,6 +15,8 @@ pub(crate) struct Shown {
     max_thought: Option<u32>,
     /// Whether the answer is brought to its end where it repeats itself.
     may_close: bool,
+    /// Whether it is being brought to its end.
+    is_closing: bool,
     /// The answer so far, as the client has it, if it may continue as another request.
     said: Option<Resume>,
     /// Whether the client has received `Started`, which the events of a continued answer repeat.
@@ -49,13 +51,13 @@ impl Shown {
         let may_close = request.soft_limit.is_some() && request.constraint.is_none();
         let may_turn = max_thought.is_some() || may_close;
         let said = may_turn.then(|| request.resume.clone().unwrap_or_default());
-        Self { parser, until, max_thought, may_close, said, has_started: false }
+        Self { parser, until, max_thought, may_close, is_closing: false, said, has_started: false }
     }
 
     /// Continues an answer after this turn: the client has already received `Started`.
     pub(crate) fn continued(self, why: &Why) -> Self {
-        let may_close = self.may_close && !matches!(why, Why::Repeats { .. });
-        Self { has_started: true, may_close, ..self }
+        let is_closing = matches!(why, Why::Repeats { .. });
+        Self { has_started: true, may_close: self.may_close && !is_closing, is_closing, ..self }
     }
 
     /// Splits and cuts events; true when the client needs no more of the answer.
@@ -75,8 +77,13 @@ impl Shown {
                         said.tokens.extend(&*tokens);
                     }
                 }
-                Event::Done { reason, .. } if self.until.is_over() && *reason == FinishReason::Cancelled => {
-                    *reason = FinishReason::StopText;
+                Event::Done { reason, .. } => {
+                    if self.until.is_over() && *reason == FinishReason::Cancelled {
+                        *reason = FinishReason::StopText;
+                    }
+                    if self.is_closing && matches!(reason, FinishReason::Stop | FinishReason::StopText) {
+                        *reason = FinishReason::Closed;
+                    }
                 }
                 _ => {}
             }

@@ -57,6 +57,9 @@ pub struct Stream {
     repetition: Option<Repetition>,
     /// Its verdict after the last token.
     verdict: Verdict,
+    n_tokens: usize,
+    /// From this many tokens on, the model is urged to end.
+    soft_limit: usize,
 }
 
 impl Stream {
@@ -85,7 +88,15 @@ impl Stream {
             shown: Vec::new(),
             repetition: (!ignore_eos).then(|| Repetition::new(prompt)),
             verdict: Verdict::Fine,
+            n_tokens: 0,
+            soft_limit: usize::MAX,
         }
+    }
+
+    /// The model is urged to end from this many tokens on. An end within a likely loop is then none of its own.
+    #[must_use]
+    pub fn urged_from(self, soft_limit: usize) -> Self {
+        Self { soft_limit, ..self }
     }
 
     /// Shows these control tokens as text, because the parser of the answer needs them.
@@ -150,8 +161,10 @@ impl Stream {
 
     fn take_in(&mut self, token: Token, sampled_at_us: u64) -> Option<FinishReason> {
         if self.ends(token) {
-            return Some(FinishReason::Stop);
+            let is_loop = self.n_tokens >= self.soft_limit && self.verdict == Verdict::Suspect;
+            return Some(if is_loop { FinishReason::Repetition } else { FinishReason::Stop });
         }
+        self.n_tokens += 1;
         match self.shown.iter().find(|(control, _)| *control == token) {
             Some((_, text)) => self.bytes.extend(text.bytes()),
             None => self.vocab.piece(token, &mut self.bytes),

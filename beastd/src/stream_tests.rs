@@ -77,6 +77,24 @@ fn a_likely_loop_at_the_limit_is_one_and_its_copies_are_not_shown() {
 }
 
 #[test]
+fn an_end_that_was_urged_within_a_likely_loop_is_one() {
+    let line = "It is read again. ";
+    for (soft_limit, n_lines, reason) in [
+        (60, 6, FinishReason::Repetition),
+        (60, 2, FinishReason::Stop),
+        // The model's own wish.
+        (usize::MAX, 6, FinishReason::Stop),
+    ] {
+        let (tx, _rx) = channel(200);
+        let mut stream =
+            Stream::new(Arc::new(ByteVocab), tx, started(), &[], Vec::new(), false, 200).urged_from(soft_limit);
+        let answer = line.repeat(n_lines);
+        let ended = answer.bytes().find_map(|byte| stream.push(Token(i32::from(byte)), None, 1));
+        assert_eq!((ended, stream.push(END, None, 1)), (None, Some(reason)), "{soft_limit} {n_lines}");
+    }
+}
+
+#[test]
 fn the_end_token_ends_the_answer() {
     let (tx, mut rx) = channel(4);
     let mut stream = Stream::new(Arc::new(ByteVocab), tx, started(), &[], Vec::new(), false, 4);

@@ -5,6 +5,7 @@
 
 use std::fs::{self, DirBuilder};
 use std::io::{self, Read, Write};
+use std::iter;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 const LIMIT_OF_A_MIB: Duration = Duration::from_millis(50);
 /// Interval for checking whether the daemon is ending.
 const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+/// Most lines of a record: copies of one model have one record, and a time each.
+const MAX_COPIES: usize = 16;
 /// Bytes kept of the child's output, from its end.
 const MAX_WORDS: usize = 16 << 10;
 
@@ -179,7 +182,8 @@ fn said(words: &[u8]) -> Option<&str> {
 #[derive(Debug)]
 struct Record {
     path: Option<PathBuf>,
-    text: String,
+    /// The versions of the program and the engine, and the time of the file.
+    line: String,
 }
 
 impl Record {
@@ -187,12 +191,15 @@ impl Record {
         let changed = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         let changed = changed.map_or(0, |time| time.as_nanos());
         let path = paths::cache_dir().ok().map(|folder| folder.join("tried").join(hex(fingerprint)));
-        Self { path, text: format!("{} {ENGINE_BUILD} {changed}\n", env!("CARGO_PKG_VERSION")) }
+        Self { path, line: format!("{} {ENGINE_BUILD} {changed}", env!("CARGO_PKG_VERSION")) }
+    }
+
+    fn kept(&self) -> String {
+        self.path.as_deref().and_then(|path| file::read_text(path, 4096).ok()).unwrap_or_default()
     }
 
     fn is_kept(&self) -> bool {
-        let kept = self.path.as_deref().and_then(|path| file::read_text(path, 4096).ok());
-        kept.is_some_and(|kept| kept == self.text)
+        self.kept().lines().any(|line| line == self.line)
     }
 
     /// If this fails, the next start tries again.
@@ -200,7 +207,10 @@ impl Record {
         let write = |path: &Path| {
             let folder = path.parent().ok_or(io::ErrorKind::NotFound)?;
             DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-            whole::write(path, self.text.as_bytes(), whole::PRIVATE)
+            let kept = self.kept();
+            let others = kept.lines().filter(|line| *line != self.line).take(MAX_COPIES - 1);
+            let lines: String = iter::once(&*self.line).chain(others).flat_map(|line| [line, "\n"]).collect();
+            whole::write(path, lines.as_bytes(), whole::PRIVATE)
         };
         if let Some(Err(error)) = self.path.as_deref().map(write) {
             tracing::debug!(%error, "cannot record the trial of a model");

@@ -27,5 +27,8 @@ fn a_trial_counts_for_this_file_of_this_time_alone() {
     assert!(record(&metadata).is_kept());
     let later = metadata.modified().expect("a time") + Duration::from_secs(1);
     fs::File::options().append(true).open(&model).expect("ours").set_modified(later).expect("ours");
-    assert!(!record(&fs::metadata(&model).expect("it is there")).is_kept());
+    let copy = fs::metadata(&model).expect("it is there");
+    assert!(!record(&copy).is_kept());
+    record(&copy).keep();
+    assert!(record(&copy).is_kept() && record(&metadata).is_kept(), "copies of one model do not displace each other");
 }

@@ -263,6 +263,7 @@ fn events() -> Vec<Event> {
         FinishReason::Cancelled,
         FinishReason::DeadEnd,
         FinishReason::Repetition,
+        FinishReason::Closed,
     ] {
         events.push(Event::Done {
             reason,

@@ -198,6 +198,8 @@ pub enum FinishReason {
     DeadEnd,
     /// The answer repeated itself; the repetitions are cut off.
     Repetition,
+    /// The answer began to repeat itself and was brought to its end ([`crate::Generate::soft_limit`]).
+    Closed,
 }
 
 impl FinishReason {

@@ -7,8 +7,8 @@ Usage: tests/answers/evaluate.py --model GGUF [--n 10] [--verbs summarize,title]
 
 Inputs are files of this Debian system (/usr/share, /var/log) and patches from Debian's source packages, --n of each
 kind, drawn with a fixed seed, at most MAX_BYTES of each; where the answer is as long as the input, MAX_BYTES_COPIED.
-Another system has other files. --programs takes beastd and beastctl from another folder, to compare. --keep writes every
-answer as a JSON line. --inputs takes the inputs from this file if it exists, else writes them to it, so that another
+Another system has other files. --programs takes beastd and beastctl from another folder, to compare. --keep writes
+every answer as a JSON line. --inputs takes the inputs from this file if it exists, else writes them to it, so that another
 machine can use the same ones. --shard takes the Ith of N parts of the work. Needs python3 and apt-get.
 """
 
@@ -51,7 +51,7 @@ CODE = {"python", "c", "shell"}
 VERBS = ["summarize", "title", "keywords", "tldr", "explain", "ask", "translate", "fix", "review", "commit-msg", "shell"]
 # Debian packages whose patches are small and have messages of many authors.
 SOURCES = ["bash", "curl", "git", "less", "make-dfsg", "nano", "openssh", "sed", "systemd", "tar"]
-ENDS = {"stop", "stop_text"}
+ENDS = {"stop", "stop_text", "closed"}
 LIMITS = {"max_tokens", "context_full"}
 
 
@@ -203,7 +203,7 @@ def judge(verb: str, text: str, answer: dict) -> dict:
 
 
 def table(rows: list[dict]) -> None:
-    print("| verb | answers | ended by themselves | ended by us: repetition, limit, other | circles shown |\n|---|---|---|---|---|")
+    print("| verb | answers | ended by themselves | of these brought to their end | ended by us: repetition, limit, other | circles shown |\n|---|---|---|---|---|---|")
     by_verb = collections.defaultdict(list)
     for row in rows:
         by_verb[row["verb"]].append(row)
@@ -214,7 +214,8 @@ def table(rows: list[dict]) -> None:
         other = sum(reasons.values()) - reasons["repetition"] - limit
         ended = sum(row["ends"] for row in rows) / len(rows)
         circle = sum(row["circle"] for row in rows)
-        print(f"| {verb} | {len(rows)} | {ended:.3f} | {reasons['repetition']}, {limit}, {other} | {circle} |")
+        closed = sum(row["reason"] == "closed" for row in rows) / len(rows)
+        print(f"| {verb} | {len(rows)} | {ended:.3f} | {closed:.3f} | {reasons['repetition']}, {limit}, {other} | {circle} |")
     faults = collections.Counter(row["fault"] or "usable" for row in by_verb["commit-msg"]) if "commit-msg" in by_verb else {}
     if faults:
         print("\ncommit messages: " + ", ".join(f"{fault} {n}" for fault, n in faults.most_common()))

@@ -65,8 +65,14 @@ impl Whole<'_> {
                 Some(format!("the answer is truncated at {tokens}, inside its grammar or schema: {why}"))
             }
             FinishReason::Repetition => Some(format!("the answer repeats itself and is truncated at {tokens}")),
-            FinishReason::Stop | FinishReason::StopText | FinishReason::Cancelled => None,
+            FinishReason::Stop | FinishReason::StopText | FinishReason::Closed | FinishReason::Cancelled => None,
         }
+    }
+
+    /// That the answer repeated itself, if it is whole nevertheless.
+    pub(crate) fn closed(&self) -> Option<String> {
+        let is_closed = self.reason == FinishReason::Closed;
+        is_closed.then(|| "the answer began to repeat itself and was brought to its end".into())
     }
 
     /// Derives the special outputs from the answer; `cut` is [`Whole::cut`].

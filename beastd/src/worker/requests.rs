@@ -35,7 +35,8 @@ impl<E: Engine> Worker<'_, E> {
             shown,
         } = admitted;
         let mut stream = Stream::new(Arc::clone(&self.vocab), events, started, &prompt, stop, ignore_eos, n_max_tokens)
-            .showing(shown);
+            .showing(shown)
+            .urged_from(sampling.ending.from);
         let n_prompt = prompt.len();
         let n_generated = resumed.tokens.len();
         if let Some(reason) = stream.resume(&resumed.tokens, resumed.n_shown, n_max_tokens == 0) {

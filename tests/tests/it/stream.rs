@@ -234,7 +234,7 @@ fn an_answer_that_repeats_itself_is_brought_to_its_end_where_that_is_wanted() {
     let (reason, text) = endless(&beast, None);
     assert_eq!(reason, FinishReason::Repetition, "{text}");
     let (reason, closed) = endless(&beast, Some(600));
-    assert_eq!(reason, FinishReason::Stop, "{closed}");
+    assert_eq!(reason, FinishReason::Closed, "{closed}");
     assert!(closed.starts_with(&text), "{text:?}, then {closed:?}");
     assert_eq!(endless(&beast, Some(600)).1, closed, "greedy text repeats");
 }

@@ -18,7 +18,9 @@ impl Answering<'_> {
         let cut = whole.cut();
         let made = whole.make(&self.options.output.form, self.guard, cut.as_deref())?;
         // Truncation after a complete first line has lost nothing.
-        let cut = cut.filter(|_| made.message.is_none() || !self.guard.is_some_and(Guard::is_subject));
+        let cut = cut
+            .or_else(|| whole.closed())
+            .filter(|_| made.message.is_none() || !self.guard.is_some_and(Guard::is_subject));
         let is_error = cut.is_some() && self.options.output.strict;
         let mut warnings: Vec<String> = cut.iter().filter(|_| !is_error).cloned().collect();
         if !self.has_text() && self.calls.is_empty() {
@@ -38,7 +40,9 @@ impl Answering<'_> {
             console.stats(&stats_lines(done.1, done.2, &self.measured));
         }
         match cut {
-            Some(cut) if is_error && done.0 == FinishReason::Repetition => Err(TurnError::Repeats(cut).into()),
+            Some(cut) if is_error && matches!(done.0, FinishReason::Repetition | FinishReason::Closed) => {
+                Err(TurnError::Repeats(cut).into())
+            }
             Some(cut) if is_error => Err(TurnError::Cut(cut).into()),
             _ => Ok(()),
         }
