@@ -5,8 +5,8 @@
 //!
 //! Every token is compared with the token one period before it, for the few periods that the last tokens suggest. An
 //! answer that says nothing new is a loop as well, in whichever order it repeats its sentences. All this takes constant
-//! time per token, so detection is always on. Text that repeats in the prompt may repeat in the answer, such as a log to
-//! be corrected. Knows only tokens; never knows text, models or clients.
+//! time per token, so detection is always on. Text that repeats in the prompt may repeat in the answer, such as a log
+//! to be corrected. Knows only tokens; never knows text, models or clients.
 
 use std::collections::{HashMap, HashSet};
 

@@ -93,7 +93,7 @@ impl Stream {
         }
     }
 
-    /// The model is urged to end from this many tokens on. An end within a likely loop is then none of its own.
+    /// The model is urged to end from this many tokens on. An end or limit within a likely loop then counts as the loop's.
     #[must_use]
     pub fn urged_from(self, soft_limit: usize) -> Self {
         Self { soft_limit, ..self }
@@ -159,10 +159,14 @@ impl Stream {
         self.vocab.is_end(token) && !self.ignore_eos
     }
 
+    /// Whether the model is urged to end and likely to be in a loop.
+    fn is_stuck(&self) -> bool {
+        self.n_tokens >= self.soft_limit && self.verdict == Verdict::Suspect
+    }
+
     fn take_in(&mut self, token: Token, sampled_at_us: u64) -> Option<FinishReason> {
         if self.ends(token) {
-            let is_loop = self.n_tokens >= self.soft_limit && self.verdict == Verdict::Suspect;
-            return Some(if is_loop { FinishReason::Repetition } else { FinishReason::Stop });
+            return Some(if self.is_stuck() { FinishReason::Repetition } else { FinishReason::Stop });
         }
         self.n_tokens += 1;
         match self.shown.iter().find(|(control, _)| *control == token) {
@@ -211,7 +215,7 @@ impl Stream {
 
     fn close(mut self, reason: FinishReason, usage: Usage, timings: Timings, now_us: u64, dead_end: Option<String>) {
         let is_limit = matches!(reason, FinishReason::MaxTokens | FinishReason::ContextFull);
-        let reason = if is_limit && self.verdict == Verdict::Suspect { FinishReason::Repetition } else { reason };
+        let reason = if is_limit && self.is_stuck() { FinishReason::Repetition } else { reason };
         if reason == FinishReason::Repetition {
             // The buffered text is one more copy of what the client has.
             self.held.clear();

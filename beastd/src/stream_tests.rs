@@ -50,10 +50,11 @@ fn what_looks_like_a_stop_text_is_held_back_and_comes_when_it_is_none() {
     assert!(!pieces.iter().any(|piece| piece.ends_with('E') && piece.len() > 1));
 }
 
-/// The text that the client gets of this answer, which reaches its limit, and the reason that it gets.
-fn at_the_limit(answer: &str) -> (String, FinishReason) {
+/// The text that the client gets of this answer, which reaches its limit, and the reason.
+fn at_the_limit(answer: &str, soft_limit: usize) -> (String, FinishReason) {
     let (tx, mut rx) = channel(answer.len());
-    let mut stream = Stream::new(Arc::new(ByteVocab), tx, started(), &[], Vec::new(), false, answer.len());
+    let mut stream =
+        Stream::new(Arc::new(ByteVocab), tx, started(), &[], Vec::new(), false, answer.len()).urged_from(soft_limit);
     for byte in answer.bytes() {
         assert_eq!(stream.push(Token(i32::from(byte)), None, 1), None);
     }
@@ -69,11 +70,12 @@ fn at_the_limit(answer: &str) -> (String, FinishReason) {
 }
 
 #[test]
-fn a_likely_loop_at_the_limit_is_one_and_its_copies_are_not_shown() {
+fn a_likely_loop_at_the_limit_is_one_where_the_model_was_urged_to_end() {
     let line = "It is read again. ";
-    assert_eq!(at_the_limit(&line.repeat(6)), (line.repeat(2), FinishReason::Repetition));
-    // Too little to be sure.
-    assert_eq!(at_the_limit(&line.repeat(2)), (line.repeat(2), FinishReason::MaxTokens));
+    let (shown, reason) = at_the_limit(&line.repeat(6), 60);
+    assert_eq!((shown.trim_end(), reason), (line.repeat(2).trim_end(), FinishReason::Repetition));
+    assert_eq!(at_the_limit(&line.repeat(6), usize::MAX), (line.repeat(6), FinishReason::MaxTokens));
+    assert_eq!(at_the_limit(&line.repeat(2), 20), (line.repeat(2), FinishReason::MaxTokens), "too little to be sure");
 }
 
 #[test]
@@ -81,7 +83,7 @@ fn an_end_that_was_urged_within_a_likely_loop_is_one() {
     let line = "It is read again. ";
     for (soft_limit, n_lines, reason) in [
         (60, 6, FinishReason::Repetition),
-        (60, 2, FinishReason::Stop),
+        (20, 2, FinishReason::Stop),
         // The model's own wish.
         (usize::MAX, 6, FinishReason::Stop),
     ] {

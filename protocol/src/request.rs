@@ -62,8 +62,8 @@ pub struct Generate {
     /// Most tokens to generate; `None` for the daemon's default. Also limited by the rest of the context.
     pub max_tokens: Option<u32>,
     /// From this many tokens on, the end of the answer becomes likelier with each token, so that it comes before
-    /// `max_tokens`; and an answer that repeats itself is brought to its end at once. `None` if an answer that ends early
-    /// would lack something.
+    /// `max_tokens`; and an answer that repeats itself is brought to its end at once. `None` if an answer that ends
+    /// early would lack something.
     pub soft_limit: Option<u32>,
     /// The answer ends before the first of these strings; none may be empty.
     pub stop: Vec<String>,

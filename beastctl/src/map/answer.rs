@@ -152,10 +152,12 @@ impl Heard {
         let cut = whole.cut();
         let made = whole.make(&output.form, guard, cut.as_deref())?;
         // Truncation after a complete first line has lost nothing.
-        let cut = cut.filter(|_| made.message.is_none() || !guard.is_some_and(Guard::is_subject));
+        let is_lost = |_: &String| made.message.is_none() || !guard.is_some_and(Guard::is_subject);
+        let is_cut = reason.is_cut() && cut.as_ref().is_some_and(is_lost);
+        let cut = cut.or_else(|| whole.closed()).filter(is_lost);
         if let Some(cut) = cut.as_ref().filter(|_| output.strict) {
             return Err(match reason {
-                FinishReason::Repetition => TurnError::Repeats(cut.clone()).into(),
+                FinishReason::Repetition | FinishReason::Closed => TurnError::Repeats(cut.clone()).into(),
                 _ => TurnError::Cut(cut.clone()).into(),
             });
         }
@@ -165,7 +167,7 @@ impl Heard {
         };
         object["model"] = self.model.into();
         object["finish_reason"] = json!(reason);
-        object["truncated"] = cut.is_some().into();
+        object["truncated"] = is_cut.into();
         object["usage"] = json!(usage);
         let told = warnings.into_iter().chain(cut).chain(self.parts.loss());
         self.notices.extend(told.map(|text| Notice { kind: NoticeKind::Warning, text }));

@@ -104,6 +104,7 @@ fn every_setting_is_read() {
             max_tokens: Some(
                 20,
             ),
+            soft_limit: None,
             stop: [],
             one_line: false,
             think: None,
@@ -173,8 +174,8 @@ fn a_wrong_key_is_told_with_the_right_one() {
             "---\nsampling:\n  mirostat: 1\n---\nx",
         ],
         expect![[r#"
-            3: unknown key `descripton`, did you mean `description`? [one of description, model, system, variables, sampling, max_tokens, stop, one_line, think, schema, reduce]
-            2: unknown key `author` [one of description, model, system, variables, sampling, max_tokens, stop, one_line, think, schema, reduce]
+            3: unknown key `descripton`, did you mean `description`? [one of description, model, system, variables, sampling, max_tokens, soft_limit, stop, one_line, think, schema, reduce]
+            2: unknown key `author` [one of description, model, system, variables, sampling, max_tokens, soft_limit, stop, one_line, think, schema, reduce]
             2: unknown key `temp` [put `temp` under `sampling:`, indented by two more spaces]
             4: unknown key `topp` of `sampling`, did you mean `top_p`? [one of temp, top_p, top_k, min_p, repeat_penalty, dry_multiplier, dry_base, dry_allowed_length, dry_penalty_last_n, xtc_probability, xtc_threshold, seed]
             3: unknown key `mirostat` of `sampling` [one of temp, top_p, top_k, min_p, repeat_penalty, dry_multiplier, dry_base, dry_allowed_length, dry_penalty_last_n, xtc_probability, xtc_threshold, seed]
@@ -217,6 +218,8 @@ fn a_wrong_value_is_told_with_what_it_must_be() {
             2: `max_tokens` must be a number, not text
             2: `max_tokens` is 1.5, but must be a whole number, from 1 to 4294967295
             2: `max_tokens` must be a number, not text
+            2: `soft_limit` is 3; it must be less than `max_tokens`
+            3: `soft_limit` is 3; it must be less than `max_tokens`
             2: `max_tokens` must be a number, not nothing
             2: `description` must be text, not a number
             3: `description` must be one line
@@ -283,7 +286,7 @@ fn a_prompt_that_is_not_written_is_told() {
     mistakes(
         &[include_str!("../../prompts/template.txt"), "Replace this line with the instruction.\nWrite a haiku."],
         expect![[r#"
-            45: the prompt has no instruction yet: replace this line
+            49: the prompt has no instruction yet: replace this line
             1: the prompt has no instruction yet: replace this line
         "#]],
     );

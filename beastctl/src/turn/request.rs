@@ -30,7 +30,9 @@ pub(crate) fn generate(prompt: Prompt, material: Material, options: &Options) ->
     };
     request.model = model.name().or(request.model);
     if let Some(n) = *max_tokens {
-        (request.max_tokens, request.soft_limit) = (Some(n), request.soft_limit.and(Some(n)));
+        // Exactly what was asked for: the soft limit is never reached.
+        let never = n.saturating_add(1);
+        (request.max_tokens, request.soft_limit) = (Some(n), request.soft_limit.and(Some(never)));
     }
     if !stop.is_empty() {
         request.stop.clone_from(stop);

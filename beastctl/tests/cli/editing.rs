@@ -113,7 +113,7 @@ fn new_opens_the_editor_for_a_person() {
         DIR/config/beast/prompts/haiku.md
         exit 2
         DIR/config/beast/prompts/haiku.md
-        beastctl: DIR/config/beast/prompts/haiku.md:45: the prompt has no instruction yet: replace this line; try: beastctl prompts edit haiku
+        beastctl: DIR/config/beast/prompts/haiku.md:49: the prompt has no instruction yet: replace this line; try: beastctl prompts edit haiku
         exit 1
         DIR/config/beast/prompts/haiku.md
         beastctl: the editor `false` exited with exit status: 1; try: set EDITOR=nano, or another installed editor

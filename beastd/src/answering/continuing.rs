@@ -1,5 +1,5 @@
-//! Continues an answer as another request: after thoughts that have reached their limit, and where it repeats itself, to
-//! bring it to its end.
+//! Continues an answer as another request: after thoughts that have reached their limit, and where it repeats itself,
+//! to bring it to its end.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! Biases, penalties and the pull to the end, applied only to the tokens that have one: llama.cpp's samplers visit the whole vocabulary,
-//! which takes longer than the rest of sampling.
+//! Biases, penalties and the pull to the end, applied only to the tokens that have one: llama.cpp's samplers visit the
+//! whole vocabulary, which takes longer than the rest of sampling.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 

@@ -369,8 +369,8 @@ impl LlamaEngine<'_> {
         let n_outputs = asked.iter().map(|row| row.n_draft + 1).sum();
         let Self { model, context, samplers, scanners, waited, .. } = self;
         let read = || context.logits(index(first), index(last));
-        // Without a GPU there is nothing to wait for, helpers would compete with the threads that computed the step, and
-        // logits after a rejected draft need no scan.
+        // Without a GPU there is nothing to wait for, helpers would compete with the threads that computed the step,
+        // and logits after a rejected draft need no scan.
         let n_vocab = usize::try_from(model.n_vocab()).unwrap_or(0);
         let (logits, scans) = match model.n_gpu_layers() {
             0 => (read(), Vec::new()),

@@ -102,3 +102,20 @@ fn logits_that_are_not_numbers_are_noticed() {
     let choice = sampler.sample(&logits, &Scan::of(&logits));
     assert_eq!((choice.token, choice.stuck), (Token(7), Some(Stuck::NotANumber)));
 }
+
+#[test]
+fn the_end_becomes_likelier_from_the_soft_limit_on() {
+    let (word, end) = (Token(3), Token(7));
+    let mut logits = vec![0.0; 1000];
+    logits[3] = 10.0;
+    for temp in [0.0, 0.01] {
+        let params = SamplingParams { temp, ending: Ending { from: 4, to: 20 }, ..SamplingParams::GREEDY };
+        let mut sampler = Sampler::new(&params, None, &[end], None);
+        let chosen: Vec<Token> = (0..16).map(|_| sampler.sample(&logits, &Scan::of(&logits)).token).collect();
+        // One more for each token after the fourth: with eleven, the end is ahead.
+        assert_eq!(chosen, [[word; 15].as_slice(), &[end]].concat(), "{temp}");
+        let mut sampler = Sampler::new(&params, None, &[end], None);
+        assert!((0..16).all(|_| sampler.replay(LlamaToken(word.0))), "resumed");
+        assert_eq!(sampler.sample(&logits, &Scan::of(&logits)).token, end);
+    }
+}

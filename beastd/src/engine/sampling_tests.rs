@@ -2,7 +2,7 @@
 
 use super::tests::{engine, model, row, tokens};
 use super::*;
-use crate::batch::{Dry, Ending, Logprobs, Penalties, Xtc};
+use crate::batch::{Dry, Logprobs, Penalties, Xtc};
 
 const GREEDY: SamplingParams = SamplingParams::GREEDY;
 const N: usize = 40;
@@ -142,31 +142,6 @@ fn penalties_keep_the_model_from_repeating_itself() {
     assert_eq!(said(&mut engine, &with(none)), plain, "no token is recent");
     let strong = Penalties { repeat: 1.8, frequency: 2.0, presence: 2.0, ..Penalties::NONE };
     assert!(count(&said(&mut engine, &with(strong)), common) < most);
-}
-
-#[test]
-fn an_answer_ends_between_its_soft_limit_and_its_limit() {
-    let model = model();
-    let mut engine = engine(&model);
-    let is_end = |token: &Token| engine_ends(&model).contains(token);
-    // A model that would not end.
-    let logit_bias: Vec<_> = engine_ends(&model).iter().map(|end| (*end, -12.0)).collect();
-    for temp in [0.0, 0.7] {
-        let endless = SamplingParams { temp, seed: 5, logit_bias: logit_bias.clone(), ..GREEDY };
-        let plain = said(&mut engine, &endless);
-        assert!(!plain.iter().any(is_end), "{plain:?}");
-        let ending = Ending { from: 8, to: 30 };
-        let ended = SamplingParams { ending, ..endless };
-        let short = said(&mut engine, &ended);
-        let n = short.iter().position(is_end).expect("it ends");
-        assert!((ending.from..=ending.to).contains(&n), "after {n}");
-        assert_eq!(short[..ending.from], plain[..ending.from]);
-        assert_eq!(answer(&mut engine, &ended, None, &short).0[..=n], short[..=n], "guessed ahead");
-    }
-}
-
-fn engine_ends(model: &LoadedModel) -> &[Token] {
-    model.ends()
 }
 
 /// Length of the longest sequence that occurs twice.

@@ -56,7 +56,7 @@ fn ended(output: &Output, what: &str) -> Value {
     assert_eq!(output.code, Some(0), "{what}: {output}");
     let object: Value = serde_json::from_str(&output.stdout).expect("an object");
     let reason = object["finish_reason"].as_str().expect("a reason");
-    let is_told = output.stderr.contains("is truncated at ");
+    let is_told = ["is truncated at ", "was brought to its end"].iter().any(|told| output.stderr.contains(told));
     assert!(["stop", "stop_text"].contains(&reason) || is_told, "{what}: {output}");
     assert!(!ends_in_a_loop(object["text"].as_str().expect("a text")), "{what}: {output}");
     object

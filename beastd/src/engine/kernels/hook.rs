@@ -13,13 +13,10 @@ use super::instructions::{Avx2, Avx512, AvxVnni, InstructionSet, Kernel};
 use super::product::{Product, Shares, To, Way};
 use super::tiles::Format;
 
-/// With AVX-512, more columns than this are computed in tiles, since unpacking then pays.
-const MOST_BY_ROWS: usize = 4;
-/// Elsewhere a single column is llama.cpp's, which decodes at the speed of memory; it reads all weights again for each
-/// further one.
-const FEWEST_IN_TILES: usize = 2;
-/// With Q8_0, fewer columns than this are llama.cpp's: there is more to read and less to unpack.
-const FEWEST_OF_8_BITS: usize = 17;
+/// More columns than this are computed in tiles. Tiles are faster from five columns on, but round in another order, and
+/// greedy text must be the same with and without drafts and company.
+const MOST_BY_ROWS: usize = 16;
+const FEWEST_IN_TILES: usize = MOST_BY_ROWS + 1;
 
 /// The name of the best instruction set that may be used, for tests and measurements.
 const LIMIT: &str = "BEAST_TEST_INSTRUCTION_SET";
@@ -121,9 +118,7 @@ fn way(set: InstructionSet, of: sys::ggml_type, n_columns: usize) -> Option<Way>
         sys::GGML_TYPE_Q5_K => rows_or_tiles::<Q5K>(set, n_columns),
         sys::GGML_TYPE_Q6_K => rows_or_tiles::<Q6K>(set, n_columns),
         // Its products do not fit into the 16 bits that AVX2 has without VNNI.
-        sys::GGML_TYPE_Q8_0 if set != InstructionSet::Avx2 && n_columns >= FEWEST_OF_8_BITS => {
-            Some(tiles_of::<Q8>(set))
-        }
+        sys::GGML_TYPE_Q8_0 if set != InstructionSet::Avx2 && n_columns >= FEWEST_IN_TILES => Some(tiles_of::<Q8>(set)),
         _ => None,
     }
 }
