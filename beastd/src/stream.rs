@@ -93,7 +93,7 @@ impl Stream {
         }
     }
 
-    /// The model is urged to end from this many tokens on. An end or limit within a likely loop then counts as the loop's.
+    /// The model is urged to end from this many tokens on. An end or limit within a likely loop then counts as its own.
     #[must_use]
     pub fn urged_from(self, soft_limit: usize) -> Self {
         Self { soft_limit, ..self }
