@@ -27,7 +27,7 @@ use crate::loader::Ready;
 use crate::map_reduce;
 use crate::residents::{Hold, Resident};
 use crate::shared::Shared;
-use crate::shown::{Shown, Turn};
+use crate::shown::{Continuation, Shown};
 use crate::worker::Ticket;
 pub use deciding::{decide, keep};
 pub use embedding::embed;
@@ -82,12 +82,12 @@ async fn answer_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, mut request: 
     peer.accepted().await?;
     // `ready` belongs to the model, which may be unloaded while the client still reads.
     drop(ready);
-    let mut turn = relay(&resident, peer, id, events, &mut shown).await?;
+    let mut next = relay(&resident, peer, id, events, &mut shown).await?;
     drop(resident);
     let mut request = Arc::unwrap_or_clone(request);
-    while let Some(taken) = turn {
-        tracing::info!(request = id.0, why = %taken.why, "the answer continues as another request");
-        turn = continuing::go_on(shared, peer, &mut request, taken, started.clone()).await?;
+    while let Some(continuation) = next {
+        tracing::info!(request = id.0, why = %continuation.why, "the answer continues as another request");
+        next = continuing::go_on(shared, peer, &mut request, continuation, started.clone()).await?;
     }
     Ok(())
 }
@@ -175,7 +175,7 @@ async fn relay<P: Peer>(
     id: SeqId,
     mut events: mpsc::Receiver<Event>,
     shown: &mut Shown,
-) -> Result<Option<Turn>, Stopped> {
+) -> Result<Option<Continuation>, Stopped> {
     let mut batch = Vec::new();
     let mut is_cancelled = false;
     let watching = resident.metrics.watchdog.watch();
@@ -193,17 +193,17 @@ async fn relay<P: Peer>(
                 let ended = batch.iter().any(|event| matches!(event, Event::Done { .. }));
                 let failed = batch.pop_if(|event| matches!(event, Event::Failed(_)));
                 let is_over = shown.take(&mut batch);
-                let turn = if is_cancelled { None } else { shown.turn(&mut batch) };
+                let next = if is_cancelled { None } else { shown.continuation(&mut batch) };
                 peer.send(&batch).await?;
                 batch.clear();
                 if let Some(Event::Failed(error)) = failed {
                     return Err(Stopped::Refused(error));
                 }
-                if !ended && (is_over || turn.is_some()) {
+                if !ended && (is_over || next.is_some()) {
                     resident.worker.cancel(id).await;
                 }
-                if ended || turn.is_some() {
-                    return Ok(turn);
+                if ended || next.is_some() {
+                    return Ok(next);
                 }
             }
             never = &mut watching => match never {},

@@ -25,7 +25,7 @@ pub(crate) struct Shown {
 
 /// An answer that continues as another request.
 #[derive(Debug)]
-pub(crate) struct Turn {
+pub(crate) struct Continuation {
     /// The answer so far, as the client has it.
     pub(crate) said: Resume,
     pub(crate) why: Why,
@@ -49,12 +49,12 @@ impl Shown {
         }
         let max_thought = request.max_thought;
         let may_close = request.soft_limit.is_some() && request.constraint.is_none();
-        let may_turn = max_thought.is_some() || may_close;
-        let said = may_turn.then(|| request.resume.clone().unwrap_or_default());
+        let may_continue = max_thought.is_some() || may_close;
+        let said = may_continue.then(|| request.resume.clone().unwrap_or_default());
         Self { parser, until, max_thought, may_close, is_closing: false, said, has_started: false }
     }
 
-    /// Continues an answer after this turn: the client has already received `Started`.
+    /// Continues an answer for this reason: the client has already received `Started`.
     pub(crate) fn continued(self, why: &Why) -> Self {
         let is_closing = matches!(why, Why::Repeats { .. });
         Self { has_started: true, may_close: self.may_close && !is_closing, is_closing, ..self }
@@ -92,7 +92,7 @@ impl Shown {
     }
 
     /// Whether the answer has to continue as another request, after these events. Takes its end from them.
-    pub(crate) fn turn(&mut self, events: &mut Vec<Event>) -> Option<Turn> {
+    pub(crate) fn continuation(&mut self, events: &mut Vec<Event>) -> Option<Continuation> {
         let repeats = |event: &mut Event| matches!(event, Event::Done { reason: FinishReason::Repetition, .. });
         let why = if let Some(thoughts) = self.parser.as_ref().and_then(AnswerParser::open_thought)
             && let (Some(n), Some(said)) = (self.max_thought, &self.said)
@@ -106,6 +106,6 @@ impl Shown {
         } else {
             return None;
         };
-        Some(Turn { said: self.said.take()?, why })
+        Some(Continuation { said: self.said.take()?, why })
     }
 }

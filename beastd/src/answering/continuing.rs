@@ -12,7 +12,7 @@ use super::{admit, relay};
 use crate::clock::now_us;
 use crate::residents::Hold;
 use crate::shared::Shared;
-use crate::shown::{Shown, Turn, Why};
+use crate::shown::{Continuation, Shown, Why};
 use crate::worker::Ticket;
 
 /// The least strength of DRY for an answer that has repeated itself. With llama.cpp's base, the fifth token of a copy
@@ -30,7 +30,7 @@ impl fmt::Display for Why {
     }
 }
 
-/// Changes the request and goes on with its answer. Returns the next turn, if there is one.
+/// Changes the request and goes on with its answer. Returns how it continues after that, if it does.
 ///
 /// # Errors
 /// See [`Stopped`].
@@ -38,12 +38,12 @@ pub(super) async fn go_on<P: Peer>(
     shared: &Arc<Shared>,
     peer: &mut P,
     request: &mut Generate,
-    turn: Turn,
+    continuation: Continuation,
     started: Event,
-) -> Result<Option<Turn>, Stopped> {
+) -> Result<Option<Continuation>, Stopped> {
     let arrived_us = now_us();
     let Hold { resident, ready, lease } = wait_until_ready(shared, peer, request.model.as_deref()).await?;
-    let Turn { mut said, why } = turn;
+    let Continuation { mut said, why } = continuation;
     match &why {
         Why::Thoughts { closing } => {
             let tokens = ready.admission.vocab().tokenize(closing, false, true);

@@ -25,6 +25,7 @@ mod vllm;
 
 use std::sync::Arc;
 
+use beast_launchd::Advised;
 use beast_protocol::{
     Counted, Embed, Embedded, ErrorCode, Event, Generate, Notice, NoticeKind, UpstreamStatus, WireError,
 };
@@ -174,7 +175,7 @@ impl Upstreams {
 
 /// The notice about a local model that answers in place of an upstream.
 pub fn notice_of_fallback(name: &str, model: &str, why: &WireError) -> Notice {
-    let why = why.message.split("; try: ").next().unwrap_or_default();
+    let why = Advised::new(&why.message).text;
     let text = format!("{model} answers instead of {name}: {why}");
     Notice { kind: NoticeKind::Warning, text }
 }

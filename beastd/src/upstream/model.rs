@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
+use beast_launchd::Advised;
 use beast_protocol::{ErrorCode, UpstreamStatus, Usage, WireError};
 use serde_json::Value;
 
@@ -147,7 +148,7 @@ impl Upstream {
             let has_other = tried.len() < self.servers.len() && (fault.is_passing() || fault.is_of_server());
             let may_wait = fault.is_passing() && wait <= LONGEST_PAUSE && tried.len() < MAX_ATTEMPTS;
             if attempt.has_begun() || !has_other && !may_wait {
-                *lock(&self.counts.problem) = error.message.split("; try: ").next().map(str::to_owned);
+                *lock(&self.counts.problem) = Some(Advised::new(&error.message).text);
                 let may_fall_back = !attempt.has_begun() && !fault.is_of_request();
                 return Err(if may_fall_back { self.instead(error) } else { NotAnswered::finally(error) });
             }

@@ -14,7 +14,7 @@ use super::product::{Product, Shares, To, Way};
 use super::tiles::Format;
 
 /// More columns than this are computed in tiles. Tiles are faster from five columns on, but round in another order, and
-/// greedy text must be the same with and without drafts and company.
+/// greedy text must be the same with and without drafts or other requests.
 const MOST_BY_ROWS: usize = 16;
 const FEWEST_IN_TILES: usize = MOST_BY_ROWS + 1;
 

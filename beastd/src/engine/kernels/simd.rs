@@ -33,8 +33,6 @@ pub(super) trait Simd {
     /// # Safety
     /// Besides, there are as many floats.
     unsafe fn store_floats(to: *mut f32, floats: Self::Floats);
-    /// Reads a line into the caches; any address will do.
-    unsafe fn fetch(at: *const u8);
     /// Sixteen bytes of every fourth row from `from` on.
     ///
     /// # Safety

@@ -23,10 +23,6 @@ pub(super) const ROWS: usize = 32;
 /// Most columns for one pass over the weights: their sums take 32 KiB of the stack.
 const WIDTH: usize = 256;
 
-/// With so many columns or fewer, multiplying takes too short a time to fetch the next tile in the meantime; what is
-/// unpacked next but one is then fetched while unpacking. With four columns, 18 GB/s of weights instead of 10.
-const SHORT: usize = 12;
-
 /// An instruction set that computes tiles. All its functions may only be called where the CPU has it.
 pub(super) trait Tiles {
     /// Most columns that `multiply` takes at once.
@@ -39,11 +35,10 @@ pub(super) trait Tiles {
     unsafe fn round<W: Format>(x: &[f32; BLOCK]) -> W::Column;
 
     /// Unpacks a block of each row: the first is at `first`, the others follow at a distance of `row_bytes` each.
-    /// Unless `ahead` is 0, what lies so many bytes behind each is fetched into the caches.
     ///
     /// # Safety
     /// The blocks are valid.
-    unsafe fn unpack<W: Format>(first: *const W, row_bytes: usize, ahead: usize, to: &mut Tile);
+    unsafe fn unpack<W: Format>(first: *const W, row_bytes: usize, to: &mut Tile);
 
     /// Adds the products of a tile and up to `MOST_COLUMNS` columns to as many sums.
     ///
@@ -64,9 +59,9 @@ macro_rules! tiles {
             }
 
             #[target_feature(enable = $extensions)]
-            unsafe fn unpack<W: Format>(first: *const W, row_bytes: usize, ahead: usize, to: &mut Tile) {
+            unsafe fn unpack<W: Format>(first: *const W, row_bytes: usize, to: &mut Tile) {
                 // SAFETY: as promised by the caller.
-                unsafe { tile::unpack::<$vectors, W>(first.cast(), row_bytes, ahead, to) };
+                unsafe { tile::unpack::<$vectors, W>(first.cast(), row_bytes, to) };
             }
 
             #[target_feature(enable = $extensions)]
@@ -101,30 +96,23 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    /// Bytes from a block to the one that is unpacked two blocks later, in the same rows or in those of the next tile.
-    fn near<W>(&self, block: usize) -> usize {
-        let far = 2.min(self.n_blocks);
-        let past = if block + far < self.n_blocks { 0 } else { ROWS * self.row_bytes - self.n_blocks * size_of::<W>() };
-        far * size_of::<W>() + past
-    }
-
     /// Unpacks a block of the rows from `row` on. Rows beyond the last are zero.
     ///
     /// # Safety
     /// The weights are valid, and the CPU has the instruction set.
-    unsafe fn unpack<T: Tiles, W: Format>(&self, row: usize, block: usize, ahead: usize, to: &mut Tile) {
+    unsafe fn unpack<T: Tiles, W: Format>(&self, row: usize, block: usize, to: &mut Tile) {
         // SAFETY: as promised by the caller; bytes of zero are valid blocks.
         unsafe {
             let first = self.at.add(row * self.row_bytes).cast::<W>().add(block);
             let n = self.n_rows - row;
             if n >= ROWS {
-                return T::unpack::<W>(first, self.row_bytes, ahead, to);
+                return T::unpack::<W>(first, self.row_bytes, to);
             }
             let mut copy: [MaybeUninit<W>; ROWS] = [const { MaybeUninit::zeroed() }; ROWS];
             for (i, copy) in copy.iter_mut().enumerate().take(n) {
                 copy.as_mut_ptr().copy_from_nonoverlapping(first.byte_add(i * self.row_bytes), 1);
             }
-            T::unpack::<W>(copy.as_ptr().cast(), size_of::<W>(), 0, to);
+            T::unpack::<W>(copy.as_ptr().cast(), size_of::<W>(), to);
         }
     }
 }
@@ -140,7 +128,6 @@ pub(super) unsafe fn multiply<T: Tiles, W: Format>(
     mut store: impl FnMut(usize, usize, &[f32]),
 ) {
     let n_columns = columns.len() / rows.n_blocks;
-    let is_short = n_columns <= SHORT;
     let mut tile = Tile::EMPTY;
     let mut sums = [Sums([0.0; ROWS]); WIDTH];
     for row in (0..rows.n_rows).step_by(ROWS) {
@@ -149,11 +136,11 @@ pub(super) unsafe fn multiply<T: Tiles, W: Format>(
             sums.fill(Sums([0.0; ROWS]));
             for block in 0..rows.n_blocks {
                 // SAFETY: as promised by the caller.
-                unsafe { rows.unpack::<T, W>(row, block, if is_short { rows.near::<W>(block) } else { 0 }, &mut tile) };
+                unsafe { rows.unpack::<T, W>(row, block, &mut tile) };
                 let here = &columns[block * n_columns + first..][..sums.len()];
                 // The next tiles as they lie in memory. In many small portions, since the CPU stalls when it has too
                 // many to wait for.
-                let mut ahead = Ahead::new::<W>(&rows, row, block, first == 0 && !is_short);
+                let mut ahead = Ahead::new::<W>(&rows, row, block, first == 0);
                 let n_groups = sums.len().div_ceil(T::MOST_COLUMNS);
                 let mut at = 0;
                 for group in 0..n_groups {

@@ -31,10 +31,6 @@ impl<const HAS_VNNI: bool> Simd for Vectors256<HAS_VNNI> {
         _mm256_storeu_ps(to, floats)
     }
     #[inline(always)]
-    unsafe fn fetch(at: *const u8) {
-        _mm_prefetch::<_MM_HINT_T0>(at.cast());
-    }
-    #[inline(always)]
     unsafe fn load_rows(from: *const u8, row_bytes: usize) -> __m256i {
         let rows = _mm256_castsi128_si256(_mm_loadu_si128(from.cast()));
         _mm256_inserti128_si256::<1>(rows, _mm_loadu_si128(from.add(4 * row_bytes).cast()))

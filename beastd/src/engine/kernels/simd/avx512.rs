@@ -32,10 +32,6 @@ impl Simd for Vectors512 {
         _mm512_storeu_ps(to, floats)
     }
     #[inline(always)]
-    unsafe fn fetch(at: *const u8) {
-        _mm_prefetch::<_MM_HINT_T0>(at.cast());
-    }
-    #[inline(always)]
     unsafe fn load_rows(from: *const u8, row_bytes: usize) -> __m512i {
         let rows = _mm512_castsi128_si512(_mm_loadu_si128(from.cast()));
         let rows = _mm512_inserti32x4::<1>(rows, _mm_loadu_si128(from.add(4 * row_bytes).cast()));

@@ -247,11 +247,6 @@ impl Rows {
         // SAFETY: as promised by the caller.
         unsafe {
             let (from, row_bytes) = (self.first.add(at), self.row_bytes);
-            if at.is_multiple_of(64) && self.ahead != 0 {
-                for i in 0..S::LANES {
-                    S::fetch(from.wrapping_add(i * row_bytes + self.ahead));
-                }
-            }
             let a = S::load_rows(from, row_bytes);
             let b = S::load_rows(from.add(row_bytes), row_bytes);
             let c = S::load_rows(from.add(2 * row_bytes), row_bytes);

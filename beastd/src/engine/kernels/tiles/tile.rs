@@ -74,8 +74,6 @@ pub(in super::super) trait Format {
 pub(in super::super) struct Rows {
     pub(super) first: *const u8,
     pub(super) row_bytes: usize,
-    /// Bytes to what is unpacked next, and should be fetched; 0 for nothing.
-    pub(super) ahead: usize,
     /// The tile's number of the first one.
     pub(super) number: usize,
 }
@@ -91,15 +89,10 @@ pub(in super::super) fn round<S: Simd, W: Format>(x: &[f32; BLOCK]) -> W::Column
 /// # Safety
 /// The CPU has the instruction set, and the blocks are valid.
 #[inline(always)]
-pub(in super::super) unsafe fn unpack<S: Simd, W: Format>(
-    first: *const u8,
-    row_bytes: usize,
-    ahead: usize,
-    to: &mut Tile,
-) {
+pub(in super::super) unsafe fn unpack<S: Simd, W: Format>(first: *const u8, row_bytes: usize, to: &mut Tile) {
     for number in (0..ROWS).step_by(S::LANES) {
         // SAFETY: as promised by the caller.
-        unsafe { W::unpack::<S>(Rows { first: first.add(number * row_bytes), row_bytes, ahead, number }, to) };
+        unsafe { W::unpack::<S>(Rows { first: first.add(number * row_bytes), row_bytes, number }, to) };
     }
 }
 
