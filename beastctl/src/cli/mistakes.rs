@@ -25,7 +25,7 @@ const SUGGESTIONS: [(ContextKind, ContextKind); 3] = [
 /// the prompt.
 pub fn told(error: &clap::Error, arguments: impl IntoIterator<Item = OsString>, variables: &[String]) -> String {
     let arguments: Vec<_> = arguments.into_iter().take_while(|argument| argument != "--").collect();
-    if let Some(text) = question(error, &arguments) {
+    if let Some(text) = question(error, &arguments).or_else(|| too_early(error, &arguments)) {
         return text;
     }
     // A copy of the error would lose what the value must be.
@@ -101,6 +101,25 @@ fn question(error: &clap::Error, arguments: &[OsString]) -> Option<String> {
     };
     let (command, word) = (command_of(arguments), quoted(word));
     Some(format!("{word} starts with a dash, so it was parsed as options; try: {command} -- {word}"))
+}
+
+/// The message for an option that comes before its command, as in `-m NAME ask`.
+fn too_early(error: &clap::Error, arguments: &[OsString]) -> Option<String> {
+    let blamed = string(error, ContextKind::InvalidArg).filter(|_| error.kind() == ErrorKind::UnknownArgument)?;
+    let mut root = Cli::command();
+    root.build();
+    let words = arguments.iter().filter_map(|argument| argument.to_str());
+    let mut words = words.skip_while(|word| word.split('=').next() != Some(blamed));
+    let command = words.find_map(|word| root.find_subcommand(word))?;
+    let is_it = |option: &clap::Arg| {
+        blamed.strip_prefix("--").is_some_and(|long| option.get_long() == Some(long))
+            || blamed
+                .strip_prefix('-')
+                .is_some_and(|short| option.get_short().map(String::from).as_deref() == Some(short))
+    };
+    let name = command.get_name();
+    let is_known = command.get_arguments().any(is_it);
+    is_known.then(|| format!("{blamed} must come after the command; try: beastctl {name} {blamed} …"))
 }
 
 /// The environment variable that an option got its value from, if the option was not typed: `--color <WHEN>` is

@@ -26,6 +26,14 @@ fn what_was_typed_is_blamed_for_itself() {
 }
 
 #[test]
+fn an_option_before_its_command_is_told_where_it_belongs() {
+    assert_eq!(said(&["-m", "team", "ask", "hello"]), "-m must come after the command; try: beastctl ask -m …");
+    assert_eq!(said(&["--temp", "0", "chat"]), "--temp must come after the command; try: beastctl chat --temp …");
+    assert!(said(&["-m", "team", "hello"]).starts_with("unknown option '-m'"));
+    assert!(said(&["--engine", "x", "ask", "hello"]).starts_with("unknown option '--engine'"));
+}
+
+#[test]
 fn help_is_that_of_the_command() {
     let help = |words: &[&str]| help(words.iter().map(OsString::from)).to_string();
     assert!(help(&["-q"]).contains("beastctl summarize"));

@@ -58,9 +58,16 @@ pub(super) fn parse(name: &str, text: &str, folder: Option<&Path>) -> Result<Pro
     }
     check_written(body, body_line)?;
     let Settings { mut prompt, system, reduce, variable_lines, soft_limit_line, .. } = reader;
-    if let Some(soft) = prompt.soft_limit.filter(|soft| prompt.max_tokens.is_none_or(|most| *soft >= most)) {
-        let problem = format!("`soft_limit` is {soft}; it must be less than `max_tokens`");
-        return Err(Mistake::new(soft_limit_line, problem));
+    match (prompt.soft_limit, prompt.max_tokens) {
+        (Some(_), None) => {
+            let problem = "`soft_limit` needs `max_tokens`, and must be less than that";
+            return Err(Mistake::new(soft_limit_line, problem));
+        }
+        (Some(soft), Some(most)) if soft >= most => {
+            let problem = format!("`soft_limit` is {soft}, but must be less than `max_tokens`");
+            return Err(Mistake::new(soft_limit_line, problem));
+        }
+        _ => {}
     }
     let mut texts = vec![(body, (body_line, body))];
     texts.extend(system.iter().chain(&reduce).map(|node| (text_of(node), (line(node), yaml::source(node, &yaml)))));

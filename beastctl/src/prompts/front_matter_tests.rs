@@ -218,8 +218,8 @@ fn a_wrong_value_is_told_with_what_it_must_be() {
             2: `max_tokens` must be a number, not text
             2: `max_tokens` is 1.5, but must be a whole number, from 1 to 4294967295
             2: `max_tokens` must be a number, not text
-            2: `soft_limit` is 3; it must be less than `max_tokens`
-            3: `soft_limit` is 3; it must be less than `max_tokens`
+            2: `soft_limit` needs `max_tokens`, and must be less than that
+            3: `soft_limit` is 3, but must be less than `max_tokens`
             2: `max_tokens` must be a number, not nothing
             2: `description` must be text, not a number
             3: `description` must be one line
