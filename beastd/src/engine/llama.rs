@@ -12,8 +12,9 @@ use llama_cpp_2::token::LlamaToken;
 
 use super::context::Context;
 use super::embedder::Embedder;
+use super::outputs::{Found, Outputs};
 use super::sampler::{Sampler, dry};
-use super::scan::{Scan, Scanners};
+use super::scan::Scanners;
 use super::{
     constraint::Constraint,
     error::LoadError,
@@ -27,6 +28,9 @@ use crate::timings::{self, Phase, timed};
 
 /// Returned by `llama_decode` when interrupted.
 const ABORTED: i32 = 2;
+/// Fewer rows of logits are copied and searched sooner than a GPU finds their largest: measured on an H100 with 65,536
+/// logits per row.
+const FEWEST_TO_SEARCH: usize = 4;
 
 /// Sizes of a context.
 #[derive(Debug, Clone, Copy)]
@@ -63,6 +67,8 @@ pub struct LlamaEngine<'model> {
     /// Whether copies between divided places are pending, which llama.cpp makes before the next step. Until then,
     /// saving or restoring a state would be wrong.
     is_copying: bool,
+    /// Whether the last step asked a GPU to search its logits.
+    is_searched: bool,
     /// How long the last step waited for a GPU's logits.
     waited: Duration,
     /// Scans logits that a GPU computed.
@@ -89,6 +95,7 @@ impl<'model> LlamaEngine<'model> {
             n_rollback: 0,
             rolled_back: HashSet::new(),
             is_copying: false,
+            is_searched: false,
             waited: Duration::ZERO,
             scanners: Scanners::default(),
             embedder: None,
@@ -341,7 +348,9 @@ impl LlamaEngine<'_> {
             }
         }
         self.is_copying = false;
-        timed(Phase::Submit, || self.context.decode(&mut self.batch)).map_err(|error| match error {
+        self.is_searched = self.wants_likeliest(rows);
+        let decode = if self.is_searched { Context::decode_for_likeliest } else { Context::decode };
+        timed(Phase::Submit, || decode(&mut self.context, &mut self.batch)).map_err(|error| match error {
             DecodeError::NoKvCacheSlot => EngineError::CacheFull,
             DecodeError::Unknown(ABORTED) => EngineError::Interrupted,
             error => EngineError::Fatal(format!("llama.cpp failed to decode: {error}")),
@@ -351,6 +360,21 @@ impl LlamaEngine<'_> {
             self.rolled_back.remove(&row.slot);
         }
         Ok(())
+    }
+
+    /// Whether a GPU may search the logits of these rows: all take the likeliest token after each of their tokens, and
+    /// have as many tokens, so that llama.cpp keeps their order.
+    fn wants_likeliest(&self, rows: &[Row]) -> bool {
+        let n_tokens = rows.first().map_or(0, |row| row.tokens.len());
+        let is_plain = |row: &Row| {
+            let sampler = self.samplers.get(&row.seq);
+            row.sample
+                && row.n_known() == 1
+                && row.tokens.len() == n_tokens
+                && sampler.is_some_and(Sampler::takes_likeliest)
+        };
+        let is_enough = rows.len() * n_tokens >= FEWEST_TO_SEARCH;
+        self.model.n_gpu_layers() > 0 && is_enough && rows.iter().all(is_plain)
     }
 
     /// Samples tokens for the rows that were computed last, then rolls rejected drafts back.
@@ -367,23 +391,31 @@ impl LlamaEngine<'_> {
         let Some((first, last)) = ends else { return Ok(Vec::new()) };
         let index = |n: usize| i32::try_from(n).expect("a short batch");
         let n_outputs = asked.iter().map(|row| row.n_draft + 1).sum();
-        let Self { model, context, samplers, scanners, waited, .. } = self;
-        let read = || context.logits(index(first), index(last));
-        // Without a GPU there is nothing to wait for, helpers would compete with the threads that computed the step,
-        // and logits after a rejected draft need no scan.
-        let n_vocab = usize::try_from(model.n_vocab()).unwrap_or(0);
-        let (logits, scans) = match model.n_gpu_layers() {
-            0 => (read(), Vec::new()),
-            _ => scan(scanners, waited, (n_outputs, n_vocab), read),
+        let found = match self.is_searched {
+            true => timed(Phase::Wait, || self.context.found()),
+            false => Found::Logits,
         };
-        assert_eq!(logits.len(), n_outputs, "there is a row of logits for each token that asks for one");
+        let Self { model, context, samplers, scanners, waited, .. } = self;
+        let n_vocab = usize::try_from(model.n_vocab()).unwrap_or(0);
+        let outputs = match found {
+            Found::Likeliest(found) => Outputs::Likeliest(found),
+            Found::Nothing => return Err(EngineError::Fatal("the GPU has lost the logits of a step".into())),
+            // Without a GPU there is nothing to wait for, helpers would compete with the threads that computed the
+            // step, and logits after a rejected draft need no scan.
+            Found::Logits if model.n_gpu_layers() == 0 => {
+                Outputs::Logits(context.logits(index(first), index(last)), Vec::new())
+            }
+            Found::Logits => {
+                Outputs::scanned(context, scanners, waited, (index(first), index(last)), (n_outputs, n_vocab))
+            }
+        };
+        assert_eq!(outputs.len(), n_outputs, "there is an output for each token that asks for one");
         let began = Instant::now();
         let (mut sampled, mut at) = (Vec::with_capacity(asked.len()), 0);
         for row in &asked {
             let sampler = samplers.get_mut(&row.seq).expect("a sequence is armed before it asks for a token");
-            let n = row.n_draft + 1;
-            sampled.push(verify(sampler, row, &logits[at..at + n], scans.get(at..at + n).unwrap_or_default()));
-            at += n;
+            sampled.push(outputs.verify(sampler, row, at));
+            at += row.n_draft + 1;
         }
         for (row, sampled) in asked.into_iter().zip(&sampled) {
             let n_kept = row.n_known() + sampled.tokens.len() - 1;
@@ -394,48 +426,6 @@ impl LlamaEngine<'_> {
         timings::add(Phase::Sample, began.elapsed());
         Ok(sampled)
     }
-}
-
-/// Waits for a GPU, then scans all its logits at once. `size` is the number of rows and of logits in each.
-fn scan<'c>(
-    scanners: &Scanners,
-    last_wait: &mut Duration,
-    size: (usize, usize),
-    read: impl FnOnce() -> Vec<&'c [f32]>,
-) -> (Vec<&'c [f32]>, Vec<Scan>) {
-    let (began, mut waited, mut logits) = (Instant::now(), Duration::ZERO, Vec::new());
-    let scans = scanners.scan(size, *last_wait, || {
-        logits = read();
-        waited = began.elapsed();
-        logits.clone()
-    });
-    timings::add(Phase::Wait, waited);
-    timings::add(Phase::Scan, began.elapsed() - waited);
-    *last_wait = waited;
-    (logits, scans)
-}
-
-/// Samples tokens while they match the drafts, and one more. Sampling from the model at each position and accepting a
-/// draft that was sampled is speculative sampling (Leviathan et al. 2023, <https://arxiv.org/abs/2211.17192>) with a
-/// deterministic drafter: a draft is accepted with the model's own probability for it, and a rejected one is replaced
-/// from the remaining distribution. `logits` are those of the last known token and of the drafts, and so are `scans`,
-/// if there are any.
-fn verify(sampler: &mut Sampler, row: &Row, logits: &[&[f32]], scans: &[Scan]) -> Sampled {
-    let drafts = &row.tokens[row.n_known()..];
-    let (mut tokens, mut logprobs, mut stuck) = (Vec::with_capacity(1), Vec::new(), None);
-    for (n, (draft, logits)) in drafts.iter().map(Some).chain([None]).zip(logits).enumerate() {
-        let choice = match scans.get(n) {
-            Some(scan) => sampler.sample(logits, scan),
-            None => sampler.sample(logits, &Scan::of(logits)),
-        };
-        tokens.push(choice.token);
-        logprobs.extend(choice.logprobs);
-        stuck = choice.stuck;
-        if stuck.is_some() || tokens.last() != draft {
-            break;
-        }
-    }
-    Sampled { seq: row.seq, tokens, logprobs, stuck }
 }
 
 pub(super) fn new_context<'model>(

@@ -13,9 +13,12 @@ mod gbnf;
 mod head;
 pub mod kernels;
 mod lark;
+#[cfg(target_os = "linux")]
+mod likeliest;
 mod llama;
 mod logprobs;
 mod model;
+mod outputs;
 mod patterns;
 mod plugin;
 mod raw;

@@ -36,6 +36,14 @@ pub(super) struct Choice {
     pub(super) stuck: Option<Stuck>,
 }
 
+/// The likeliest token after a row of logits that were searched elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Likeliest {
+    pub(super) token: Token,
+    /// Whether all logits are numbers and the largest is finite.
+    pub(super) is_sound: bool,
+}
+
 /// Picks a token from the logits after biases and penalties.
 struct Chooser {
     adjust: Option<Adjust>,
@@ -110,6 +118,22 @@ impl Sampler {
             Err(stuck) => {
                 Choice { token: self.end, logprobs: self.n_logprobs.map(|_| Logprobs::default()), stuck: Some(stuck) }
             }
+        }
+    }
+
+    /// Whether it always takes the likeliest token and needs nothing else of the logits.
+    pub(super) fn takes_likeliest(&self) -> bool {
+        let Self { chooser, constraint, n_logprobs, wanted, end: _ } = self;
+        let is_greedy = matches!(chooser, Chooser { adjust: None, pick: Pick::Greedy });
+        is_greedy && constraint.is_none() && n_logprobs.is_none() && wanted.is_empty()
+    }
+
+    /// The next token, for a sampler that [takes the likeliest](Self::takes_likeliest).
+    pub(super) fn take(&self, likeliest: Likeliest) -> Choice {
+        let Likeliest { token, is_sound } = likeliest;
+        match is_sound {
+            true => Choice { token, logprobs: None, stuck: None },
+            false => Choice { token: self.end, logprobs: None, stuck: Some(Stuck::NotANumber) },
         }
     }
 

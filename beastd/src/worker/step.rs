@@ -37,6 +37,7 @@ impl<E: Engine> Worker<'_, E> {
 
     /// While a GPU computes, clients are told of the tokens of the step before.
     fn compute(&mut self, batch: &Batch) -> Result<Vec<Sampled>, EngineError> {
+        tracing::trace!(n_rows = batch.rows.len(), n_tokens = batch.n_tokens(), edits = ?batch.edits, "step");
         self.engine.start(batch)?;
         timed(Phase::Deliver, || self.tell());
         self.engine.finish(batch)

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use beast_protocol::Generate;
+use beast_protocol::{Generate, RawPrompt, Sampling};
 use beast_tests::samples::{commit_msg, diff, subject};
 use beast_tests::{Beast, Client, Home, project, skip};
 
@@ -68,6 +68,28 @@ fn several_clients_get_the_answers_of_the_model_from_a_gpu() {
     });
     let (backend, notices) = backend(&beast);
     assert!(backend.starts_with("Vulkan0"), "{backend}: {notices:?}");
+}
+
+/// The first step of four greedy rows is searched by the GPU and by beastd, the others by the GPU alone.
+#[test]
+fn likeliest_tokens_are_found_by_the_gpu() {
+    let Some((plugin, driver)) = parts() else { return };
+    let folder = plugin.parent().expect("a file has a folder");
+    let settings = ["n_ctx=512", "n_slots=4", "n_prefixes=0", "speculation=off", "log=beastd=debug"];
+    let beast = start(Home::new(), folder, &driver, &settings);
+    let request = Generate {
+        raw: Some(RawPrompt::Text("Once upon a time".into())),
+        sampling: Sampling { temp: Some(0.0), ..Sampling::default() },
+        max_tokens: Some(4),
+        ignore_eos: true,
+        ..Generate::default()
+    };
+    let texts: Vec<String> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| client_answer(beast.client(), &request))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("the request is answered")).collect()
+    });
+    assert!(!texts[0].is_empty() && texts.iter().all(|text| *text == texts[0]), "{texts:?}");
+    assert!(beast.stderr().contains("the GPU finds the likeliest tokens"), "{}", beast.stderr());
 }
 
 fn client_answer(mut client: Client, request: &Generate) -> String {
