@@ -32,6 +32,8 @@ fn main() {
         plugins::export();
         // src/engine/context.rs intercepts the creation of contexts.
         println!("cargo::rustc-link-arg=-Wl,--wrap=llama_new_context_with_model");
+        // src/engine/large_pages.rs intercepts allocations.
+        println!("cargo::rustc-link-arg=-Wl,--wrap=ggml_aligned_malloc");
         // src/engine/likeliest.rs intercepts the copies of logits.
         println!("cargo::rustc-link-arg=-Wl,--wrap=ggml_backend_tensor_get_async");
         if is("CARGO_CFG_TARGET_ARCH", "x86_64") {

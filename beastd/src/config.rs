@@ -75,6 +75,7 @@ pub struct Config {
     pub n_prefixes: usize,
     pub prefix_ram_mib: u64,
     pub n_cells: usize,
+    pub kv_cache: String,
     pub n_batch: usize,
     pub prefill_chunk: usize,
     pub n_threads: usize,

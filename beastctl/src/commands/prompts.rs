@@ -19,7 +19,7 @@ use crate::{
     exit::Result,
     input,
     output::{Console, json_line, one_line},
-    prompts::{self, Entry, Origin, PromptError},
+    prompts::{self, Entry, Origin, PromptError, SoftLimit},
     text,
     turn::material,
     wait::Wait,
@@ -67,7 +67,11 @@ fn object(entry: &Entry) -> Value {
             object["instruction"] = json!(prompt.instruction);
             object["model"] = json!(prompt.model);
             object["max_tokens"] = json!(prompt.max_tokens);
-            object["soft_limit"] = json!(prompt.soft_limit);
+            object["soft_limit"] = match prompt.soft_limit {
+                None => Value::Null,
+                Some(SoftLimit::Tokens(n)) => n.into(),
+                Some(SoftLimit::Input) => "input".into(),
+            };
             object["stop"] = json!(prompt.stop);
             object["one_line"] = json!(prompt.one_line);
             object["think"] = json!(prompt.think);

@@ -6,7 +6,7 @@ use beast_protocol::Sampling;
 
 use super::{
     parts::{self, Parts},
-    prompt::{Mistake, Prompt},
+    prompt::{Mistake, Prompt, SoftLimit},
     schema,
     variables::{self, Variable, is_name},
     yaml::{self, Key, Node, Value, line},
@@ -59,11 +59,11 @@ pub(super) fn parse(name: &str, text: &str, folder: Option<&Path>) -> Result<Pro
     check_written(body, body_line)?;
     let Settings { mut prompt, system, reduce, variable_lines, soft_limit_line, .. } = reader;
     match (prompt.soft_limit, prompt.max_tokens) {
-        (Some(_), None) => {
+        (Some(SoftLimit::Tokens(_)), None) => {
             let problem = "`soft_limit` needs `max_tokens`, and must be less than that";
             return Err(Mistake::new(soft_limit_line, problem));
         }
-        (Some(soft), Some(most)) if soft >= most => {
+        (Some(SoftLimit::Tokens(soft)), Some(most)) if soft >= most => {
             let problem = format!("`soft_limit` is {soft}, but must be less than `max_tokens`");
             return Err(Mistake::new(soft_limit_line, problem));
         }
@@ -165,7 +165,7 @@ impl Settings<'_> {
             "sampling" => self.prompt.sampling = self.sampling(node)?,
             "max_tokens" => self.prompt.max_tokens = Some(self.number("max_tokens", node, tokens)?),
             "soft_limit" => {
-                self.prompt.soft_limit = Some(self.number("soft_limit", node, tokens)?);
+                self.prompt.soft_limit = Some(self.soft_limit(node)?);
                 self.soft_limit_line = line(node);
             }
             "stop" => self.prompt.stop = stop(node)?,
@@ -246,6 +246,14 @@ impl Settings<'_> {
     }
 
     /// A number within its range, parsed like the command line's.
+    fn soft_limit(&self, node: &Node) -> Result<SoftLimit, Mistake> {
+        match &node.value {
+            Value::Text(text) if text.trim() == "input" => Ok(SoftLimit::Input),
+            Value::Number(_) => self.number("soft_limit", node, tokens).map(SoftLimit::Tokens),
+            _ => Err(wrong_kind("soft_limit", "a number or `input`", node)),
+        }
+    }
+
     fn number<T>(&self, key: &str, node: &Node, read: impl Fn(&str) -> Result<T, String>) -> Result<T, Mistake> {
         let Value::Number(_) = node.value else { return Err(wrong_kind(key, "a number", node)) };
         let source = yaml::source(node, self.yaml).trim();

@@ -193,6 +193,7 @@ fn a_wrong_value_is_told_with_what_it_must_be() {
             "---\nmax_tokens: '3'\n---\nx",
             "---\nsoft_limit: 3\n---\nx",
             "---\nmax_tokens: 3\nsoft_limit: 3\n---\nx",
+            "---\nsoft_limit: output\n---\nx",
             "---\nmax_tokens:\n---\nx",
             "---\ndescription: 3\n---\nx",
             "---\ndescription: |\n  two\n  lines\n---\nx",
@@ -220,6 +221,7 @@ fn a_wrong_value_is_told_with_what_it_must_be() {
             2: `max_tokens` must be a number, not text
             2: `soft_limit` needs `max_tokens`, and must be less than that
             3: `soft_limit` is 3, but must be less than `max_tokens`
+            2: `soft_limit` must be a number or `input`, not text
             2: `max_tokens` must be a number, not nothing
             2: `description` must be text, not a number
             3: `description` must be one line

@@ -15,5 +15,5 @@ mod yaml;
 
 pub use catalogue::{Entry, Origin, Source, check_name, check_text, find, is_built_in, list, load, names, own_file};
 pub use error::PromptError;
-pub use prompt::{Prompt, folder};
+pub use prompt::{Prompt, SoftLimit, folder};
 pub use variables::Variable;

@@ -51,8 +51,8 @@ pub struct Prompt {
     pub sampling: Sampling,
     /// Its token limit for the answer, which the command line overrides.
     pub max_tokens: Option<u32>,
-    /// Where its answers should begin to end, in tokens; less than `max_tokens`.
-    pub soft_limit: Option<u32>,
+    /// Where its answers should begin to end.
+    pub soft_limit: Option<SoftLimit>,
     /// Its stop strings, which the command line overrides.
     pub stop: Vec<String>,
     /// Whether only the first line of the answer is wanted.
@@ -64,6 +64,33 @@ pub struct Prompt {
     /// The instruction for merging answers to the parts of a long input, empty for the prompt's own; `None` refuses
     /// long input.
     pub reduce: Option<String>,
+}
+
+/// Where answers should begin to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SoftLimit {
+    /// After this many tokens, fewer than `max_tokens`.
+    Tokens(u32),
+    /// When they are clearly longer than the material.
+    Input,
+}
+
+impl SoftLimit {
+    /// Tokens that even the answer to a short text may have.
+    const LEAST: u32 = 64;
+    /// Bytes of material for each token of the answer. English text has four bytes per token, code and other scripts two
+    /// to three.
+    const BYTES_PER_TOKEN: usize = 2;
+
+    /// In tokens, for material of `n_bytes`.
+    pub fn tokens(self, n_bytes: usize) -> u32 {
+        match self {
+            Self::Tokens(n) => n,
+            Self::Input => {
+                Self::LEAST.saturating_add(u32::try_from(n_bytes / Self::BYTES_PER_TOKEN).unwrap_or(u32::MAX))
+            }
+        }
+    }
 }
 
 impl Prompt {

@@ -57,6 +57,7 @@ pub(crate) fn generate(prompt: Prompt, material: Material, options: &Options) ->
 /// inputs share. A question follows its material, as people would ask it.
 pub(crate) fn of_prompt(prompt: Prompt, material: Material) -> (Generate, Span) {
     let system = Message::new(Role::System, prompt.system);
+    let n_bytes = material.text.len();
     let (content, span) = user_turn(&prompt.instruction, material);
     let user = Message::new(Role::User, content);
     let has_system = !system.content.trim().is_empty();
@@ -65,7 +66,7 @@ pub(crate) fn of_prompt(prompt: Prompt, material: Material) -> (Generate, Span) 
         messages: if has_system { vec![system, user] } else { vec![user] },
         sampling: prompt.sampling,
         max_tokens: prompt.max_tokens,
-        soft_limit: prompt.soft_limit,
+        soft_limit: prompt.soft_limit.map(|limit| limit.tokens(n_bytes)),
         stop: prompt.stop,
         extent: if prompt.one_line { Extent::Line } else { Extent::Whole },
         template: TemplateOptions { thinking: prompt.think, ..TemplateOptions::default() },

@@ -2,6 +2,7 @@ use clap::Parser;
 
 use super::*;
 use crate::cli::{Cli, Verb};
+use crate::prompts::SoftLimit;
 
 fn options(arguments: &[&str]) -> Options {
     let cli = Cli::try_parse_from([&["beastctl", "summarize"], arguments].concat()).unwrap();
@@ -31,6 +32,16 @@ fn instruction_and_material_have_a_turn_each() {
     assert_eq!(turns, [(Role::System, "Do it."), (Role::User, "text")]);
     assert_eq!((request.sampling.top_k, request.sampling.seed, request.sampling.temp), (Some(40), Some(7), None));
     assert_eq!(request.stop, ["a", "b"]);
+}
+
+#[test]
+fn an_answer_as_long_as_its_input_has_a_limit_that_grows_with_it() {
+    let soft = |limit, n_bytes: usize| {
+        let prompt = Prompt { soft_limit: Some(limit), ..prompt() };
+        asked(prompt, text(&"x".repeat(n_bytes)), &options(&[])).soft_limit
+    };
+    assert_eq!([0, 7, 10_000].map(|n| soft(SoftLimit::Input, n)), [64, 67, 5064].map(Some));
+    assert_eq!(soft(SoftLimit::Tokens(5), 10_000), Some(5));
 }
 
 #[test]

@@ -201,6 +201,7 @@ impl<'model> Bench<'model> {
         let options = ContextOptions {
             n_cells: 8192,
             is_divided: false,
+            kv_type: crate::engine::KvType::F16,
             n_places: 4,
             n_batch: 128,
             n_ubatch: 128,

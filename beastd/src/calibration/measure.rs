@@ -11,7 +11,7 @@ use crate::backends;
 use crate::batch::{Batch, KvEdit, Row, SamplingParams, SeqId, SlotId, Token};
 use crate::clock::now_us;
 use crate::config::Config;
-use crate::engine::{self, ContextOptions, Device, Engine, LlamaEngine, LoadError, LoadedModel, ModelOptions};
+use crate::engine::{self, ContextOptions, Device, Engine, KvType, LlamaEngine, LoadError, LoadedModel, ModelOptions};
 use crate::fingerprint;
 use crate::governor;
 
@@ -167,6 +167,7 @@ impl<'model> Bench<'model> {
         let options = ContextOptions {
             n_cells: 2048,
             is_divided: false,
+            kv_type: KvType::F16,
             n_places: MAX_SEQS,
             n_batch: MAX_CHUNK,
             n_ubatch: MAX_CHUNK,

@@ -129,7 +129,7 @@ const MAX_TOKENS: i64 = 1 << 24;
 use Kind::{Choice, Filter, Http, Number, Path, Real, Switch, Text};
 
 /// All settings, in the order of `config.default.toml`.
-pub static KEYS: [Key; 58] = [
+pub static KEYS: [Key; 59] = [
     fixed("model", Path(&["auto", "builtin"])),
     live("aliases", Kind::Pairs, |to, from| to.aliases.clone_from(&from.aliases)),
     live("memory_budget", Kind::Bytes, |to, from| to.memory_budget.clone_from(&from.memory_budget)),
@@ -145,6 +145,7 @@ pub static KEYS: [Key; 58] = [
     of_speed("n_prefixes", Number(0, 128)),
     of_speed("prefix_ram_mib", Number(0, MAX_MIB)),
     of_speed("n_cells", Number(0, 64 * MAX_TOKENS)),
+    of_speed("kv_cache", Choice(&["f16", "q8_0"])),
     // The smallest step that can show whether drafts can be rolled back has two tokens.
     of_speed("n_batch", Number(2, 1 << 20)),
     of_speed("prefill_chunk", Number(0, 1 << 20)),

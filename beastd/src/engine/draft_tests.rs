@@ -30,6 +30,7 @@ impl Models {
         let options = ContextOptions {
             n_cells,
             is_divided: false,
+            kv_type: crate::engine::KvType::F16,
             n_places: 4,
             n_batch: 512,
             n_ubatch: 128,

@@ -8,7 +8,7 @@ use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::token::LlamaToken;
 
 use super::context::Context;
-use super::llama::{ContextOptions, params};
+use super::llama::{ContextOptions, KvType, params};
 use super::model::LoadedModel;
 use super::traits::{EngineError, MAX_PIECES, Piece};
 
@@ -72,6 +72,7 @@ impl<'model> Embedder<'model> {
         let options = ContextOptions {
             n_cells,
             is_divided: false,
+            kv_type: KvType::F16,
             n_places: MAX_PIECES,
             n_batch,
             n_ubatch: n_batch,

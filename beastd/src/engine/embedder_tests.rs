@@ -84,6 +84,7 @@ fn chunks_of_a_text_may_grow() {
     let options = ContextOptions {
         n_cells: 512,
         is_divided: false,
+        kv_type: crate::engine::KvType::F16,
         n_places: 1,
         n_batch: 256,
         n_ubatch: 256,

@@ -46,4 +46,11 @@ pub enum LoadError {
         /// KV cells requested.
         n_cells: usize,
     },
+    /// Its heads do not consist of whole blocks of numbers.
+    #[error("{} cannot have a KV cache of type {kv_type}; try: kv_cache = \"f16\"", path.display())]
+    KvType {
+        /// The model's file.
+        path: PathBuf,
+        kv_type: &'static str,
+    },
 }

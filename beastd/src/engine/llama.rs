@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use llama_cpp_2::DecodeError;
-use llama_cpp_2::context::params::LlamaContextParams;
+use llama_cpp_2::context::params::{KvCacheType, LlamaContextParams};
 use llama_cpp_2::context::session::LlamaStateSeqFlags;
 use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::token::LlamaToken;
@@ -32,6 +32,41 @@ const ABORTED: i32 = 2;
 /// logits per row.
 const FEWEST_TO_SEARCH: usize = 4;
 
+/// A type of the numbers in KV cells.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum KvType {
+    #[default]
+    F16,
+    /// Blocks of 32 numbers of 8 bits with one factor of 16 bits.
+    Q8_0,
+}
+
+impl KvType {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F16 => "f16",
+            Self::Q8_0 => "q8_0",
+        }
+    }
+
+    /// The size of so many numbers.
+    pub fn n_bytes(self, n: u64) -> u64 {
+        match self {
+            Self::F16 => n.saturating_mul(2),
+            Self::Q8_0 => n.div_ceil(32).saturating_mul(34),
+        }
+    }
+}
+
+impl From<KvType> for KvCacheType {
+    fn from(kv_type: KvType) -> Self {
+        match kv_type {
+            KvType::F16 => Self::F16,
+            KvType::Q8_0 => Self::Q8_0,
+        }
+    }
+}
+
 /// Sizes of a context.
 #[derive(Debug, Clone, Copy)]
 pub struct ContextOptions {
@@ -41,6 +76,8 @@ pub struct ContextOptions {
     /// the cells of other sequences nor masks them. But a copy has to move cells, and places that are not adjacent are
     /// computed in separate passes.
     pub is_divided: bool,
+    /// How the cells keep numbers.
+    pub kv_type: KvType,
     /// Sequences: slots and cached prefixes.
     pub n_places: usize,
     /// Most tokens per step.
@@ -432,8 +469,15 @@ pub(super) fn new_context<'model>(
     model: &'model LoadedModel,
     options: &ContextOptions,
 ) -> Result<Context<'model>, LoadError> {
-    Context::new(model, params(options))
-        .map_err(|_| LoadError::Context { path: model.path().to_owned(), n_cells: options.n_cells })
+    Context::new(model, params(options)).map_err(|_| {
+        let path = model.path().to_owned();
+        // A larger context, so memory was not the reason.
+        let with_f16 = ContextOptions { kv_type: KvType::F16, ..*options };
+        if options.kv_type != KvType::F16 && Context::new(model, params(&with_f16)).is_ok() {
+            return LoadError::KvType { path, kv_type: options.kv_type.name() };
+        }
+        LoadError::Context { path, n_cells: options.n_cells }
+    })
 }
 
 /// Context parameters for these sizes.
@@ -452,12 +496,18 @@ pub(super) fn params(options: &ContextOptions) -> LlamaContextParams {
         .with_n_threads(n_threads)
         .with_n_threads_batch(n_threads)
         .with_kv_unified(!options.is_divided)
+        .with_type_k(options.kv_type.into())
+        .with_type_v(options.kv_type.into())
         .with_no_perf(true)
 }
 
 #[cfg(test)]
 #[path = "llama_tests.rs"]
 pub(super) mod tests;
+
+#[cfg(test)]
+#[path = "kv_type_tests.rs"]
+mod kv_type_tests;
 
 #[cfg(test)]
 #[path = "sampling_tests.rs"]

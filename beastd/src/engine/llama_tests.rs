@@ -27,9 +27,14 @@ pub(in crate::engine) fn engine(model: &LoadedModel) -> LlamaEngine<'_> {
 }
 
 fn engine_with(model: &LoadedModel, is_divided: bool) -> LlamaEngine<'_> {
+    engine_of(model, is_divided, KvType::F16)
+}
+
+pub(in crate::engine) fn engine_of(model: &LoadedModel, is_divided: bool, kv_type: KvType) -> LlamaEngine<'_> {
     let options = ContextOptions {
         n_cells: 2048,
         is_divided,
+        kv_type,
         n_places: 8,
         n_batch: 512,
         n_ubatch: 128,
@@ -299,6 +304,7 @@ fn a_state_that_finds_no_room_leaves_the_slot_empty() {
     let options = ContextOptions {
         n_cells: 256,
         is_divided: false,
+        kv_type: crate::engine::KvType::F16,
         n_places: 4,
         n_batch: 256,
         n_ubatch: 128,
@@ -430,6 +436,7 @@ fn a_step_that_could_not_be_put_back_goes_to_its_end() {
     let options = ContextOptions {
         n_cells: 512,
         is_divided: false,
+        kv_type: crate::engine::KvType::F16,
         n_places: 1,
         n_batch: 512,
         n_ubatch: 128,
@@ -454,6 +461,7 @@ fn helpers_in_place_of_threads_change_nothing() {
     let options = ContextOptions {
         n_cells: 512,
         is_divided: false,
+        kv_type: crate::engine::KvType::F16,
         n_places: 2,
         n_batch: 128,
         n_ubatch: 128,

@@ -12,6 +12,8 @@ pub mod fake;
 mod gbnf;
 mod head;
 pub mod kernels;
+#[cfg(target_os = "linux")]
+mod large_pages;
 mod lark;
 #[cfg(target_os = "linux")]
 mod likeliest;
@@ -36,7 +38,7 @@ mod vocab;
 pub use constraint::Constraint;
 pub use draft::DraftModel;
 pub use error::LoadError;
-pub use llama::{ContextOptions, LlamaEngine};
+pub use llama::{ContextOptions, KvType, LlamaEngine};
 pub use model::{LoadedModel, ModelOptions, load, log_to_tracing};
 pub use plugin::{Device, devices, load_plugin};
 pub use raw::{end_without_debugger, keep_memory_together, needs, return_memory};

@@ -16,18 +16,17 @@ pub struct ModelSizes {
     pub n_vocab: u64,
 }
 
-/// A layer in bytes.
+/// A layer; sizes are in bytes unless they say otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LayerSizes {
     pub weights: u64,
-    /// KV cache per token.
+    /// Numbers in the KV cache per token.
     pub cell: u64,
     /// Recurrent state per sequence.
     pub state: u64,
 }
 
-/// Bytes per number in the KV cache (f16) and in recurrent states (f32).
-const KEPT: u64 = 2;
+/// Bytes per number in recurrent states (f32).
 const STATE: u64 = 4;
 
 /// The sizes of the model at `path`; `None` if it is not a GGUF file.
@@ -72,10 +71,10 @@ fn of_tensors(tensors: &[Tensor]) -> ModelSizes {
 fn add(layer: &mut LayerSizes, part: &str, shape: &[u64; 4], n_bytes: u64) {
     layer.weights = layer.weights.saturating_add(n_bytes);
     match part {
-        "attn_k.weight" | "attn_v.weight" => layer.cell += shape[1] * KEPT,
+        "attn_k.weight" | "attn_v.weight" => layer.cell += shape[1],
         // Queries, keys and values in one matrix; keys and values are at most all of it.
-        "attn_qkv.weight" => layer.cell += shape[1] * KEPT,
-        "attn_kv_a_mqa.weight" => layer.cell += 2 * shape[1] * KEPT,
+        "attn_qkv.weight" => layer.cell += shape[1],
+        "attn_kv_a_mqa.weight" => layer.cell += 2 * shape[1],
         "shortconv.conv.weight" | "ssm_conv1d.weight" => layer.state += (shape[0].max(1) - 1) * shape[1] * STATE,
         "ssm_a" => layer.state += shape[0].saturating_mul(shape[1]) * STATE,
         _ => {}

@@ -8,7 +8,7 @@ use std::thread;
 
 use super::{
     error::LoadError,
-    llama::{ContextOptions, LlamaEngine},
+    llama::{ContextOptions, KvType, LlamaEngine},
     model::{LoadedModel, ModelOptions, load},
     raw,
     traits::Vocab,
@@ -21,6 +21,7 @@ const TEXT: &str = "Hello, world 42!\r\n\t\u{1}\u{7f}é漢🦀\u{10ffff}";
 const SMALL: ContextOptions = ContextOptions {
     n_cells: 256,
     is_divided: false,
+    kv_type: KvType::F16,
     n_places: 1,
     n_batch: 16,
     n_ubatch: 16,

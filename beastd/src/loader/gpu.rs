@@ -118,6 +118,7 @@ pub(super) fn plain_context(config: &Config, on_gpu: bool) -> ContextOptions {
     ContextOptions {
         n_cells: config.n_cells(config.n_ctx),
         is_divided: false,
+        kv_type: super::kv_type(config),
         n_places: config.n_slots + config.n_prefixes,
         n_batch: config.n_batch,
         n_ubatch: config.prefill_chunk(on_gpu).max(config.n_slots),
@@ -132,6 +133,7 @@ fn context(config: &Config, tuning: &Tuning) -> ContextOptions {
     ContextOptions {
         n_cells: limits.n_cells,
         is_divided: false,
+        kv_type: super::kv_type(config),
         n_places: limits.n_slots + limits.n_prefixes,
         n_batch: limits.n_batch,
         n_ubatch: limits.lone_chunk.max(limits.n_slots),

@@ -18,8 +18,8 @@ use crate::calibration::temperatures::Temperatures;
 use crate::clock::now_us;
 use crate::config::Config;
 use crate::engine::{
-    self, ContextOptions, ENGINE_BUILD, EngineError, LlamaEngine, LlamaVocab, LoadError, LoadedModel, ModelOptions,
-    Vocab,
+    self, ContextOptions, ENGINE_BUILD, EngineError, KvType, LlamaEngine, LlamaVocab, LoadError, LoadedModel,
+    ModelOptions, Vocab,
 };
 use crate::governor::{Crowd, Governor};
 use crate::logging;
@@ -316,7 +316,8 @@ fn try_to_load(
     let n_ctx = config.n_ctx.min(loaded.n_ctx_train() as usize);
     let limits = tuning.limits(config, n_ctx, on_gpu);
     let limits = if gpu.is_divided { limits.divided(n_ctx) } else { limits };
-    let context = context_options(limits, tuning.n_threads, config.n_draft().min(loaded.max_states() - 1));
+    let n_draft = config.n_draft().min(loaded.max_states() - 1);
+    let context = context_options(limits, kv_type(config), tuning.n_threads, n_draft);
     let vocab: Arc<dyn Vocab> = Arc::new(LlamaVocab::new(Arc::clone(&loaded)));
     let draft = DraftFile::load(config, &located, &context, gpu);
     let bytes = need::of(&located.path, &context, loaded.n_gpu_layers()) + draft.bytes(&context, on_gpu);
@@ -376,10 +377,15 @@ fn read(config: &Config, progress: &Progress, gpu: &mut Gpu) -> Result<(Located,
     Ok((located, tuning, Arc::new(loaded)))
 }
 
-fn context_options(limits: Limits, n_threads: usize, n_draft: usize) -> ContextOptions {
+fn kv_type(config: &Config) -> KvType {
+    if config.kv_cache == KvType::Q8_0.name() { KvType::Q8_0 } else { KvType::F16 }
+}
+
+fn context_options(limits: Limits, kv_type: KvType, n_threads: usize, n_draft: usize) -> ContextOptions {
     ContextOptions {
         n_cells: limits.n_cells,
         is_divided: limits.is_adjacent,
+        kv_type,
         n_places: limits.n_slots + limits.n_prefixes,
         n_batch: limits.n_batch,
         // A graph pass holds one chunk: larger compute buffers would never be used.
@@ -432,9 +438,10 @@ fn weights(
 fn open_store(config: &Config, tuning: &Tuning, limits: Limits) -> Option<PrefixStore> {
     let model = tuning.fingerprint.filter(|_| config.prefix_disk_mib > 0 && config.n_prefixes > 0)?;
     let folder = beast_launchd::paths::cache_dir().ok()?.join("prefixes");
-    // llama.cpp restores a state only into cells that are divided as they were when it was saved.
+    // llama.cpp restores a state only into cells of the same type, divided as they were when it was saved.
     let n_parts = if limits.is_adjacent { limits.n_slots + limits.n_prefixes } else { 1 };
-    let kv_layout = if n_parts == 1 { "f16".to_owned() } else { format!("f16 in {n_parts}") };
+    let kv_type = kv_type(config).name();
+    let kv_layout = if n_parts == 1 { kv_type.to_owned() } else { format!("{kv_type} in {n_parts}") };
     let key = StoreKey { model, engine: ENGINE_BUILD.to_owned(), kv_layout };
     PrefixStore::open(&folder, key, config.prefix_disk_mib.saturating_mul(1 << 20))
         .inspect_err(|error| {

@@ -42,7 +42,7 @@ impl Need {
         let n_masked = if context.is_divided { n_cells / context.n_places as u64 } else { n_cells };
         let base = n_batch.saturating_mul(widths * NUMBER).saturating_add(n_batch.saturating_mul(n_masked * MASK));
         let layers = sizes.layers.iter().map(|layer| {
-            let cells = layer.cell.saturating_mul(n_cells);
+            let cells = context.kv_type.n_bytes(layer.cell).saturating_mul(n_cells);
             layer.weights.saturating_add(cells).saturating_add(layer.state.saturating_mul(n_states))
         });
         Self { base, output: sizes.output, layers: layers.collect() }

@@ -44,7 +44,7 @@ proptest! {
         let layer = LayerSizes { weights: 50 << 20, cell: 2048, state: 16384 };
         let layers = vec![layer; 30];
         let sizes = ModelSizes { layers, output: 140 << 20, n_embd: 2048, n_hidden: 10752, n_vocab: 65536 };
-        let fixed = ContextOptions { n_cells, is_divided: false, n_places: 12, n_batch: 1024, n_ubatch, n_threads: 1, n_draft: 15 };
+        let fixed = ContextOptions { n_cells, is_divided: false, kv_type: crate::engine::KvType::F16, n_places: 12, n_batch: 1024, n_ubatch, n_threads: 1, n_draft: 15 };
         let context = |n_cells| ContextOptions { n_cells, ..fixed };
         let total = |n_cells| Need::new(&sizes, &context(n_cells)).total();
         prop_assert!(total(n_cells) <= total(n_cells + more));
@@ -61,6 +61,7 @@ fn any_numbers_of_a_file_are_added_without_overflow() {
     let context = ContextOptions {
         n_cells: 1 << 30,
         is_divided: false,
+        kv_type: crate::engine::KvType::F16,
         n_places: 256,
         n_batch: 1024,
         n_ubatch: 1 << 20,

@@ -248,6 +248,7 @@ fn products_of_llama_cpp_come_here() {
     let options = ContextOptions {
         n_cells: 512,
         is_divided: false,
+        kv_type: crate::engine::KvType::F16,
         n_places: 2,
         n_batch: 64,
         n_ubatch: 64,
