@@ -18,6 +18,9 @@ use crate::worker::Ticket;
 /// The least strength of DRY for an answer that has repeated itself. With llama.cpp's base, the fifth token of a copy
 /// loses 4 and the tenth 70.
 const DRY_MULTIPLIER: f32 = 0.8;
+/// The least penalty per occurrence for the tokens of such an answer. DRY does not look beyond the end of a line, so it
+/// does not see lines of a word or two that repeat.
+const FREQUENCY_PENALTY: f32 = 0.3;
 /// Most tokens from there to its end: two or three sentences.
 const CLOSING: u32 = 96;
 
@@ -76,6 +79,8 @@ pub(super) async fn go_on<P: Peer>(
 fn close(request: &mut Generate, n_said: u32) {
     let strength = request.sampling.dry_multiplier.unwrap_or(0.0).max(DRY_MULTIPLIER);
     request.sampling.dry_multiplier = Some(strength);
+    let penalty = request.sampling.frequency_penalty.unwrap_or(0.0).max(FREQUENCY_PENALTY);
+    request.sampling.frequency_penalty = Some(penalty);
     request.soft_limit = Some(n_said);
     let most = n_said.saturating_add(CLOSING);
     request.max_tokens = Some(request.max_tokens.map_or(most, |n| n.min(most)));

@@ -10,7 +10,8 @@ use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::token::LlamaToken;
 
 use super::context::Context;
-use super::llama::{ContextOptions, id, new_context};
+use super::context_options::{ContextOptions, new_context};
+use super::llama::id;
 use super::sampler::argmax;
 use super::{
     error::LoadError,

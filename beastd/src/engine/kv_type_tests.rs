@@ -16,7 +16,7 @@ fn cells_of_8_bits_give_nearly_the_logits_of_those_with_16() {
     let model = model();
     let tokens = tokens(&model);
     let of = |kv_type| logits(&mut engine_of(&model, false, kv_type), 0, &tokens, tokens.len() - 3);
-    let (full, small) = (of(KvType::F16), of(KvType::Q8_0));
+    let (full, small) = (of(crate::engine::KvType::F16), of(crate::engine::KvType::Q8_0));
     let spread = full.iter().copied().fold(f32::MIN, f32::max) - full.iter().copied().fold(f32::MAX, f32::min);
     let most = full.iter().zip(&small).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(most > 0.0 && most < 0.02 * spread, "they differ by {most} of {spread}");
@@ -27,13 +27,13 @@ fn a_state_of_8_bits_is_saved_and_comes_back() {
     let model = model();
     let tokens = tokens(&model);
     let (known, rest) = tokens.split_at(tokens.len() - 5);
-    let mut engine = engine_of(&model, false, KvType::Q8_0);
+    let mut engine = engine_of(&model, false, crate::engine::KvType::Q8_0);
     let straight = logits(&mut engine, 0, &tokens, known.len());
     engine.edit(&[KvEdit::Clear(SlotId(0))]).expect("a whole slot can be cleared");
     logits(&mut engine, 1, known, 1);
     let state = engine.save(SlotId(1)).expect("a slot can be saved");
     let as_f16 = {
-        let mut engine = engine_of(&model, false, KvType::F16);
+        let mut engine = engine_of(&model, false, crate::engine::KvType::F16);
         logits(&mut engine, 1, known, 1);
         engine.save(SlotId(1)).expect("a slot can be saved")
     };

@@ -1,16 +1,15 @@
 //! llama.cpp's context: runs batches.
 
 use std::collections::{HashMap, HashSet};
-use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use llama_cpp_2::DecodeError;
-use llama_cpp_2::context::params::{KvCacheType, LlamaContextParams};
 use llama_cpp_2::context::session::LlamaStateSeqFlags;
 use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::token::LlamaToken;
 
 use super::context::Context;
+use super::context_options::{ContextOptions, new_context};
 use super::embedder::Embedder;
 use super::outputs::{Found, Outputs};
 use super::sampler::{Sampler, dry};
@@ -31,64 +30,6 @@ const ABORTED: i32 = 2;
 /// Fewer rows of logits are copied and searched sooner than a GPU finds their largest: measured on an H100 with 65,536
 /// logits per row.
 const FEWEST_TO_SEARCH: usize = 4;
-
-/// A type of the numbers in KV cells.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum KvType {
-    #[default]
-    F16,
-    /// Blocks of 32 numbers of 8 bits with one factor of 16 bits.
-    Q8_0,
-}
-
-impl KvType {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::F16 => "f16",
-            Self::Q8_0 => "q8_0",
-        }
-    }
-
-    /// The size of so many numbers.
-    pub fn n_bytes(self, n: u64) -> u64 {
-        match self {
-            Self::F16 => n.saturating_mul(2),
-            Self::Q8_0 => n.div_ceil(32).saturating_mul(34),
-        }
-    }
-}
-
-impl From<KvType> for KvCacheType {
-    fn from(kv_type: KvType) -> Self {
-        match kv_type {
-            KvType::F16 => Self::F16,
-            KvType::Q8_0 => Self::Q8_0,
-        }
-    }
-}
-
-/// Sizes of a context.
-#[derive(Debug, Clone, Copy)]
-pub struct ContextOptions {
-    /// KV cells for all slots.
-    pub n_cells: usize,
-    /// Whether each place has its own share of the cells, instead of all sharing one pool. A step then neither reads
-    /// the cells of other sequences nor masks them. But a copy has to move cells, and places that are not adjacent are
-    /// computed in separate passes.
-    pub is_divided: bool,
-    /// How the cells keep numbers.
-    pub kv_type: KvType,
-    /// Sequences: slots and cached prefixes.
-    pub n_places: usize,
-    /// Most tokens per step.
-    pub n_batch: usize,
-    /// Most tokens per graph pass; compute buffers grow with it.
-    pub n_ubatch: usize,
-    /// CPU threads when nothing else uses the CPU.
-    pub n_threads: usize,
-    /// Most drafts per row: past states that a hybrid model keeps per slot to roll drafts back.
-    pub n_draft: usize,
-}
 
 /// A llama.cpp context with one sequence id per place, and cells that places share or that are divided among them.
 pub struct LlamaEngine<'model> {
@@ -465,42 +406,6 @@ impl LlamaEngine<'_> {
     }
 }
 
-pub(super) fn new_context<'model>(
-    model: &'model LoadedModel,
-    options: &ContextOptions,
-) -> Result<Context<'model>, LoadError> {
-    Context::new(model, params(options)).map_err(|_| {
-        let path = model.path().to_owned();
-        // A larger context, so memory was not the reason.
-        let with_f16 = ContextOptions { kv_type: KvType::F16, ..*options };
-        if options.kv_type != KvType::F16 && Context::new(model, params(&with_f16)).is_ok() {
-            return LoadError::KvType { path, kv_type: options.kv_type.name() };
-        }
-        LoadError::Context { path, n_cells: options.n_cells }
-    })
-}
-
-/// Context parameters for these sizes.
-pub(super) fn params(options: &ContextOptions) -> LlamaContextParams {
-    let n_threads = i32::try_from(options.n_threads).unwrap_or(i32::MAX);
-    let as_u32 = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-    // llama.cpp requires room for one output per sequence, however small the steps are.
-    let n_batch = options.n_batch.max(options.n_places);
-    LlamaContextParams::default()
-        .with_n_ctx(NonZeroU32::new(as_u32(options.n_cells)))
-        .with_n_batch(as_u32(n_batch))
-        // llama.cpp requires that a pass holds more than one row of drafts, whose states must stay together.
-        .with_n_ubatch(as_u32(options.n_ubatch.max(options.n_draft + 2).min(n_batch)))
-        .with_n_seq_max(as_u32(options.n_places))
-        .with_n_rs_seq(as_u32(options.n_draft))
-        .with_n_threads(n_threads)
-        .with_n_threads_batch(n_threads)
-        .with_kv_unified(!options.is_divided)
-        .with_type_k(options.kv_type.into())
-        .with_type_v(options.kv_type.into())
-        .with_no_perf(true)
-}
-
 #[cfg(test)]
 #[path = "llama_tests.rs"]
 pub(super) mod tests;
@@ -508,6 +413,10 @@ pub(super) mod tests;
 #[cfg(test)]
 #[path = "kv_type_tests.rs"]
 mod kv_type_tests;
+
+#[cfg(test)]
+#[path = "perplexity_tests.rs"]
+mod perplexity_tests;
 
 #[cfg(test)]
 #[path = "sampling_tests.rs"]

@@ -27,10 +27,14 @@ pub(in crate::engine) fn engine(model: &LoadedModel) -> LlamaEngine<'_> {
 }
 
 fn engine_with(model: &LoadedModel, is_divided: bool) -> LlamaEngine<'_> {
-    engine_of(model, is_divided, KvType::F16)
+    engine_of(model, is_divided, crate::engine::KvType::F16)
 }
 
-pub(in crate::engine) fn engine_of(model: &LoadedModel, is_divided: bool, kv_type: KvType) -> LlamaEngine<'_> {
+pub(in crate::engine) fn engine_of(
+    model: &LoadedModel,
+    is_divided: bool,
+    kv_type: crate::engine::KvType,
+) -> LlamaEngine<'_> {
     let options = ContextOptions {
         n_cells: 2048,
         is_divided,

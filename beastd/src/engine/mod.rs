@@ -3,6 +3,7 @@
 mod adjust;
 mod constraint;
 mod context;
+mod context_options;
 mod digits;
 mod draft;
 mod embedder;
@@ -36,9 +37,10 @@ pub mod trial;
 mod vocab;
 
 pub use constraint::Constraint;
+pub use context_options::{ContextOptions, KvType};
 pub use draft::DraftModel;
 pub use error::LoadError;
-pub use llama::{ContextOptions, KvType, LlamaEngine};
+pub use llama::LlamaEngine;
 pub use model::{LoadedModel, ModelOptions, load, log_to_tracing};
 pub use plugin::{Device, devices, load_plugin};
 pub use raw::{end_without_debugger, keep_memory_together, needs, return_memory};

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::thread;
 
 use super::{
+    context_options::{ContextOptions, KvType},
     error::LoadError,
-    llama::{ContextOptions, KvType, LlamaEngine},
+    llama::LlamaEngine,
     model::{LoadedModel, ModelOptions, load},
     raw,
     traits::Vocab,
