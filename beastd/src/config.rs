@@ -299,8 +299,17 @@ fn like(default: &Value, value: Value, key: &str, source: &Source) -> Result<Val
         key: key.into(),
         value: http::shown(key, &value),
         source_of_key: source.clone(),
-        reason: http::hint(key, &value).unwrap_or_else(|| format!("expected a value like {default}")),
+        reason: http::hint(key, &value).unwrap_or_else(|| expected(&default)),
     })
+}
+
+/// What a value of another type should have been.
+fn expected(default: &Value) -> String {
+    match default {
+        Value::String(text) if text.is_empty() => "expected a text in quotes".to_owned(),
+        Value::String(_) => format!("expected a text in quotes, like {default}"),
+        _ => format!("expected a value like {default}"),
+    }
 }
 
 fn nearest<'a>(key: &str, keys: impl Iterator<Item = &'a String>) -> Option<String> {

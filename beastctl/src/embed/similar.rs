@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap, HashSet},
     path::Path,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -20,8 +21,10 @@ use crate::{
     wait::Wait,
 };
 
-/// Texts to embed before their vectors are saved: an interrupted search has lost at most these.
+/// Texts to embed before the next sources are looked at.
 const GROUP: usize = 4096;
+/// How much an interrupted search has lost at most, besides the texts of a request.
+const SAVE_EVERY: Duration = Duration::from_secs(5);
 /// Columns of a text to show without `--json`.
 const MAX_SHOWN: usize = 300;
 
@@ -117,15 +120,34 @@ fn score<'u>(
     // Equal texts are computed once.
     let missing: HashMap<Hash, Unit<'_>> = group.iter().flat_map(Searched::missing).collect();
     let (missing, texts): (Vec<Hash>, Vec<Unit<'_>>) = missing.into_iter().unzip();
-    let mut computed = Vec::new();
+    let (mut computed, mut saved_at) = (HashMap::new(), Instant::now());
     let outcome = vectors.embed(&texts, |_, vectors| {
-        computed.extend_from_slice(vectors);
+        let hashes = missing[computed.len()..].iter().copied();
+        computed.extend(hashes.zip(vectors.iter().cloned()));
+        // A signal may end this program, or a crash the machine.
+        if saved_at.elapsed() >= SAVE_EVERY {
+            save(context, &group, &computed);
+            saved_at = Instant::now();
+        }
         Ok(())
     });
-    let computed: HashMap<Hash, Vector> = missing.into_iter().zip(computed).collect();
+    // Also after a failure, so that an interrupted search can be continued.
+    save(context, &group, &computed);
+    outcome?;
     for searched in &group {
-        // Also after a failure, so that an interrupted search can be continued. Truncated texts are not saved: the
-        // context may be larger next time.
+        let vector = |hash| computed.get(hash).map(|vector| vector.numbers.as_slice()).or_else(|| searched.saved(hash));
+        for (hash, unit) in searched.hashes.iter().zip(searched.units) {
+            let vector = vector(hash).expect("it is saved or has been computed");
+            scored.push((dot(query, vector), *unit));
+        }
+    }
+    Ok(())
+}
+
+/// Saves the vectors of these sources that are known so far. Truncated texts are not saved: the context may be larger
+/// next time.
+fn save(context: &Context, group: &[Searched<'_, '_>], computed: &HashMap<Hash, Vector>) {
+    for searched in group {
         let to_save = |hash: &Hash| match computed.get(hash) {
             Some(vector) => (!vector.is_truncated).then_some(vector.numbers.as_slice()),
             None => searched.saved(hash),
@@ -137,15 +159,6 @@ fn score<'u>(
             context.console.warning(&format!("{problem}; try: make it a writable folder, or pass --no-index"));
         }
     }
-    outcome?;
-    for searched in &group {
-        let vector = |hash| computed.get(hash).map(|vector| vector.numbers.as_slice()).or_else(|| searched.saved(hash));
-        for (hash, unit) in searched.hashes.iter().zip(searched.units) {
-            let vector = vector(hash).expect("it is saved or has been computed");
-            scored.push((dot(query, vector), *unit));
-        }
-    }
-    Ok(())
 }
 
 /// The cosine, since vectors have length 1.

@@ -16,7 +16,7 @@ use crate::{
 
 /// Texts and bytes of a request: many enough for the daemon to compute texts of similar length together, and few enough
 /// to show progress.
-const MAX_TEXTS: usize = 256;
+const MAX_TEXTS: usize = 64;
 const MAX_BYTES: usize = 1 << 20;
 
 pub(super) struct Vectors<'a> {

@@ -78,8 +78,8 @@ pub enum SoftLimit {
 impl SoftLimit {
     /// Tokens that even the answer to a short text may have.
     const LEAST: u32 = 64;
-    /// Bytes of material for each token of the answer. English text has four bytes per token, code and other scripts two
-    /// to three.
+    /// Bytes of material for each token of the answer. English text has four bytes per token, code and other scripts
+    /// two to three.
     const BYTES_PER_TOKEN: usize = 2;
 
     /// In tokens, for material of `n_bytes`.

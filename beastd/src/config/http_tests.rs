@@ -214,7 +214,7 @@ fn no_text_shows_a_key() {
             r#"http.api_key = "(set)" (DIR/config.toml): a key may contain only visible ASCII characters, no spaces"#
         ]],
     );
-    check_error("api_key = 5", expect![[r#"http.api_key = "(set)" (DIR/config.toml): expected a value like """#]]);
+    check_error("api_key = 5", expect![[r#"http.api_key = "(set)" (DIR/config.toml): expected a text in quotes"#]]);
     check_error(
         "api_key = '(set)'",
         expect![[

@@ -13,12 +13,12 @@ use llama_cpp_2::context::params::LlamaContextParams;
 use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::{DecodeError, LlamaContextLoadError};
 
+use super::found::Found;
 use super::kernels::Helpers;
 #[cfg(target_os = "linux")]
 use super::likeliest::Finder;
 use super::model::LoadedModel;
 use super::model::backend;
-use super::outputs::Found;
 
 /// The wrapper's context, extended.
 pub(super) struct Context<'model> {

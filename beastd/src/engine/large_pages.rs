@@ -1,6 +1,6 @@
-//! KV caches and compute buffers in 2 MiB pages. llama.cpp clears a new KV cache, and with 4 KiB pages that took 37 % of
-//! the time of loading the 2.6B from the page cache. It gets such memory from `ggml_aligned_malloc`, to which the linker
-//! redirects its calls (`build.rs`).
+//! KV caches and compute buffers in 2 MiB pages. llama.cpp clears a new KV cache, and with 4 KiB pages that took 37 %
+//! of the time of loading the 2.6B from the page cache. It gets such memory from `ggml_aligned_malloc`; the linker
+//! redirects those calls to here (`build.rs`).
 #![allow(unsafe_code)]
 
 use std::ffi::c_void;

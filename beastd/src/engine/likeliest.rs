@@ -2,8 +2,8 @@
 //! 256 KiB, and nothing is searched here.
 //!
 //! llama.cpp copies the logits with `ggml_backend_tensor_get_async` after it has submitted a step. The linker redirects
-//! that call here (`build.rs`); in a step whose rows all take the likeliest token, a small graph over the same memory is
-//! submitted instead. llama.cpp's own samplers on the device do this one row after another (decision 40).
+//! that call here (`build.rs`); in a step whose rows all take the likeliest token, a small graph over the same memory
+//! is submitted instead. llama.cpp's own samplers on the device do this one row after another (decision 40).
 #![allow(unsafe_code)]
 
 use std::cell::Cell;
@@ -14,8 +14,8 @@ use std::ptr::{NonNull, null_mut};
 
 use llama_cpp_sys_2 as sys;
 
-use super::outputs::Found;
-use super::sampler::{Likeliest, argmax};
+use super::found::{Found, Likeliest};
+use super::scan::{Row, Scan};
 use crate::batch::Token;
 
 /// llama.cpp's name for a model's logits.
@@ -172,7 +172,7 @@ impl Finder {
 /// another one.
 fn agree<'a>(rows: impl Iterator<Item = &'a [f32]>, found: &[Likeliest]) -> bool {
     let is_largest = |(row, found): (&[f32], &Likeliest)| {
-        let largest = row[argmax(row)];
+        let largest = row[Scan::of(row).argmax(Row::plain(row))];
         found.is_sound && usize::try_from(found.token.0).is_ok_and(|token| row.get(token) == Some(&largest))
     };
     rows.zip(found).all(is_largest)
@@ -338,8 +338,8 @@ pub unsafe extern "C" fn __wrap_ggml_backend_tensor_get_async(
     offset: usize,
     size: usize,
 ) {
-    // SAFETY: the arguments are the caller's. The finder is borrowed by `during`, which is on the stack of this thread and
-    // does not touch it meanwhile.
+    // SAFETY: the arguments are the caller's. The finder is borrowed by `during`, which is on the stack of this thread
+    // and does not touch it meanwhile.
     unsafe {
         let finder = WANTED.get().filter(|_| offset == 0 && is_logits(&*tensor));
         if !finder.is_some_and(|mut finder| finder.as_mut().take(backend, &*tensor, (data.cast(), size))) {

@@ -11,7 +11,8 @@ use llama_cpp_2::token::LlamaToken;
 use super::context::Context;
 use super::context_options::{ContextOptions, new_context};
 use super::embedder::Embedder;
-use super::outputs::{Found, Outputs};
+use super::found::Found;
+use super::outputs::Outputs;
 use super::sampler::{Sampler, dry};
 use super::scan::Scanners;
 use super::{

@@ -30,21 +30,23 @@ fn engine_with(model: &LoadedModel, is_divided: bool) -> LlamaEngine<'_> {
     engine_of(model, is_divided, crate::engine::KvType::F16)
 }
 
+const OPTIONS: ContextOptions = ContextOptions {
+    n_cells: 2048,
+    is_divided: false,
+    kv_type: crate::engine::KvType::F16,
+    n_places: 8,
+    n_batch: 512,
+    n_ubatch: 128,
+    n_threads: 1,
+    n_draft: 8,
+};
+
 pub(in crate::engine) fn engine_of(
     model: &LoadedModel,
     is_divided: bool,
     kv_type: crate::engine::KvType,
 ) -> LlamaEngine<'_> {
-    let options = ContextOptions {
-        n_cells: 2048,
-        is_divided,
-        kv_type,
-        n_places: 8,
-        n_batch: 512,
-        n_ubatch: 128,
-        n_threads: 1,
-        n_draft: 8,
-    };
+    let options = ContextOptions { is_divided, kv_type, ..OPTIONS };
     let mut engine = LlamaEngine::new(model, &options).expect("there is memory for a small context");
     engine.warm_up(Token(5), false).expect("two tokens can be computed");
     engine
@@ -305,16 +307,7 @@ fn a_state_that_finds_no_room_leaves_the_slot_empty() {
     let mut large = engine(&model);
     logits(&mut large, vec![], vec![row(0, 0, &tokens, true)]);
     let state = large.save(SlotId(0)).expect("saved");
-    let options = ContextOptions {
-        n_cells: 256,
-        is_divided: false,
-        kv_type: crate::engine::KvType::F16,
-        n_places: 4,
-        n_batch: 256,
-        n_ubatch: 128,
-        n_threads: 1,
-        n_draft: 8,
-    };
+    let options = ContextOptions { n_cells: 256, n_places: 4, n_batch: 256, ..OPTIONS };
     let mut small = LlamaEngine::new(&model, &options).expect("there is memory");
     let many = tokens.iter().cycle().take(240).copied().collect::<Vec<_>>();
     logits(&mut small, vec![], vec![row(1, 0, &many, true)]);
@@ -437,16 +430,7 @@ fn a_step_that_is_given_up_leaves_everything_as_it_was() {
 fn a_step_that_could_not_be_put_back_goes_to_its_end() {
     let model = model();
     let tokens = tokens(&model);
-    let options = ContextOptions {
-        n_cells: 512,
-        is_divided: false,
-        kv_type: crate::engine::KvType::F16,
-        n_places: 1,
-        n_batch: 512,
-        n_ubatch: 128,
-        n_threads: 1,
-        n_draft: 8,
-    };
+    let options = ContextOptions { n_cells: 512, n_places: 1, ..OPTIONS };
     let mut single = LlamaEngine::new(&model, &options).expect("there is memory");
     assert!(step_unless(&mut single, row(0, 0, &tokens[..40], false), 0).0.is_ok(), "there is no place for a copy");
 
@@ -462,16 +446,7 @@ fn a_step_that_could_not_be_put_back_goes_to_its_end() {
 fn helpers_in_place_of_threads_change_nothing() {
     let model = model();
     let tokens = tokens(&model);
-    let options = ContextOptions {
-        n_cells: 512,
-        is_divided: false,
-        kv_type: crate::engine::KvType::F16,
-        n_places: 2,
-        n_batch: 128,
-        n_ubatch: 128,
-        n_threads: 3,
-        n_draft: 0,
-    };
+    let options = ContextOptions { n_cells: 512, n_places: 2, n_batch: 128, n_threads: 3, n_draft: 0, ..OPTIONS };
     let mut engine = LlamaEngine::new(&model, &options).expect("there is memory");
     let answers = |engine: &mut LlamaEngine<'_>| {
         engine.edit(&[KvEdit::Clear(SlotId(0))]).expect("emptied");

@@ -10,6 +10,7 @@ mod embedder;
 mod error;
 #[cfg(test)]
 pub mod fake;
+mod found;
 mod gbnf;
 mod head;
 pub mod kernels;

@@ -3,20 +3,11 @@
 use std::time::{Duration, Instant};
 
 use super::context::Context;
-use super::sampler::{Choice, Likeliest, Sampler};
+use super::found::Likeliest;
+use super::sampler::{Choice, Sampler};
 use super::scan::{Scan, Scanners};
 use crate::batch::{Row, Sampled};
 use crate::timings::{self, Phase};
-
-/// What a step left after `Context::decode_for_likeliest`.
-pub(super) enum Found {
-    /// The likeliest token of each row.
-    Likeliest(Vec<Likeliest>),
-    /// Only the logits, which llama.cpp has copied.
-    Logits,
-    /// Neither for all rows.
-    Nothing,
-}
 
 /// The outputs of a step, one for each token that asks for one.
 pub(super) enum Outputs<'c> {

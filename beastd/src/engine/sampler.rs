@@ -8,6 +8,7 @@ use llama_cpp_2::token::data_array::LlamaTokenDataArray;
 
 use super::adjust::Adjust;
 use super::constraint::Constraint;
+use super::found::Likeliest;
 use super::logprobs::{logprobs, logprobs_of};
 use super::scan::{Row, Scan};
 use crate::batch::{Dry, Logprobs, SamplingParams, Stuck, Token};
@@ -34,14 +35,6 @@ pub(super) struct Choice {
     pub(super) logprobs: Option<Logprobs>,
     /// Why no token could be chosen.
     pub(super) stuck: Option<Stuck>,
-}
-
-/// The likeliest token after a row of logits that were searched elsewhere.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Likeliest {
-    pub(super) token: Token,
-    /// Whether all logits are numbers and the largest is finite.
-    pub(super) is_sound: bool,
 }
 
 /// Picks a token from the logits after biases and penalties.

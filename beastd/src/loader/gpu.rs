@@ -8,7 +8,7 @@ use super::offload::{Need, usable};
 use super::tuning::Tuning;
 use crate::backends::{self, Choice};
 use crate::config::Config;
-use crate::engine::{self, ContextOptions, Device};
+use crate::engine::{self, ContextOptions, Device, KvType};
 
 /// The GPU while a model is being loaded.
 pub(super) struct Gpu {
@@ -108,6 +108,10 @@ impl Gpu {
     }
 }
 
+pub(super) fn kv_type(config: &Config) -> KvType {
+    if config.kv_cache == KvType::Q8_0.name() { KvType::Q8_0 } else { KvType::F16 }
+}
+
 /// The same context with `n_ctx` cells for each place.
 fn divide(context: ContextOptions, n_ctx: usize) -> ContextOptions {
     ContextOptions { n_cells: context.n_places * n_ctx, is_divided: true, ..context }
@@ -118,7 +122,7 @@ pub(super) fn plain_context(config: &Config, on_gpu: bool) -> ContextOptions {
     ContextOptions {
         n_cells: config.n_cells(config.n_ctx),
         is_divided: false,
-        kv_type: super::kv_type(config),
+        kv_type: kv_type(config),
         n_places: config.n_slots + config.n_prefixes,
         n_batch: config.n_batch,
         n_ubatch: config.prefill_chunk(on_gpu).max(config.n_slots),
@@ -133,7 +137,7 @@ fn context(config: &Config, tuning: &Tuning) -> ContextOptions {
     ContextOptions {
         n_cells: limits.n_cells,
         is_divided: false,
-        kv_type: super::kv_type(config),
+        kv_type: kv_type(config),
         n_places: limits.n_slots + limits.n_prefixes,
         n_batch: limits.n_batch,
         n_ubatch: limits.lone_chunk.max(limits.n_slots),

@@ -317,7 +317,7 @@ fn try_to_load(
     let limits = tuning.limits(config, n_ctx, on_gpu);
     let limits = if gpu.is_divided { limits.divided(n_ctx) } else { limits };
     let n_draft = config.n_draft().min(loaded.max_states() - 1);
-    let context = context_options(limits, kv_type(config), tuning.n_threads, n_draft);
+    let context = context_options(limits, gpu::kv_type(config), tuning.n_threads, n_draft);
     let vocab: Arc<dyn Vocab> = Arc::new(LlamaVocab::new(Arc::clone(&loaded)));
     let draft = DraftFile::load(config, &located, &context, gpu);
     let bytes = need::of(&located.path, &context, loaded.n_gpu_layers()) + draft.bytes(&context, on_gpu);
@@ -375,10 +375,6 @@ fn read(config: &Config, progress: &Progress, gpu: &mut Gpu) -> Result<(Located,
         tuning.leave_to_gpu();
     }
     Ok((located, tuning, Arc::new(loaded)))
-}
-
-fn kv_type(config: &Config) -> KvType {
-    if config.kv_cache == KvType::Q8_0.name() { KvType::Q8_0 } else { KvType::F16 }
 }
 
 fn context_options(limits: Limits, kv_type: KvType, n_threads: usize, n_draft: usize) -> ContextOptions {
@@ -440,7 +436,7 @@ fn open_store(config: &Config, tuning: &Tuning, limits: Limits) -> Option<Prefix
     let folder = beast_launchd::paths::cache_dir().ok()?.join("prefixes");
     // llama.cpp restores a state only into cells of the same type, divided as they were when it was saved.
     let n_parts = if limits.is_adjacent { limits.n_slots + limits.n_prefixes } else { 1 };
-    let kv_type = kv_type(config).name();
+    let kv_type = gpu::kv_type(config).name();
     let kv_layout = if n_parts == 1 { kv_type.to_owned() } else { format!("{kv_type} in {n_parts}") };
     let key = StoreKey { model, engine: ENGINE_BUILD.to_owned(), kv_layout };
     PrefixStore::open(&folder, key, config.prefix_disk_mib.saturating_mul(1 << 20))

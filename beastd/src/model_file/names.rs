@@ -44,6 +44,13 @@ pub enum NameError {
     /// No model has this name.
     #[error("unknown model {}{}; try: beastctl models", shown(name), did_you_mean(nearest.as_deref()))]
     Unknown { name: String, nearest: Option<String> },
+    /// The name is an alias of such a name.
+    #[error(
+        "{} stands for {}, which is no model; try: correct aliases in the configuration",
+        shown(name),
+        shown(meant)
+    )]
+    AliasOf { name: String, meant: String },
     /// The model is not on disk.
     #[error("the model {} is not on disk; try: beastctl models pull {}", shown(name), shown(pull))]
     Absent { name: String, pull: String },
@@ -106,7 +113,8 @@ pub fn is_private(setting: &str) -> bool {
 /// See [`NameError`].
 pub fn resolve(name: &str, aliases: &[(String, String)]) -> Result<String, NameError> {
     let name = name.trim();
-    let meant = aliases.iter().find(|(alias, _)| alias.eq_ignore_ascii_case(name)).map_or(name, |(_, meant)| meant);
+    let alias = aliases.iter().find(|(alias, _)| alias.eq_ignore_ascii_case(name));
+    let meant = alias.map_or(name, |(_, meant)| meant);
     if [AUTO, BUILTIN].contains(&meant) {
         return Ok(meant.to_owned());
     }
@@ -134,6 +142,9 @@ pub fn resolve(name: &str, aliases: &[(String, String)]) -> Result<String, NameE
         },
         None => {
             let names = CATALOGUE.iter().map(|entry| entry.name.as_str()).chain(files.iter().map(|file| stem(file)));
+            if alias.is_some() {
+                return Err(NameError::AliasOf { name: name.to_owned(), meant: meant.to_owned() });
+            }
             let nearest = nearest(name, names.chain(aliases.iter().map(|(alias, _)| alias.as_str())));
             Err(NameError::Unknown { name: name.to_owned(), nearest })
         }

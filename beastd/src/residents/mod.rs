@@ -231,7 +231,10 @@ impl Residents {
                 () = self.changed.notified() => {}
                 () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
                 changed = config.changed() => match changed {
-                    Ok(()) => self.lock().pinned = pinned(&self.config()),
+                    Ok(()) => {
+                        self.lock().pinned = pinned(&self.config());
+                        self.shed();
+                    }
                     Err(_) => return,
                 },
                 changed = visitors.changed() => if changed.is_err() { return },
@@ -274,6 +277,29 @@ impl Residents {
         let overdue_at = table.waiting.iter().map(|one| one.since + table::LONGEST_WAIT).filter(|at| *at > now).min();
         let idle_at = self.leave_idle(&table, &config);
         overdue_at.into_iter().chain(idle_at).min()
+    }
+
+    /// Unloads idle models, the longest unused first, while all together are above the configured budget: it may have
+    /// been lowered. Busy ones leave when the next load needs their room.
+    fn shed(self: &Arc<Self>) {
+        let config = self.config();
+        let Some(limit) = config.memory_budget() else { return };
+        let table = self.lock();
+        let mut held: u64 = table.all.iter().filter(|one| is_held(one)).map(|one| one.bytes().ram).sum();
+        let is_idle = |one: &&Arc<Resident>| {
+            let is_wanted = table.waiting.iter().any(|waiting| Arc::ptr_eq(&waiting.resident, one));
+            one.presence() == Presence::Ready && one.n_users() == 0 && !is_wanted && !is_pinned(one, &table.pinned)
+        };
+        let mut idle: Vec<&Arc<Resident>> = table.all.iter().filter(is_idle).collect();
+        idle.sort_by_key(|one| one.used_us.load(Relaxed));
+        for resident in idle {
+            if held <= limit {
+                break;
+            }
+            held = held.saturating_sub(resident.bytes().ram);
+            tracing::info!(model = resident.name, "evicting a model: memory_budget is lower");
+            drop(self.begin_unload(resident));
+        }
     }
 
     /// Unloads models that were idle for too long; returns when the next one will have been.

@@ -150,7 +150,7 @@ async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static
 
 fn refusal(error: &NameError) -> WireError {
     let code = match error {
-        NameError::Unknown { .. } => ErrorCode::Invalid,
+        NameError::Unknown { .. } | NameError::AliasOf { .. } => ErrorCode::Invalid,
         NameError::Absent { .. } | NameError::NoFile(_) => ErrorCode::ModelUnavailable,
     };
     WireError::new(code, error.to_string())

@@ -87,6 +87,9 @@ impl Said {
             self.is_done = true;
             return Ok(None);
         }
+        if self.is_done {
+            return Ok(None);
+        }
         let chunk: Chunk = serde_json::from_str(data).map_err(|error| Fault::NotJson(error.to_string()))?;
         if let Some(error) = &chunk.error {
             return Err(Fault::Reported(words_of(error).unwrap_or_else(|| error.to_string())));
@@ -98,6 +101,10 @@ impl Said {
         }
         // Only one answer was asked for.
         let Some(choice) = chunk.choices.into_iter().find(|choice| choice.index == 0) else { return Ok(None) };
+        // The answer has ended.
+        if self.reason.is_some() {
+            return Ok(None);
+        }
         let (text, deltas) = self.deltas(choice.delta.unwrap_or_default());
         if let Some(reason) = choice.finish_reason {
             self.reason = Some(finish_reason(&reason)?);

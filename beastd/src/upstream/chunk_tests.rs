@@ -25,6 +25,21 @@ fn a_stream_becomes_pieces_a_reason_and_counts() {
 }
 
 #[test]
+fn what_comes_after_the_end_is_no_part_of_the_answer() {
+    let mut said = Said::default();
+    let piece = |text: &str| format!(r#"{{"choices":[{{"delta":{{"content":"{text}"}}}}]}}"#);
+    assert_eq!(
+        take(&mut said, r#"{"choices":[{"delta":{"content":"one"},"finish_reason":"stop"}]}"#).unwrap().0,
+        "one"
+    );
+    assert_eq!(take(&mut said, &piece(" more")), None);
+    assert_eq!(take(&mut said, "[DONE]"), None);
+    assert_eq!(take(&mut said, &piece(" and more")), None);
+    assert_eq!(take(&mut said, "no JSON either"), None);
+    assert_eq!((said.is_done, said.reason, said.n_bytes), (true, Some(FinishReason::Stop), 3));
+}
+
+#[test]
 fn thoughts_and_calls_are_told_apart() {
     let mut said = Said::default();
     for name in ["reasoning", "reasoning_content"] {

@@ -80,8 +80,11 @@ impl Fault {
                 let step = format!("start that server, or change url in [upstream.{name}]");
                 (ErrorCode::ModelUnavailable, format!("cannot be reached: {}", words(why)), step)
             }
-            Fault::Refused { status, words: why, .. } => {
-                let (code, step) = refusal(*status, why, name);
+            Fault::Refused { status, words: why, retry_after } => {
+                let (code, mut step) = refusal(*status, why, name);
+                if let Some(wait) = retry_after.filter(|wait| !wait.is_zero()) {
+                    step = format!("repeat the command in {}", humantime::format_duration(wait));
+                }
                 (code, format!("refused ({status}): {}", words(why)), step)
             }
             Fault::Redirect(to) => {

@@ -42,7 +42,12 @@ fn one_room_knows_llama_cpp() {
     assert!(!files.is_empty() && files.iter().all(|file| file.starts_with("beastd/src/engine/")), "{files:?}");
     assert_eq!(
         files_that_name("llama_cpp_sys_2"),
-        ["beastd/src/engine/context.rs", "beastd/src/engine/kernels/hook.rs", "beastd/src/engine/raw.rs"]
+        [
+            "beastd/src/engine/context.rs",
+            "beastd/src/engine/kernels/hook.rs",
+            "beastd/src/engine/likeliest.rs",
+            "beastd/src/engine/raw.rs"
+        ]
     );
 }
 
@@ -64,6 +69,8 @@ fn what_may_be_unsafe_is_the_socket_of_the_system_the_engine_and_its_kernels() {
         "beastd/src/engine/kernels/tiles/formats.rs",
         "beastd/src/engine/kernels/tiles/tile.rs",
         "beastd/src/engine/kernels/tiles.rs",
+        "beastd/src/engine/large_pages.rs",
+        "beastd/src/engine/likeliest.rs",
         "beastd/src/engine/raw.rs",
         "beastd/src/engine/read_ahead.rs",
     ];

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use beast_protocol::{Embed, ErrorCode, Event, Generate, ModelState, ModelStatus, Request};
 use beast_tests::gguf::{Gguf, Value};
 use beast_tests::{Beast, Client, Home, eventually, project, samples};
+use rustix::process::Signal;
 
 /// Small caches, so that a model takes little more than its weights.
 pub const SMALL: [&str; 3] = ["n_ctx=512", "n_slots=2", "n_prefixes=2"];
@@ -56,6 +57,29 @@ fn row(beast: &Beast, name: &str) -> Option<ModelStatus> {
 
 fn n_loads(beast: &Beast) -> Vec<u32> {
     ["anna", "bert", "cleo"].map(|name| row(beast, name).map_or(0, |model| model.n_loads)).into()
+}
+
+#[test]
+fn a_budget_that_is_lowered_lets_idle_models_leave() {
+    let home = Home::new();
+    let paths = ["anna", "bert"].map(|name| copy(&home, name).display().to_string());
+    let budget = |n_tenths: u64| format!("memory_budget = \"{}\"\n", need() * n_tenths / 10);
+    home.configure(&budget(35));
+    let beast = home.start(&[&SMALL[..], &["idle_unload=never"]].concat());
+    for path in &paths {
+        beast.client().ask(&question(path));
+    }
+    let is_held = |model: &&ModelStatus| !matches!(model.state, ModelState::Unloaded | ModelState::Failed);
+    let n_held = || beast.status().models.iter().filter(is_held).count();
+    assert_eq!(n_held(), 3);
+    beast.configure(&budget(15));
+    beast.signal(Signal::HUP);
+    eventually(|| n_held() == 1);
+    check_budget(&beast);
+    assert!(row(&beast, "bert").is_some_and(|model| model.state == ModelState::Ready), "it was used last");
+    // The rest goes on as before.
+    assert!(!beast.client().ask(&question(&paths[0])).text.is_empty());
+    eventually(|| n_held() == 1);
 }
 
 /// The memory of all models that are not certainly gone stays within the budget.
