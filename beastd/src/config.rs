@@ -299,7 +299,7 @@ fn like(default: &Value, value: Value, key: &str, source: &Source) -> Result<Val
         key: key.into(),
         value: http::shown(key, &value),
         source_of_key: source.clone(),
-        reason: http::hint(key, &value).unwrap_or_else(|| expected(&default)),
+        reason: http::hint(key, &value).unwrap_or_else(|| expected(default)),
     })
 }
 

@@ -90,8 +90,14 @@ fn one(
         return Err(invalid(format!("{TABLE}.{name}"), &name, reason.into()));
     }
     let table: Table = if let Value::Table(table) = table { table } else { Table::new() };
-    let written: Written =
-        table.try_into().map_err(|error: toml::de::Error| invalid(key("…"), "", error.message().to_owned()))?;
+    let read = |table: Table| table.try_into::<Written>().map_err(|error| error.message().to_owned());
+    for (setting, value) in &table {
+        // A text may be a key in the wrong place.
+        let shown = if value.is_str() { String::new() } else { value.to_string() };
+        let alone = Table::from_iter([(setting.clone(), value.clone())]);
+        read(alone).map_err(|reason| invalid(key(setting), &shown, reason))?;
+    }
+    let written = read(table).map_err(|reason| invalid(format!("{TABLE}.{name}"), "", reason))?;
     let mut urls = Vec::new();
     for url in written.url.iter().chain(&written.urls) {
         // One with a password must not end up in a log.

@@ -40,6 +40,11 @@ fn mistakes_name_the_setting() {
         ("[upstream.a]\nurl = \"https://a:/v1\"", "its port must be a number from 1 to 65535"),
         ("[upstream.a]\nurl = \"http://a/v1?key=1\"", "must end with a path"),
         ("[upstream.a]\nurl = \"http://a\"\nkey = \"sk\"", "unknown field `key`"),
+        (
+            "[upstream.a]\nurl = \"http://a\"\nkey = \"secret\"",
+            "upstream.a.key = \"\" (config.toml): unknown field `key`",
+        ),
+        ("[upstream.a]\nurl = \"http://a\"\ntimeout = 5", "upstream.a.timeout = \"5\" (config.toml): invalid type"),
         ("[upstream.a]\nurl = \"http://a\"\ncontext = 0", "at least 1"),
         ("[upstream.a]\nurl = \"http://a\"\nparallel = 0", "at least 1"),
         ("[upstream.a]\nurl = \"http://a\"\nfallback = \"A\"", "another server computes it too"),
