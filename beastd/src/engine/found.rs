@@ -11,6 +11,7 @@ pub(super) struct Likeliest {
 }
 
 /// What a step left that was to be searched by a GPU.
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "other linkers do not redirect llama.cpp's calls"))]
 pub(super) enum Found {
     /// The likeliest token of each row.
     Likeliest(Vec<Likeliest>),
