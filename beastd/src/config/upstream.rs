@@ -145,9 +145,9 @@ fn checked(url: &str) -> Result<String, String> {
     if authority.contains('@') {
         return Err("it must not contain a password; name the variable of a key with api_key_env".into());
     }
-    // A port that is no number is otherwise as good as none, and text would go to whoever listens at the usual one.
-    let after_host = authority.rsplit_once(']').map_or(authority, |(_, after)| after);
-    if after_host.contains(':') && uri.port_u16().is_none_or(|port| port == 0) {
+    // An invalid port would be ignored, and text sent to whoever listens on the default one.
+    let has_port = uri.host().is_some_and(|host| host.len() < authority.len());
+    if has_port && uri.port_u16().is_none_or(|port| port == 0) {
         return Err("its port must be a number from 1 to 65535".into());
     }
     if uri.query().is_some() || url.contains('#') {

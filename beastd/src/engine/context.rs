@@ -69,7 +69,12 @@ impl<'model> Context<'model> {
         {
             let n_rows = usize::try_from(batch.n_tokens()).unwrap_or(0);
             self.helpers.join();
-            self.finder.during(n_rows, || self.inner.decode(batch))
+            let outcome = self.finder.during(n_rows, || self.inner.decode(batch));
+            if outcome.is_err() {
+                // The search of a pass before the one that failed may still be writing.
+                self.inner.synchronize();
+            }
+            outcome
         }
         #[cfg(not(target_os = "linux"))]
         self.decode(batch)

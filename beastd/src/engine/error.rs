@@ -47,7 +47,7 @@ pub enum LoadError {
         n_cells: usize,
     },
     /// Its heads do not consist of whole blocks of numbers.
-    #[error("{} cannot have a KV cache of type {kv_type}; try: kv_cache = \"f16\"", path.display())]
+    #[error("the model {} does not support a KV cache of type {kv_type}; try: set kv_cache = \"f16\"", path.display())]
     KvType {
         /// The model's file.
         path: PathBuf,

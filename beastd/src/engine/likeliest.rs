@@ -101,10 +101,10 @@ impl Finder {
         let logits = unsafe { std::slice::from_raw_parts(logits, n_rows * n_vocab) };
         if agree(logits.chunks_exact(n_vocab), &found) {
             self.trust = Trust::Full;
-            tracing::debug!("the GPU finds the likeliest tokens");
+            tracing::debug!("greedy sampling on the GPU");
         } else {
             self.trust = Trust::None;
-            tracing::warn!("the GPU does not find the likeliest tokens; they are found on the CPU");
+            tracing::warn!("the GPU finds another most likely token than the CPU; sampling on the CPU");
         }
         Found::Logits
     }

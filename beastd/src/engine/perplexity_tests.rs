@@ -1,5 +1,5 @@
 //! The perplexity of real texts with our kernels beside that with llama.cpp's own, for each instruction set. Kernels are
-//! chosen once per process, so each set has a process of its own: this program again, with the ignored test alone.
+//! chosen once per process, so each set has a process of its own: this program again, with this test alone.
 //!
 //! `BEAST_TEST_MODEL=FILE cargo test --release --workspace --lib perplexity -- --nocapture` takes another model than the
 //! built-in one, and `BEAST_TEST_KV=q8_0` another KV cache for ours.
@@ -70,20 +70,16 @@ fn perplexity(engine: &mut LlamaEngine<'_>, tokens: &[Token], chunk: usize, foun
     found.best.push(all);
 }
 
-/// Prints what `measured` reads.
-#[test]
-#[ignore = "the process of one instruction set, started by the other test"]
-fn of_this_process() {
+/// Measures in this process, and prints what `measured` reads.
+fn print(set: &str) {
     log_to_tracing();
     let path = env::var("BEAST_TEST_MODEL").map_or_else(|_| project("models/cub/cub.gguf"), PathBuf::from);
-    let kernels = env::var(CHILD).is_ok_and(|kernels| kernels != "none");
+    let kernels = set != "none";
     let options = ModelOptions { path, device: None, n_gpu_layers: None, mmap: true, repack: false, kernels };
     let model = load(&options, |_| true).expect("the model is there");
-    let kv_type = if env::var(KV).is_ok_and(|kv| kv == "q8_0") {
-        crate::engine::KvType::Q8_0
-    } else {
-        crate::engine::KvType::F16
-    };
+    let types = [crate::engine::KvType::F16, crate::engine::KvType::Q8_0];
+    let wanted = env::var(KV).unwrap_or_else(|_| types[0].name().to_owned());
+    let kv_type = types.into_iter().find(|kv_type| kv_type.name() == wanted).expect("f16 or q8_0");
     let options = ContextOptions {
         n_cells: N_TOKENS,
         is_divided: false,
@@ -114,10 +110,14 @@ fn of_this_process() {
     }
 }
 
-/// Runs the other test in a process with this instruction set, or with llama.cpp's kernels.
+/// Runs this test in a process with this instruction set, or with llama.cpp's kernels.
 fn measured(set: &str) -> Found {
     let mut command = Command::new(env::current_exe().expect("this program"));
-    command.args(["--exact", "engine::llama::perplexity_tests::of_this_process", "--ignored", "--nocapture"]);
+    command.args([
+        "--exact",
+        "engine::llama::perplexity_tests::perplexity_is_that_of_llama_cpps_kernels",
+        "--nocapture",
+    ]);
     command.env(CHILD, set).env(SET, set);
     if set == "none" {
         command.env_remove(SET).env_remove(KV);
@@ -140,6 +140,9 @@ fn measured(set: &str) -> Found {
 
 #[test]
 fn perplexity_is_that_of_llama_cpps_kernels() {
+    if let Ok(set) = env::var(CHILD) {
+        return print(&set);
+    }
     let Some(best) = kernels::instruction_set() else {
         eprintln!("skipped: this CPU has no kernels of ours");
         return;

@@ -44,9 +44,9 @@ pub enum NameError {
     /// No model has this name.
     #[error("unknown model {}{}; try: beastctl models", shown(name), did_you_mean(nearest.as_deref()))]
     Unknown { name: String, nearest: Option<String> },
-    /// The name is an alias of such a name.
+    /// The name is an alias, and what it stands for is unknown.
     #[error(
-        "{} stands for {}, which is no model; try: correct aliases in the configuration",
+        "the alias {} names an unknown model, {}; try: fix aliases in the configuration",
         shown(name),
         shown(meant)
     )]

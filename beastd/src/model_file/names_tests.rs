@@ -37,9 +37,9 @@ fn a_path_an_alias_and_a_typo_are_understood() {
     assert_eq!(error, "unknown model lfm2-26b, did you mean lfm2-2.6b?; try: beastctl models");
     let aliases = [("un".to_owned(), "nosuch".to_owned()), ("loop".to_owned(), "loop".to_owned())];
     let error = resolve("un", &aliases).expect_err("its meaning is no model").to_string();
-    assert_eq!(error, "un stands for nosuch, which is no model; try: correct aliases in the configuration");
+    assert_eq!(error, "the alias un names an unknown model, nosuch; try: fix aliases in the configuration");
     let error = resolve("loop", &aliases).expect_err("it means itself").to_string();
-    assert_eq!(error, "loop stands for loop, which is no model; try: correct aliases in the configuration");
+    assert_eq!(error, "the alias loop names an unknown model, loop; try: fix aliases in the configuration");
     let error = resolve("no/such-repo:Q4_0", &[]).expect_err("not on disk").to_string();
     assert_eq!(error, "the model no/such-repo:Q4_0 is not on disk; try: beastctl models pull no/such-repo:Q4_0");
 }

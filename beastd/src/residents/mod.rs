@@ -286,11 +286,7 @@ impl Residents {
         let Some(limit) = config.memory_budget() else { return };
         let table = self.lock();
         let mut held: u64 = table.all.iter().filter(|one| is_held(one)).map(|one| one.bytes().ram).sum();
-        let is_idle = |one: &&Arc<Resident>| {
-            let is_wanted = table.waiting.iter().any(|waiting| Arc::ptr_eq(&waiting.resident, one));
-            one.presence() == Presence::Ready && one.n_users() == 0 && !is_wanted && !is_pinned(one, &table.pinned)
-        };
-        let mut idle: Vec<&Arc<Resident>> = table.all.iter().filter(is_idle).collect();
+        let mut idle: Vec<&Arc<Resident>> = table.all.iter().filter(|one| may_leave(one, &table)).collect();
         idle.sort_by_key(|one| one.used_us.load(Relaxed));
         for resident in idle {
             if held <= limit {
@@ -309,9 +305,7 @@ impl Residents {
         let most_us = u64::try_from(most.as_micros()).unwrap_or(u64::MAX);
         let mut next: Option<u64> = None;
         for resident in &table.all {
-            let is_idle = resident.presence() == Presence::Ready && resident.n_users() == 0;
-            let is_wanted = table.waiting.iter().any(|one| Arc::ptr_eq(&one.resident, resident));
-            if !is_idle || is_wanted || is_pinned(resident, &table.pinned) {
+            if !may_leave(resident, table) {
                 continue;
             }
             let at_us = resident.used_us.load(Relaxed).saturating_add(most_us);
@@ -450,6 +444,13 @@ fn candidate(resident: &Resident, pinned: &[String], budget: Budget) -> Candidat
         is_fresh: resident.is_fresh.load(Relaxed),
         last_used: resident.used_us.load(Relaxed),
     }
+}
+
+/// Whether a model is loaded, and nothing uses, awaits or pins it.
+fn may_leave(resident: &Arc<Resident>, table: &Table) -> bool {
+    let is_idle = resident.presence() == Presence::Ready && resident.n_users() == 0;
+    let is_wanted = table.waiting.iter().any(|one| Arc::ptr_eq(&one.resident, resident));
+    is_idle && !is_wanted && !is_pinned(resident, &table.pinned)
 }
 
 fn is_held(resident: &Resident) -> bool {
