@@ -22,7 +22,7 @@ use ureq::{
 use super::{
     forward::{self, Forward, ToProxy},
     proxy,
-    url::{is_encrypted, joined, origin},
+    url::{has_valid_port, is_encrypted, joined, origin, shown},
 };
 use crate::wait::{Wait, WaitError};
 
@@ -190,6 +190,12 @@ fn walk(ask: &Ask) -> Result<(Head, Body), FlowError> {
     let mut url = ask.url.clone();
     let mut head = Head::default();
     for _ in 0..=MAX_REDIRECTS {
+        if !has_valid_port(&url) {
+            return Err(match url == ask.url {
+                true => FlowError { reason: "invalid port".into(), whose: Whose::Way },
+                false => of_server(format!("invalid port in {}", shown(&url))),
+            });
+        }
         let here = origin(&url);
         let proxy = proxy::of(&url, |name| env::var(name).ok());
         let proxy = proxy.map_err(|reason| FlowError { reason, whose: Whose::Way })?;

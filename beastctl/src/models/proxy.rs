@@ -8,6 +8,8 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use ureq::{Proxy, http::Uri};
 
+use super::url::has_valid_port;
+
 /// In the client library's order.
 const NAMES: [&str; 6] = ["ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"];
 const EXCEPTIONS: [&str; 2] = ["NO_PROXY", "no_proxy"];
@@ -17,7 +19,7 @@ const EXCEPTIONS: [&str; 2] = ["NO_PROXY", "no_proxy"];
 pub(super) fn of(url: &str, var: impl Fn(&str) -> Option<String>) -> Result<Option<Proxy>, String> {
     let set = |name: &&str| var(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
     let Some((name, value)) = NAMES.iter().find_map(|name| Some((name, set(name)?))) else { return Ok(None) };
-    if Proxy::new(&value).is_err() {
+    if Proxy::new(&value).is_err() || !has_valid_port(&value) {
         return Err(format!("invalid proxy in {name}; expected http://HOST:PORT"));
     }
     let exceptions = EXCEPTIONS.iter().find_map(set).unwrap_or_default();

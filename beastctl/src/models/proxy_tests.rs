@@ -7,7 +7,7 @@ fn proxy(url: &str, set: &[(&str, &str)]) -> Result<bool, String> {
 
 #[test]
 fn a_proxy_that_cannot_be_used_does_not_mean_none() {
-    for value in ["ftp://proxy.example:1", "http://", "me:secret@"] {
+    for value in ["ftp://proxy.example:1", "http://", "me:secret@", "http://me:secret@proxy.example:99999"] {
         let refused = proxy("http://a.example/", &[("HTTP_PROXY", value)]).unwrap_err();
         assert!(refused.starts_with("invalid proxy in HTTP_PROXY") && !refused.contains("secret"), "{refused}");
     }

@@ -43,6 +43,16 @@ pub fn is_web(text: &str) -> bool {
     begins("https://") || begins("http://")
 }
 
+/// Whether the port, if there is one, is a number from 1 to 65535. The client library ignores any other and connects
+/// to the default one.
+pub(super) fn has_valid_port(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    let after_address = host.rsplit_once(']').map_or(host, |(_, after)| after);
+    after_address.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_ok_and(|port| port > 0))
+}
+
 /// The last segment of the path, decoded.
 pub(super) fn file_name(url: &str) -> Option<String> {
     let path = url.split(['?', '#']).next()?.split_once("://")?.1;

@@ -1,6 +1,18 @@
 use super::*;
 
 #[test]
+fn a_port_is_a_number_that_can_be_connected_to() {
+    for url in ["http://a", "http://a:1/b:99999", "https://a:65535?c", "http://me:secret@a/x", "http://[::1]/", "a:80"]
+    {
+        assert!(has_valid_port(url), "{url}");
+    }
+    for url in ["http://a:", "http://a:0/", "http://a:65536", "https://[::1]:99999/x", "http://me:secret@a:b/", "a:-1"]
+    {
+        assert!(!has_valid_port(url), "{url}");
+    }
+}
+
+#[test]
 fn a_redirect_leads_where_browsers_go() {
     let base = "https://hub.example/a/b/c.gguf?x=1";
     assert_eq!(joined(base, "https://cdn.example/f").as_deref(), Some("https://cdn.example/f"));

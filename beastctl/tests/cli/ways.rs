@@ -60,4 +60,10 @@ fn a_server_that_leads_nowhere_is_not_the_network_s_fault() {
     );
     assert_eq!(ran.report(), expected);
     assert_eq!(web.asked().len(), 11, "nobody tries again what will be the same again");
+    let ran = run(&beast, &["models", "pull", "http://127.0.0.1:99999/a.gguf"]);
+    let expected = "cannot reach http://127.0.0.1:99999/a.gguf (invalid port); try: ";
+    assert!(ran.code == Some(1) && ran.stderr.contains(expected), "{}", ran.report());
+    web.page("/b.gguf", Page { location: Some("http://127.0.0.1:0/c.gguf".into()), ..Page::default() });
+    let ran = run(&beast, &["models", "pull", &web.url("/b.gguf")]);
+    assert!(ran.stderr.contains("invalid URL (invalid port in http://127.0.0.1:0/c.gguf)"), "{}", ran.report());
 }
