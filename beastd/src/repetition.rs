@@ -6,9 +6,14 @@
 //! Every token is compared with the token one period before it, for the few periods that the last tokens suggest. An
 //! answer that says nothing new is a loop as well, in whichever order it repeats its sentences. All this takes constant
 //! time per token, so detection is always on. Text that repeats in the prompt may repeat in the answer, such as a log
-//! to be corrected. Knows only tokens; never knows text, models or clients.
+//! to be corrected.
+//!
+//! Whitespace does not count: a copy may be wrapped differently. Knows tokens and what they stand for; never knows models
+//! or clients.
 
+use std::collections::hash_map::DefaultHasher;
 use std::collections::{HashMap, HashSet};
+use std::hash::{Hash, Hasher};
 
 use crate::batch::Token;
 
@@ -46,13 +51,13 @@ const COPIES_VARIED: usize = 5;
 /// The same where a counter advances.
 const COPIES_COUNTED: usize = 24;
 
-/// Fewest tokens that must agree, besides a whole copy, before text is held back.
-const MIN_TOKENS_HELD: usize = 10;
+/// Fewest tokens that must agree, besides more than a whole copy, before text is held back.
+const MIN_TOKENS_HELD: usize = 8;
 /// A loop is suspected at this fraction of the tokens and copies that prove one: a quarter.
 const SUSPICION: usize = 4;
 
-/// So many words in a row that were in the answer before say nothing new. Punctuation ends such a phrase, and with it
-/// most of what code, tables and logs repeat.
+/// So many words in a row that were in the answer before say nothing new. Punctuation and lines end such a phrase, and
+/// with it most of what code, tables, logs and licences repeat.
 const PHRASE: usize = 6;
 /// So many more old phrases than new ones, weighed, make a loop: about eight sentences.
 const MOST_STALE: usize = 64;
@@ -75,26 +80,72 @@ pub enum Verdict {
     },
 }
 
+/// What a token stands for, whatever whitespace is around it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Unit {
+    hash: u64,
+    kind: Kind,
+}
+
 /// The kind of a token's text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Kind {
+    /// Letters; a mixture counts as these.
     Word,
     /// Digits.
     Number,
-    /// Punctuation and whitespace.
+    /// Punctuation.
     Other,
+}
+
+impl Unit {
+    /// That of a token with this text; `None` if it is only whitespace.
+    pub fn of(text: &[u8]) -> Option<Self> {
+        let text = text.trim_ascii();
+        let mut hasher = DefaultHasher::new();
+        text.hash(&mut hasher);
+        let kind = if text.iter().any(|byte| byte.is_ascii_alphabetic() || !byte.is_ascii()) {
+            Kind::Word
+        } else if text.iter().any(u8::is_ascii_digit) {
+            Kind::Number
+        } else {
+            Kind::Other
+        };
+        (!text.is_empty()).then(|| Self { hash: hasher.finish(), kind })
+    }
 }
 
 /// Watches one answer for loops.
 #[derive(Debug)]
 pub struct Repetition {
-    prompt: Box<[Token]>,
-    answer: Vec<Token>,
+    prompt: Prompt,
+    answer: Vec<Unit>,
+    /// Where its lines begin.
+    lines: Vec<usize>,
     /// Where each sequence of [`GRAM`] tokens last ended.
-    ends: HashMap<[Token; GRAM], usize>,
+    ends: HashMap<[Unit; GRAM], usize>,
     runs: Vec<Run>,
     stale: Stale,
+    verdict: Verdict,
+}
+
+/// The prompt, which is read only when something repeats.
+#[derive(Debug)]
+enum Prompt {
+    Unread(Box<[Token]>),
+    Read(Box<[Unit]>),
+}
+
+impl Prompt {
+    fn read(&mut self, unit: impl Fn(Token) -> Option<Unit>) -> &[Unit] {
+        if let Self::Unread(tokens) = self {
+            *self = Self::Read(tokens.iter().filter_map(|&token| unit(token)).collect());
+        }
+        match self {
+            Self::Read(units) => units,
+            Self::Unread(_) => &[],
+        }
+    }
 }
 
 /// A run of tokens that agree with those one period before them.
@@ -113,7 +164,7 @@ struct Run {
     /// Words among `n_agreed`.
     n_agreed_words: usize,
     /// The tokens that differed. The answer advances unless these repeat too.
-    varied: Vec<Token>,
+    varied: Vec<Unit>,
     /// Copies of the period in the prompt, once they have been counted.
     n_in_prompt: Option<usize>,
 }
@@ -121,36 +172,48 @@ struct Run {
 impl Repetition {
     pub fn new(prompt: &[Token]) -> Self {
         Self {
-            prompt: prompt.into(),
+            prompt: Prompt::Unread(prompt.into()),
             answer: Vec::new(),
+            lines: Vec::new(),
             ends: HashMap::new(),
             runs: Vec::new(),
             stale: Stale::default(),
+            verdict: Verdict::Fine,
         }
     }
 
-    /// Takes the next token of the answer. `kind` is called only for tokens that may repeat.
-    pub fn push(&mut self, token: Token, kind: impl Fn(Token) -> Kind) -> Verdict {
-        let at = self.answer.len();
-        self.answer.push(token);
-        for run in &mut self.runs {
-            run.follow(&self.answer, &kind);
+    /// Takes the next token of the answer. `unit` says what a token stands for, `begins_line` that it follows a line's
+    /// end, or has one.
+    pub fn push(&mut self, token: Token, begins_line: bool, unit: impl Fn(Token) -> Option<Unit>) -> Verdict {
+        if begins_line && self.lines.last() != Some(&self.answer.len()) {
+            self.lines.push(self.answer.len());
         }
-        self.runs.retain(|run| run.credit >= 0.0);
-        self.suggest(at);
-        let (answer, prompt) = (&self.answer, &self.prompt);
+        if let Some(next) = unit(token) {
+            self.answer.push(next);
+            for run in &mut self.runs {
+                run.follow(&self.answer);
+            }
+            self.runs.retain(|run| run.credit >= 0.0);
+            self.suggest(self.answer.len() - 1);
+            self.verdict = self.judge(unit);
+        }
+        self.verdict
+    }
+
+    fn judge(&mut self, unit: impl Fn(Token) -> Option<Unit>) -> Verdict {
+        let (answer, prompt) = (&self.answer, &mut self.prompt);
         let mut verdict = Verdict::Fine;
         for run in &mut self.runs {
-            if run.reaches(1, answer, prompt, &kind) {
+            if run.reaches(1, answer, || prompt.read(&unit)) {
                 return Verdict::Circle { period: run.period };
             }
-            if run.reaches(SUSPICION, answer, prompt, &kind) {
+            if run.reaches(SUSPICION, answer, || prompt.read(&unit)) {
                 verdict = Verdict::Suspect;
-            } else if verdict == Verdict::Fine && run.n_exact >= run.period.max(MIN_TOKENS_HELD) {
+            } else if verdict == Verdict::Fine && run.n_exact >= MIN_TOKENS_HELD.max(run.period + 1) {
                 verdict = Verdict::Twice;
             }
         }
-        match self.stale.push(&self.answer, &self.prompt, &kind) {
+        match self.stale.push(answer, &self.lines, || prompt.read(&unit)) {
             n if n >= MOST_STALE => Verdict::Circle { period: 0 },
             n if n >= MOST_STALE / SUSPICION => verdict.max(Verdict::Suspect),
             _ => verdict,
@@ -186,19 +249,19 @@ impl Repetition {
 }
 
 impl Run {
-    fn follow(&mut self, answer: &[Token], kind: impl Fn(Token) -> Kind) {
+    fn follow(&mut self, answer: &[Unit]) {
         let at = answer.len() - 1;
         let (now, before) = (answer[at], answer[at - self.period]);
         if now == before {
             self.n_exact += 1;
             self.n_counted += 1;
             self.n_agreed += 1;
-            if kind(now) == Kind::Word {
+            if now.kind == Kind::Word {
                 self.n_words += 1;
                 self.n_agreed_words += 1;
             }
             self.credit = (self.credit + 1.0).min(MAX_CREDIT);
-        } else if [now, before].map(kind) == [Kind::Number; 2] {
+        } else if [now.kind, before.kind] == [Kind::Number; 2] {
             self.n_exact = 0;
             self.credit -= COUNTER_COST * self.period as f32;
         } else {
@@ -209,19 +272,20 @@ impl Run {
     }
 
     /// Whether the run reaches `1 / part` of what proves a loop.
-    fn reaches(&mut self, part: usize, answer: &[Token], prompt: &[Token], kind: impl Fn(Token) -> Kind) -> bool {
+    fn reaches<'p>(&mut self, part: usize, answer: &[Unit], prompt: impl FnOnce() -> &'p [Unit]) -> bool {
         let (least, copies) = match self.period {
             ..=SHORT => (MIN_TOKENS_SHORT, COPIES),
             LONG.. => (MIN_TOKENS, COPIES_LONG),
             _ => (MIN_TOKENS, COPIES),
         };
+        let mut prompt = Some(prompt);
         let mut is_beyond = |n: usize, least: usize, copies: usize| {
             let needed = (least / part).max(copies.div_ceil(part) * self.period);
             n >= needed && {
                 // Counted once, and only when the run would otherwise prove a loop.
                 let copy = &answer[answer.len() - self.period..];
-                let n_in_prompt = *self.n_in_prompt.get_or_insert_with(|| n_copies(copy, prompt, &kind));
-                n >= needed + n_in_prompt * self.period
+                let count = || n_copies(copy, prompt.take().expect("it is counted once")());
+                n >= needed + *self.n_in_prompt.get_or_insert_with(count) * self.period
             }
         };
         is_beyond(self.n_exact, least, copies)
@@ -237,27 +301,29 @@ impl Run {
 /// Counts the phrases that say nothing new.
 #[derive(Debug, Default)]
 struct Stale {
-    said: HashSet<[Token; PHRASE]>,
+    said: HashSet<[Unit; PHRASE]>,
     /// The phrases of the prompt, which may be said again; `None` until it matters.
-    in_prompt: Option<HashSet<[Token; PHRASE]>>,
+    in_prompt: Option<HashSet<[Unit; PHRASE]>>,
     n: usize,
 }
 
 impl Stale {
     /// How many more of them there are than new ones, weighed, after the last token of the answer.
-    fn push(&mut self, answer: &[Token], prompt: &[Token], kind: impl Fn(Token) -> Kind) -> usize {
-        self.count(answer, &kind);
+    fn push<'p>(&mut self, answer: &[Unit], lines: &[usize], prompt: impl FnOnce() -> &'p [Unit]) -> usize {
+        self.count(answer, lines);
         if self.n >= MOST_STALE / SUSPICION && self.in_prompt.is_none() {
-            let in_prompt = prompt.windows(PHRASE).map(|phrase| phrase.try_into().expect("its length")).collect();
+            let in_prompt = prompt().windows(PHRASE).map(|phrase| phrase.try_into().expect("its length")).collect();
             *self = Self { in_prompt: Some(in_prompt), ..Self::default() };
-            (1..=answer.len()).for_each(|n| self.count(&answer[..n], &kind));
+            (1..=answer.len()).for_each(|n| self.count(&answer[..n], lines));
         }
         self.n
     }
 
-    fn count(&mut self, answer: &[Token], kind: impl Fn(Token) -> Kind) {
+    fn count(&mut self, answer: &[Unit], lines: &[usize]) {
         let Some(phrase) = answer.last_chunk::<PHRASE>() else { return };
-        if phrase.iter().any(|token| kind(*token) != Kind::Word) {
+        let line = lines[..lines.partition_point(|line| *line < answer.len())].last();
+        let is_broken = line.is_some_and(|line| line + PHRASE > answer.len());
+        if is_broken || phrase.iter().any(|unit| unit.kind != Kind::Word) {
             return;
         }
         let may_repeat = self.in_prompt.as_ref().is_some_and(|in_prompt| in_prompt.contains(phrase));
@@ -267,18 +333,18 @@ impl Stale {
 }
 
 /// Whether the differing tokens repeat. New ones each time make a list, not a loop.
-fn is_cycling(varied: &[Token]) -> bool {
-    let distinct: HashSet<Token> = varied.iter().copied().collect();
+fn is_cycling(varied: &[Unit]) -> bool {
+    let distinct: HashSet<Unit> = varied.iter().copied().collect();
     !varied.is_empty() && distinct.len() * 2 <= varied.len()
 }
 
 /// How often these tokens occur in the prompt, adjacent or not, with any numbers in place of theirs.
-fn n_copies(copy: &[Token], prompt: &[Token], kind: impl Fn(Token) -> Kind) -> usize {
-    let is_counter = |token: Token| kind(token) == Kind::Number;
-    let is_same = |a: Token, b: Token| a == b || is_counter(a) && is_counter(b);
+fn n_copies(copy: &[Unit], prompt: &[Unit]) -> usize {
+    let is_counter = |unit: Unit| unit.kind == Kind::Number;
+    let is_same = |a: Unit, b: Unit| a == b || is_counter(a) && is_counter(b);
     // A copy may begin anywhere in its period, so rotate it to start with its first token that is not a number.
-    let Some(first) = copy.iter().position(|token| !is_counter(*token)) else { return 0 };
-    let copy: Vec<Token> = copy[first..].iter().chain(&copy[..first]).copied().collect();
+    let Some(first) = copy.iter().position(|unit| !is_counter(*unit)) else { return 0 };
+    let copy: Vec<Unit> = copy[first..].iter().chain(&copy[..first]).copied().collect();
     let (mut n, mut at) = (0, 0);
     while let Some(rest) = prompt.get(at..).filter(|rest| rest.len() >= copy.len()) {
         if rest[0] == copy[0] && rest.iter().zip(&copy).all(|(&a, &b)| is_same(a, b)) {

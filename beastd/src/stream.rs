@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use crate::batch::{Logprobs, Token};
 use crate::clock::now_us;
 use crate::engine::Vocab;
-use crate::repetition::{Kind, Repetition, Verdict};
+use crate::repetition::{Repetition, Unit, Verdict};
 
 /// Room for the end of a request and a few events before its text.
 const SPARE: usize = 16;
@@ -49,6 +49,8 @@ pub struct Stream {
     untold: Vec<Untold>,
     /// Bytes at the beginning of the text that the client already has.
     n_shown: usize,
+    /// Whether the text so far ends with a sentence or line.
+    is_between: bool,
     ignore_eos: bool,
     n_max_tokens: usize,
     /// Control tokens that are shown as text.
@@ -83,6 +85,7 @@ impl Stream {
             held: String::new(),
             untold: Vec::new(),
             n_shown: 0,
+            is_between: true,
             ignore_eos,
             n_max_tokens,
             shown: Vec::new(),
@@ -164,20 +167,29 @@ impl Stream {
         self.n_tokens >= self.soft_limit && self.verdict == Verdict::Suspect
     }
 
+    /// Whether the answer would better have ended before what is held back: in one that may be brought to its end,
+    /// copies that the client need not see. Of two copies, only the urge to end says that they are too many.
+    fn is_repetitive(&self) -> bool {
+        let is_urged = self.n_tokens >= self.soft_limit;
+        self.soft_limit != usize::MAX
+            && (self.verdict == Verdict::Suspect || is_urged && self.verdict == Verdict::Twice)
+    }
+
     fn take_in(&mut self, token: Token, sampled_at_us: u64) -> Option<FinishReason> {
         if self.ends(token) {
-            return Some(if self.is_stuck() { FinishReason::Repetition } else { FinishReason::Stop });
+            return Some(if self.is_repetitive() { FinishReason::Closed } else { FinishReason::Stop });
         }
         self.n_tokens += 1;
         match self.shown.iter().find(|(control, _)| *control == token) {
             Some((_, text)) => self.bytes.extend(text.bytes()),
             None => self.vocab.piece(token, &mut self.bytes),
         }
+        let begins_line = self.bytes.contains(&b'\n');
         let whole = whole_characters(&mut self.bytes);
         self.held.push_str(&whole);
         let vocab = self.vocab.as_ref();
         if let Some(repetition) = &mut self.repetition {
-            self.verdict = repetition.push(token, |token| kind(vocab, token));
+            self.verdict = repetition.push(token, begins_line, |token| unit(vocab, token));
         }
         let (keep, found) = match find_stop(&self.held, &self.stop) {
             Some((at, stop)) => {
@@ -216,7 +228,13 @@ impl Stream {
     fn close(mut self, reason: FinishReason, usage: Usage, timings: Timings, now_us: u64, dead_end: Option<String>) {
         let is_limit = matches!(reason, FinishReason::MaxTokens | FinishReason::ContextFull);
         let reason = if is_limit && self.is_stuck() { FinishReason::Repetition } else { reason };
-        if reason == FinishReason::Repetition {
+        if reason == FinishReason::Closed {
+            // What is held back repeats what the client has; a sentence that it finishes is finished.
+            self.held.truncate(if self.is_between { 0 } else { first_sentence(&self.held) });
+            let text = std::mem::take(&mut self.held);
+            self.send_text(text, now_us);
+            self.untold.clear();
+        } else if reason == FinishReason::Repetition {
             // The buffered text is one more copy of what the client has.
             self.held.clear();
             self.untold.clear();
@@ -243,6 +261,9 @@ impl Stream {
 
     fn send_text(&mut self, mut text: String, sampled_at_us: u64) {
         let n_out = text.len();
+        if n_out > 0 {
+            self.is_between = text.ends_with('\n') || text.trim_end().ends_with(['.', '!', '?']);
+        }
         let n_known = text.floor_char_boundary(self.n_shown);
         self.n_shown -= n_known;
         text.drain(..n_known);
@@ -274,17 +295,20 @@ impl Stream {
     }
 }
 
-/// The kind of a token's text. A mixture counts as a word.
-fn kind(vocab: &dyn Vocab, token: Token) -> Kind {
+/// What a token stands for, to tell whether the answer repeats itself.
+fn unit(vocab: &dyn Vocab, token: Token) -> Option<Unit> {
     let mut bytes = Vec::new();
     vocab.piece(token, &mut bytes);
-    if bytes.iter().any(|byte| byte.is_ascii_alphabetic() || !byte.is_ascii()) {
-        Kind::Word
-    } else if bytes.iter().any(u8::is_ascii_digit) {
-        Kind::Number
-    } else {
-        Kind::Other
-    }
+    Unit::of(&bytes)
+}
+
+/// Length of the first sentence or line; 0 if the text has none.
+fn first_sentence(text: &str) -> usize {
+    let ends = |(at, c): (usize, char)| {
+        let is_end = c == '\n' || matches!(c, '.' | '!' | '?') && text[at + 1..].starts_with(char::is_whitespace);
+        is_end.then_some(at + 1)
+    };
+    text.char_indices().find_map(ends).unwrap_or(0)
 }
 
 /// Takes complete characters from the front; invalid bytes become U+FFFD.

@@ -78,22 +78,33 @@ fn a_likely_loop_at_the_limit_is_one_where_the_model_was_urged_to_end() {
     assert_eq!(at_the_limit(&line.repeat(2), 20), (line.repeat(2), FinishReason::MaxTokens), "too little to be sure");
 }
 
-#[test]
-fn an_end_that_was_urged_within_a_likely_loop_is_one() {
-    let line = "It is read again. ";
-    for (soft_limit, n_lines, reason) in [
-        (60, 6, FinishReason::Repetition),
-        (20, 2, FinishReason::Stop),
-        // The model's own wish.
-        (usize::MAX, 6, FinishReason::Stop),
-    ] {
-        let (tx, _rx) = channel(200);
-        let mut stream =
-            Stream::new(Arc::new(ByteVocab), tx, started(), &[], Vec::new(), false, 200).urged_from(soft_limit);
-        let answer = line.repeat(n_lines);
-        let ended = answer.bytes().find_map(|byte| stream.push(Token(i32::from(byte)), None, 1));
-        assert_eq!((ended, stream.push(END, None, 1)), (None, Some(reason)), "{soft_limit} {n_lines}");
+/// The text that the client gets of this answer, which ends by itself, and the reason.
+fn at_its_end(answer: &str, soft_limit: Option<usize>) -> (String, FinishReason) {
+    let (tx, mut rx) = channel(answer.len());
+    let mut stream = Stream::new(Arc::new(ByteVocab), tx, started(), &[], Vec::new(), false, answer.len());
+    if let Some(soft_limit) = soft_limit {
+        stream = stream.urged_from(soft_limit);
     }
+    assert!(answer.bytes().all(|byte| stream.push(Token(i32::from(byte)), None, 1).is_none()));
+    let reason = stream.push(END, None, 1).expect("it ends");
+    stream.finish(reason, Usage::default(), Timings::default(), 2);
+    let mut text = String::new();
+    while let Ok(Event::Piece { text: piece, .. }) = rx.try_recv() {
+        text += &piece;
+    }
+    (text, reason)
+}
+
+#[test]
+fn copies_before_an_end_are_not_shown_where_answers_are_brought_to_their_end() {
+    let line = "It is read again.\n";
+    let shown = |n: usize| line.repeat(n);
+    assert_eq!(at_its_end(&line.repeat(6), Some(500)), (shown(2), FinishReason::Closed));
+    assert_eq!(at_its_end(&line.repeat(3), Some(20)), (shown(2), FinishReason::Closed), "the model was urged");
+    assert_eq!(at_its_end(&line.repeat(2), Some(20)), (shown(2), FinishReason::Stop), "too little to be sure");
+    assert_eq!(at_its_end(&line.repeat(6), None), (shown(6), FinishReason::Stop), "what the model wished");
+    let answer = "First this. ".to_owned() + &"Then that, over and over. ".repeat(6);
+    assert_eq!(at_its_end(&answer, Some(500)).0.trim_end(), answer[..12 + 2 * 26].trim_end());
 }
 
 #[test]

@@ -161,7 +161,10 @@ class Daemon:
 
 
 def circles(text: str) -> bool:
-    """Whether a reader sees the same thing four times in a row at the end: a unit of up to 400 characters."""
+    """Whether a reader sees the same thing four times in a row at the end: a unit of up to 400 characters. A ruler, one
+    line of one character, is none."""
+    if len(set(text.strip())) <= 1:
+        return False
     text = " ".join(text.split())
     for period in range(1, min(400, len(text) // 4) + 1):
         n_copies = 4 if period >= 12 else 4 + 48 // period

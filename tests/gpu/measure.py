@@ -1,5 +1,5 @@
 """Measures beastd on a GPU beside llama.cpp's own tools, built from the same sources. Standard library only."""
-import argparse, json, os, re, socket, subprocess, sys, threading, time
+import argparse, json, os, re, socket, statistics, subprocess, sys, threading, time
 import http.client
 from pathlib import Path
 
@@ -141,9 +141,15 @@ def at_once(server, width, n=N_TOKENS):
     return {"clients": width, "tokens_per_s": n_all / wall, "decode_per_s": sum(each)}
 
 
-def widths(server):
+def widths(a, server):
     at_once(server, 4, 32)
-    return [at_once(server, width) for width in WIDTHS]
+    rounds = [[at_once(server, width) for width in WIDTHS] for _ in range(a.rounds)]
+    return medians(rounds)
+
+
+def medians(rounds):
+    """Of each number of each row, over the rounds."""
+    return [{key: statistics.median(row[key] for row in rows) for key in rows[0]} for rows in zip(*rounds)]
 
 
 def run(command, seconds=150):
@@ -161,7 +167,9 @@ def llama_tools(a, model):
     command = batched_bench(a, model)
     # With llama.cpp's defaults, where each sequence has its own cells; and with one pool of cells for all, as in
     # beastd.
-    return {"llama_bench": bench, "batched_bench": batched(run(command)), "one_pool": batched(run([*command, "-kvu"]))}
+    rounds = [(batched(run(command)), batched(run([*command, "-kvu"]))) for _ in range(a.rounds)]
+    divided, one_pool = (medians(columns) for columns in zip(*rounds))
+    return {"llama_bench": bench, "batched_bench": divided, "one_pool": one_pool}
 
 
 def batched(text):
@@ -263,24 +271,24 @@ def measure(a):
         def plain():
             with beastd(a, f"beastd-plain-{shape}", model, "speculation=off") as server:
                 known = status(a, server)
-                return {"ready_s": server.ready_s, "status": known, "widths": widths(server), "first": first_tokens(server),
+                return {"ready_s": server.ready_s, "status": known, "widths": widths(a, server), "first": first_tokens(server),
                         "kinds": kinds(server), "greedy": greedy(server)}
         text = part(a, report, f"{shape} plain", plain)
 
         def usual():
             with beastd(a, f"beastd-usual-{shape}", model, "speculation=auto", "draft=none") as server:
                 status(a, server)
-                return {"widths": widths(server), "kinds": kinds(server)}
+                return {"widths": widths(a, server), "kinds": kinds(server)}
         text = part(a, report, f"{shape} lookup", usual)
         if shape == "2.6b":
             def drafts():
                 with beastd(a, f"beastd-draft-{shape}", model, "speculation=auto", draft) as server:
-                    return {"status": status(a, server), "widths": widths(server), "kinds": kinds(server)}
+                    return {"status": status(a, server), "widths": widths(a, server), "kinds": kinds(server)}
             text = part(a, report, f"{shape} draft", drafts)
 
         def theirs():
             with llama_server(a, model) as server:
-                return {"ready_s": server.ready_s, "widths": widths(server), "first": first_tokens(server)}
+                return {"ready_s": server.ready_s, "widths": widths(a, server), "first": first_tokens(server)}
         text = part(a, report, f"{shape} llama-server", theirs)
 
         def on_cpu():
@@ -342,6 +350,7 @@ def main():
     ap.add_argument("--out", type=Path, required=True)
     ap.add_argument("--backend", default="cuda", choices=("cuda", "vulkan"), help="of beastd and of llama.cpp's tools")
     ap.add_argument("--shapes", default="2.6b,350m", type=lambda text: text.split(","))
+    ap.add_argument("--rounds", type=int, default=3, help="of which medians are taken, for decoding")
     a = ap.parse_args()
     a.out.mkdir(parents=True, exist_ok=True)
     {"measure": measure, "profile": profile}[a.what](a)

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use super::message::{clean, is_heading};
 
 /// A first line longer than this is no subject: the model has lost its way.
-const MAX_SUBJECT_CHARS: usize = 200;
+const MAX_SUBJECT_CHARS: usize = 100;
 /// If a line occurs more often than this, the model repeats itself.
 const MAX_SAME_LINES: usize = 3;
 /// Fewest words of a line that is checked for repeated words.
@@ -20,6 +20,28 @@ const MAX_OWN_WORDS: usize = 2000;
 const THOUGHT: [&str; 2] = ["<think>", "</think>"];
 /// Phrases with which a model acknowledges a request.
 const OPENERS: [&str; 6] = ["sure", "certainly", "of course", "okay", "ok", "absolutely"];
+/// Beginnings of lines that address the user, or speak of the answer.
+const TALK: [&str; 17] = [
+    "i ",
+    "i'm ",
+    "i'll ",
+    "i've ",
+    "i'd ",
+    "you ",
+    "you'll ",
+    "you've ",
+    "your ",
+    "here is ",
+    "here's ",
+    "here are ",
+    "sorry",
+    "the above ",
+    "the code you ",
+    "the provided ",
+    "please ",
+];
+/// Words about our request. A change may be about them too.
+const TASK: [&str; 2] = ["one-line commit", "imperative mood"];
 /// Beginnings of lines in git's diffs, except for lines of the files themselves.
 const DIFF_STARTS: [&str; 21] = [
     "diff --git ",
@@ -55,6 +77,8 @@ const KINDS_OF_NAME: [&str; 10] =
 const DIFF: &str = "the model repeats the diff";
 const LOOP: &str = "the model repeats itself";
 const INSTRUCTIONS: &str = "the model repeats its instructions";
+const TALKS: &str = "the model talks about the changes instead";
+const CODE: &str = "the model writes code";
 
 /// The model's input, whose words do not count as a message.
 #[derive(Debug, Clone, Copy, Default)]
@@ -129,9 +153,11 @@ fn check(raw: &str, message: &str, given: &Given<'_>) -> Result<(), String> {
     let problem = match too_long(message) {
         Some(problem) => problem,
         None if is_of_diff(raw) || is_of_diff(message) || copies_diff(raw, message, given.material) => DIFF.into(),
+        None if is_code(raw) => CODE.into(),
         None if is_loop(message) => LOOP.into(),
-        None if copies_ours(message, given) => INSTRUCTIONS.into(),
-        None if names_only_files(message, given.material) || is_from_same_to_same(message) => {
+        None if copies_ours(message, given) || is_about_task(message, given) => INSTRUCTIONS.into(),
+        None if is_talk(message) => TALKS.into(),
+        None if is_one_word(message) || names_only_files(message, given.material) || is_from_same_to_same(message) => {
             format!("`{message}` says nothing about the changes")
         }
         None => return Ok(()),
@@ -172,6 +198,30 @@ fn is_of_diff(line: &str) -> bool {
         || DIFF_STARTS.iter().any(|start| line.starts_with(start))
         || ["diff --git", "@@ -"].iter().any(|part| line.contains(part))
         || line.split_whitespace().any(is_range)
+}
+
+/// Whether a line is a directive, or an added or removed line of a file: a subject that begins with such a mark has a
+/// blank or number after it.
+fn is_code(raw: &str) -> bool {
+    let mut chars = raw.trim_start().chars();
+    matches!(chars.next(), Some('#' | '-')) && chars.next().is_some_and(|c| c.is_alphabetic() || c == '!')
+}
+
+/// Whether a message speaks of what we asked for, which is not what was changed.
+fn is_about_task(message: &str, given: &Given<'_>) -> bool {
+    let message = message.to_lowercase();
+    let material = given.material.to_lowercase();
+    TASK.iter().any(|words| message.contains(words) && !material.contains(words))
+}
+
+/// Scripts without blanks say more in one.
+fn is_one_word(message: &str) -> bool {
+    message.is_ascii() && message.split_whitespace().nth(1).is_none()
+}
+
+fn is_talk(message: &str) -> bool {
+    let message = message.to_lowercase().replace('’', "'");
+    TALK.iter().any(|start| message.starts_with(start))
 }
 
 /// Whether a message copies a line of a file. An added line that reads like a sentence may well say what the commit

@@ -40,6 +40,35 @@ fn refuses(answer: &str, problem: &str) {
 }
 
 #[test]
+fn code_talk_and_words_about_the_task_are_no_message() {
+    for answer in ["#define PATCHLEVEL 12", "#include <stdio.h>", "#!/bin/bash\nexit", "-fn other(name: &str)"] {
+        refuses(answer, CODE);
+    }
+    for answer in [
+        "I'm ready to help you with your project.",
+        "You can use `read` to read a file.",
+        "Your code is already correct.",
+        "Here is what has changed",
+    ] {
+        refuses(answer, TALKS);
+    }
+    for answer in [
+        "This is a one-line commit message.",
+        "The code is implemented in the imperative mood.",
+        "Your code is a one-line commit message",
+    ] {
+        refuses(answer, INSTRUCTIONS);
+    }
+    let about = Given { instructions: &[INSTRUCTION], material: "diff --git a/hook b/hook\n+In the imperative mood\n" };
+    let message = "Explain the imperative mood";
+    assert_eq!(subject(message, "#", true, &about), Some(Ok(message.into())), "which the change is about");
+    refuses("curl", "says nothing about the changes");
+    refuses("test_done", "says nothing about the changes");
+    accepts("Update hosts", "Update hosts");
+    accepts("#12: close the reader", "12: close the reader");
+}
+
+#[test]
 fn the_first_line_with_words_is_the_message() {
     for answer in [
         "Add a reader",
@@ -173,7 +202,7 @@ fn what_says_nothing_is_no_message() {
     assert_eq!(found("Commit message"), None);
     refuses("file.file.file.file.file.file.file", "repeats itself");
     refuses("add the the the add the the add", "repeats itself");
-    refuses(&"b".repeat(201), "exceeds 200 characters");
+    refuses(&"b".repeat(101), "exceeds 100 characters");
 }
 
 #[test]

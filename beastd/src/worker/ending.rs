@@ -84,7 +84,8 @@ impl<E: Engine> Worker<'_, E> {
         Metrics::add(&self.metrics.n_requests, 1);
         let now_us = now_us();
         // The end-of-turn token is not part of the answer.
-        let n_generated = active.n_generated - usize::from(reason == FinishReason::Stop);
+        let has_end = matches!(reason, FinishReason::Stop | FinishReason::Closed);
+        let n_generated = active.n_generated - usize::from(has_end);
         let usage = Usage {
             n_prompt: as_u32(active.n_prompt),
             n_cached: as_u32(active.n_cached),

@@ -229,7 +229,7 @@ fn a_refusal_a_loss_and_an_empty_answer_are_noted() {
         (failed, "\n# beast: no message: the prompt has 9000 tokens and 4096 fit\n"),
         (cut, "\n# beast: no message: the answer's first line was not finished after 3 tokens\n"),
         (nothing, "\n# beast: no message: the model's answer is empty\n"),
-        (long, "\n# beast: no message: the first line of the answer exceeds 200 characters\n"),
+        (long, "\n# beast: no message: the first line of the answer exceeds 100 characters\n"),
         (round, "\n# beast: no message: the model repeats itself\n"),
         (
             hung_up,
