@@ -1,9 +1,12 @@
+use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::super::{StepCosts, Wish};
 use super::*;
 use crate::batch::{Row, SlotId};
 use crate::engine::fake::ByteVocab;
+use crate::engine::{Drafter, Guesses};
 
 /// A simulated GPU: a step takes its usual time, and the first two of another shape take longer.
 #[derive(Clone, Copy)]
@@ -38,6 +41,16 @@ fn random(seed: &mut u64) -> usize {
 /// Simulates answers of one length, all at once, by a model that generates exactly these texts; returns the time as a
 /// share of plain decoding's.
 fn time(gpu: Gpu, speculation: &mut Speculation<'_>, texts: &[(Vec<Token>, Vec<Token>)]) -> f64 {
+    time_with(gpu, speculation, texts, &Cell::new(0.0))
+}
+
+/// The same with a drafter that adds the microseconds it takes to `drafting_us`.
+fn time_with(
+    gpu: Gpu,
+    speculation: &mut Speculation<'_>,
+    texts: &[(Vec<Token>, Vec<Token>)],
+    drafting_us: &Cell<f64>,
+) -> f64 {
     let ids: Vec<SeqId> = (0..texts.len()).map(|n| SeqId(n as u64)).collect();
     ids.iter().for_each(|id| speculation.begin(*id, Wish::ANY));
     let all: Vec<Vec<Token>> = texts.iter().map(|(prompt, answer)| [&prompt[..], answer].concat()).collect();
@@ -77,7 +90,7 @@ fn time(gpu: Gpu, speculation: &mut Speculation<'_>, texts: &[(Vec<Token>, Vec<T
     for id in ids {
         speculation.end(id);
     }
-    us / plain_us
+    (us + drafting_us.take()) / plain_us
 }
 
 fn speculation(gpu: Gpu) -> Speculation<'static> {
@@ -173,4 +186,52 @@ fn phrases_that_come_again_save_more_than_their_ends_cost() {
     }
     let mean = times.iter().sum::<f64>() / times.len() as f64;
     assert!(mean < 0.9, "{mean}");
+}
+
+/// Microseconds of a draft by the 350M.
+const DRAFT_US: f64 = 800.0;
+
+/// A draft model that knows the answer, and is right with a probability in percent, for so many tokens more at first.
+struct Knowing {
+    text: Vec<Token>,
+    percent: usize,
+    n_right: usize,
+    seed: u64,
+    us: Rc<Cell<f64>>,
+}
+
+impl Drafter for Knowing {
+    fn draft(&mut self, _seq: SeqId, tokens: &[Token], n_max: usize) -> Guesses {
+        let next = self.text.iter().skip(tokens.len()).take(n_max);
+        let guesses: Vec<Token> = next
+            .map(|token| {
+                let is_right = self.n_right > 0 || random(&mut self.seed) % 100 < self.percent;
+                self.n_right = self.n_right.saturating_sub(1);
+                if is_right { *token } else { Token(0) }
+            })
+            .collect();
+        self.us.set(self.us.get() + guesses.len() as f64 * DRAFT_US);
+        Guesses { tokens: guesses, each_us: Some(DRAFT_US) }
+    }
+    fn forget(&mut self, _seq: SeqId) {}
+    fn set_threads(&mut self, _n_threads: usize) {}
+}
+
+/// The time of an answer that only this draft model can draft.
+fn time_drafted(percent: usize, n_right: usize) -> f64 {
+    let mut seed = 5;
+    let (prompt, answer) = (noise(&mut seed, 60), noise(&mut seed, 160));
+    let us = Rc::new(Cell::new(0.0));
+    let text = [&prompt[..], &answer].concat();
+    let draft = Knowing { text, percent, n_right, seed, us: Rc::clone(&us) };
+    let mut speculation = Speculation::new(Wish::ANY, 15, Arc::new(ByteVocab), Some(Box::new(draft)), LARGE.costs());
+    time_with(LARGE, &mut speculation, &[(prompt, answer)], &us)
+}
+
+#[test]
+fn a_draft_model_is_checked_before_it_is_given_a_turn() {
+    for (percent, n_right, most) in [(0, 0, 1.02), (0, 4, 1.03), (20, 0, 1.02), (50, 0, 1.03), (98, 0, 0.6)] {
+        let time = time_drafted(percent, n_right);
+        assert!(time < most, "{percent} % and {n_right} at first: {time}");
+    }
 }

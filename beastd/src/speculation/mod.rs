@@ -11,11 +11,12 @@ mod in_turns;
 mod lookup;
 mod turns;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use acceptance::{Rate, expected_tokens};
 pub use costs::StepCosts;
+use in_turns::Check;
 use lookup::Place;
 use turns::Turns;
 
@@ -109,6 +110,8 @@ struct Request {
     place: Option<Place>,
     /// The tokens at `place`, compared with those that are generated.
     expected: Vec<Token>,
+    /// Drafts of the draft model that plain steps check.
+    checked: VecDeque<Token>,
     n_drafted: usize,
     n_accepted: usize,
     /// Steps until the draft model is asked again after it did not pay; `n_pauses` counts such failures in a row.
@@ -174,6 +177,7 @@ pub struct Speculation<'model> {
     /// Per sequence, the source of the drafts being verified and how many of them come from it; the rest is padding.
     proposed: HashMap<SeqId, (Source, usize)>,
     turns: Turns,
+    check: Check,
     last_step: Shape,
 }
 
@@ -190,8 +194,8 @@ impl<'model> Speculation<'model> {
         let rates = Rates { lookup, draft: Rate::believed(0.9), answered: Rate::believed(0.9) };
         let allowed = allowed.and(Wish { draft: draft.is_some(), ..Wish::ANY });
         let (requests, proposed) = (HashMap::new(), HashMap::new());
-        let (turns, last_step) = (Turns::default(), Shape::default());
-        Self { allowed, n_max, vocab, draft, costs, draft_us: 0.0, rates, requests, proposed, turns, last_step }
+        let (turns, check, last_step) = (Turns::default(), Check::default(), Shape::default());
+        Self { allowed, n_max, vocab, draft, costs, draft_us: 0.0, rates, requests, proposed, turns, check, last_step }
     }
 
     /// Starts a request.
@@ -201,6 +205,7 @@ impl<'model> Speculation<'model> {
             rates: self.rates,
             place: None,
             expected: Vec::new(),
+            checked: VecDeque::new(),
             n_drafted: 0,
             n_accepted: 0,
             n_pause: 0,
@@ -218,6 +223,7 @@ impl<'model> Speculation<'model> {
         let ended = self.requests.remove(&seq);
         if self.requests.is_empty() {
             self.turns.rest(self.costs.change_us());
+            self.check = Check::None;
         }
         ended.map_or((0, 0), |request| (request.n_drafted, request.n_accepted))
     }
@@ -243,7 +249,7 @@ impl<'model> Speculation<'model> {
         let looked_up: Vec<_> = candidates.iter().filter_map(|candidate| self.look_up(candidate)).collect();
         let (mut n, mut proposals) = (self.best_length(candidates.len(), &looked_up), looked_up);
         if n == 0 {
-            proposals = self.draft(candidates);
+            proposals = self.draft(candidates, self.n_max);
             n = self.best_length(candidates.len(), &proposals);
         }
         if n == 0 {
@@ -308,8 +314,8 @@ impl<'model> Speculation<'model> {
         (!tokens.is_empty()).then_some(Proposal { tokens, source, p })
     }
 
-    /// The draft model's drafts, if they are likely to pay.
-    fn draft(&mut self, candidates: &[Candidate<'_>]) -> Vec<Proposal> {
+    /// The draft model's drafts, at most `n_most` for each, if they are likely to pay.
+    fn draft(&mut self, candidates: &[Candidate<'_>], n_most: usize) -> Vec<Proposal> {
         let Some(draft) = &mut self.draft else { return Vec::new() };
         let mut proposals = Vec::new();
         for candidate in candidates {
@@ -322,7 +328,7 @@ impl<'model> Speculation<'model> {
                 return Vec::new();
             }
             let p = request.rates.draft.share();
-            let n_max = self.n_max.min(candidate.n_max);
+            let n_max = n_most.min(candidate.n_max);
             let asking = Asking { each_us: self.draft_us, answered: request.rates.answered.share() };
             let n = best_length(&self.costs, candidates.len(), &vec![(p, n_max); candidates.len()], asking);
             if n == 0 {

@@ -52,6 +52,11 @@ impl Turns {
         2.0 * change_us * f64::from(1_u32 << self.n_failed.min(MOST_FAILED))
     }
 
+    /// Records that a turn of drafts would not have paid.
+    pub(super) fn fail(&mut self) {
+        self.n_failed += 1;
+    }
+
     /// Begins a turn of drafts.
     pub(super) fn begin(&mut self, n_draft: usize) {
         *self = Self { n_draft, n_failed: self.n_failed, ..Self::default() };
