@@ -1,0 +1,200 @@
+#!/usr/bin/env python3
+"""Compares prefill and decoding on this CPU: beastd, llama.cpp and ik_llama.cpp, in turn, on the same file.
+
+Usage: bench.py --model GGUF [--peers FOLDER] [--ik FOLDER] [--programs FOLDER] [--rounds 5] [--threads 1,2]
+                [--prompts 32,128,512,2048] [--rows 1,2,4,8,16] [--instruction-set avx2] [--keep FILE]
+
+Each rival runs with its weights repacked and as they are, and for each number the better one counts. Prefill is the
+time to the first token of a prompt that nobody has seen, without its sampling for the rivals; rows are sequences that
+decode together. A ratio compares medians of one run, in which all took turns. beastd computes with its daemon's
+settings but for slots, context and drafts. Needs cc for the read speed; Linux only.
+"""
+
+import argparse
+import json
+import os
+import random
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import defaultdict
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/gpu"))
+from measure import Server, free_port  # noqa: E402
+
+N_DECODED = 48
+N_KNOWN = 16
+# Of a program's own time; others may use this share of the cores before a figure means nothing.
+MOST_BUSY = 0.15
+VOCAB = range(1000, 1400)
+
+
+def numbers(text: str) -> list[int]:
+    return [int(word) for word in text.split(",")]
+
+
+def wait_until_quiet() -> None:
+    for _ in range(120):
+        before = cpu_times()
+        time.sleep(1)
+        after = cpu_times()
+        if (after[0] - before[0]) / max(1, after[1] - before[1]) < MOST_BUSY:
+            return
+    sys.exit("bench-cpu: other programs keep the CPU busy; try: end them first")
+
+
+def cpu_times() -> tuple[int, int]:
+    """Busy and all ticks of all cores."""
+    fields = [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+    return sum(fields) - fields[3] - fields[4], sum(fields)
+
+
+class Beast:
+    def __init__(self, programs: Path, model: Path, n_threads: int, instruction_set: str | None, n_ctx: int):
+        self.home = tempfile.TemporaryDirectory()
+        home, port = Path(self.home.name), free_port()
+        settings = [f"model={model}", "n_slots=16", f"n_ctx={n_ctx}", "n_prefixes=0", "prefix_disk_mib=0", "speculation=off",
+                    f"http.listen=127.0.0.1:{port}", f"socket={home}/b.sock", "calibration=false", f"n_threads={n_threads}"]
+        names = ("HOME", "XDG_RUNTIME_DIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME")
+        environment = {**os.environ, **dict.fromkeys(names, str(home))}
+        if instruction_set:
+            environment["BEAST_TEST_INSTRUCTION_SET"] = instruction_set
+        command = [str(programs / "beastd")] + [word for setting in settings for word in ("--set", setting)]
+        self.server = Server("beastd", command, port, environment, home)
+
+    def __enter__(self):
+        self.server.__enter__()
+        return self
+
+    def __exit__(self, *what):
+        self.server.__exit__(*what)
+        self.home.cleanup()
+
+    def prefill(self, n_tokens: int) -> float:
+        prompt = random.choices(VOCAB, k=n_tokens)
+        timings = self.server.complete(prompt, 1)["timings"]
+        assert timings["prompt_n"] == n_tokens, timings
+        return n_tokens / timings["prompt_ms"] * 1000
+
+    def rows(self, n: int) -> float:
+        speeds = [0.0] * n
+
+        def client(i: int) -> None:
+            timings = self.server.complete(random.choices(VOCAB, k=N_KNOWN), N_DECODED)["timings"]
+            speeds[i] = timings["predicted_per_second"]
+
+        threads = [threading.Thread(target=client, args=(i,)) for i in range(n)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return sum(speeds)
+
+
+def output(*command) -> str:
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"bench-cpu: {command[0]} failed:\n{(done.stdout + done.stderr)[-2000:]}")
+    return done.stdout + done.stderr
+
+
+def rival(folder: Path, model: Path, n_threads: int, prompts: list[int], rows: list[int], ways: list) -> dict:
+    """Tokens a second by kind and number, for the better of its ways: flags of llama-bench, and of llama-batched-bench."""
+    best = defaultdict(float)
+    for bench_flags, batched_flags in ways:
+        text = output(folder / "llama-bench", "-m", model, "-t", n_threads, "-r", 1, "-n", 0, "-p", ",".join(map(str, prompts)),
+                      "-o", "json", *bench_flags)
+        for row in json.loads(text[text.index("[\n") : text.rindex("]") + 1]):
+            key = ("prefill", row["n_prompt"])
+            best[key] = max(best[key], row["avg_ts"])
+        text = output(folder / "llama-batched-bench", "-m", model, "-t", n_threads, "-c", 2048, "-b", 512, "-ub", 512, *batched_flags,
+                      "-npp", N_KNOWN, "-ntg", N_DECODED, "-npl", ",".join(map(str, rows)))
+        for cells in re.findall(r"^\|\s*\d.*\|$", text, re.M):
+            cells = [cell.strip() for cell in cells.strip("|").split("|")]
+            key = ("rows", int(cells[2]))
+            best[key] = max(best[key], float(cells[7]))
+    return best
+
+
+def beast(given, n_threads: int) -> dict:
+    found = {}
+    with Beast(given.programs, given.model, n_threads, given.instruction_set, max(given.prompts) + 64) as daemon:
+        daemon.prefill(64)
+        for n in given.prompts:
+            found["prefill", n] = daemon.prefill(n)
+        for n in given.rows:
+            found["rows", n] = daemon.rows(n)
+    return found
+
+
+def measure(given) -> dict:
+    """Speeds by threads, kind, number and program, one for each round."""
+    speeds = defaultdict(lambda: defaultdict(list))
+    on = ["-fa", "on"]
+    llama = [(on, on), ([*on, "--repack", 0], [*on, "--no-repack"])]
+    ik = [(["-fa", 1, "-rtr", 1], ["-fa", "-rtr"]), (["-fa", 1], ["-fa"])]
+    for number in range(given.rounds):
+        for n_threads in given.threads:
+            programs = {"beastd": lambda: beast(given, n_threads)}
+            if given.peers:
+                programs["llama.cpp"] = lambda: rival(given.peers, given.model, n_threads, given.prompts, given.rows, llama)
+            if given.ik:
+                programs["ik_llama.cpp"] = lambda: rival(given.ik, given.model, n_threads, given.prompts, given.rows, ik)
+            wait_until_quiet()
+            speeds[n_threads, "read", 0]["memory"].append(float(output(given.read_speed, 1500, n_threads, 5)))
+            for name, run in programs.items():
+                wait_until_quiet()
+                for (kind, n), speed in run().items():
+                    speeds[n_threads, kind, n][name].append(speed)
+            print(f"round {number + 1}, {n_threads} threads: done", file=sys.stderr, flush=True)
+    return speeds
+
+
+def table(speeds: dict, model: Path) -> str:
+    names = [name for name in ("beastd", "llama.cpp", "ik_llama.cpp") if any(name in by for by in speeds.values())]
+    lines = ["| threads | | " + " | ".join(names) + " | beastd / better rival | weights read / memory's speed |"]
+    lines.append("|---" * (len(names) + 4) + "|")
+    for (n_threads, kind, n), by in sorted(speeds.items(), key=lambda item: (item[0][0], item[0][1] != "prefill", item[0][2])):
+        if kind == "read":
+            continue
+        medians = {name: statistics.median(values) for name, values in by.items()}
+        rivals = [medians[name] for name in names[1:] if name in medians]
+        ratio = f"{medians['beastd'] / max(rivals):.2f}" if rivals else "–"
+        what = f"prompt of {n}" if kind == "prefill" else f"{n} rows"
+        memory = statistics.median(speeds[n_threads, "read", 0]["memory"])
+        share = f"{medians['beastd'] / n * model.stat().st_size / 1e9 / memory:.2f} of {memory:.1f} GB/s" if kind == "rows" else "–"
+        cells = [f"{medians[name]:.1f}" if name in medians else "–" for name in names]
+        lines.append(f"| {n_threads} | {what} | " + " | ".join(cells) + f" | {ratio} | {share} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", required=True, type=Path)
+    parser.add_argument("--peers", type=Path)
+    parser.add_argument("--ik", type=Path)
+    parser.add_argument("--programs", type=Path, default=ROOT / "target/release")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=numbers, default=[1, 2])
+    parser.add_argument("--prompts", type=numbers, default=[32, 128, 512, 2048])
+    parser.add_argument("--rows", type=numbers, default=[1, 2, 4, 8, 16])
+    parser.add_argument("--instruction-set", help="beastd's kernels for this one instead of the best")
+    parser.add_argument("--keep", type=Path, help="writes all figures as JSON")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        given.read_speed = Path(folder) / "read_speed"
+        output("cc", "-O3", "-march=native", "-pthread", "-o", given.read_speed, ROOT / "tests/cpu/read_speed.c")
+        speeds = measure(given)
+    if given.keep:
+        given.keep.write_text(json.dumps([[*key, dict(by)] for key, by in speeds.items()]))
+    print(f"{given.model.name}, tokens a second, medians of {given.rounds} rounds\n\n{table(speeds, given.model)}")
+
+
+if __name__ == "__main__":
+    main()

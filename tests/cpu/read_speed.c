@@ -1,0 +1,63 @@
+// How fast this machine's memory can be read: threads read one block in large pages again and again, each its own part.
+// Usage: read_speed MIB THREADS ROUNDS    prints the median of the rounds, in GB/s
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+enum { LANES = 64, MAX_THREADS = 64, MAX_ROUNDS = 99 };
+
+struct part { const uint64_t *from; size_t n; uint64_t sum; };
+
+static void *read_part(void *argument) {
+    struct part *part = argument;
+    // Independent sums, so that the reads do not wait for each other.
+    uint64_t sums[LANES] = {0};
+    for (size_t i = 0; i + LANES <= part->n; i += LANES)
+        for (int lane = 0; lane < LANES; lane++) sums[lane] += part->from[i + lane];
+    for (int lane = 0; lane < LANES; lane++) part->sum += sums[lane];
+    return NULL;
+}
+
+static int compare(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+int main(int argc, char **argv) {
+    if (argc != 4) return fprintf(stderr, "usage: read_speed MIB THREADS ROUNDS\n"), 2;
+    size_t bytes = (size_t)atoi(argv[1]) << 20;
+    int n_threads = atoi(argv[2]), n_rounds = atoi(argv[3]);
+    if (n_threads < 1 || n_threads > MAX_THREADS || n_rounds < 1 || n_rounds > MAX_ROUNDS) return 2;
+    char *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) return perror("mmap"), 1;
+    madvise(memory, bytes, MADV_HUGEPAGE);
+    memset(memory, 1, bytes);
+    double speeds[MAX_ROUNDS];
+    uint64_t sum = 0;
+    for (int round = 0; round < n_rounds; round++) {
+        pthread_t threads[MAX_THREADS];
+        struct part parts[MAX_THREADS] = {0};
+        struct timespec begun, ended;
+        clock_gettime(CLOCK_MONOTONIC, &begun);
+        size_t n = bytes / sizeof(uint64_t) / n_threads;
+        for (int t = 0; t < n_threads; t++) {
+            parts[t] = (struct part){(const uint64_t *)memory + t * n, n, 0};
+            if (pthread_create(&threads[t], NULL, read_part, &parts[t])) return perror("pthread_create"), 1;
+        }
+        for (int t = 0; t < n_threads; t++) {
+            pthread_join(threads[t], NULL);
+            sum += parts[t].sum;
+        }
+        clock_gettime(CLOCK_MONOTONIC, &ended);
+        double seconds = (ended.tv_sec - begun.tv_sec) + (ended.tv_nsec - begun.tv_nsec) * 1e-9;
+        speeds[round] = bytes / seconds * 1e-9;
+    }
+    qsort(speeds, n_rounds, sizeof *speeds, compare);
+    // The sum is used, so the reads cannot be optimized away.
+    printf("%.1f\n", sum ? speeds[n_rounds / 2] : 0.0);
+    return 0;
+}
