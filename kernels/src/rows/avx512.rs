@@ -6,8 +6,11 @@
 
 use std::arch::x86_64::*;
 
-use super::blocks::{Activations, BLOCK, Q4K, Q5K, Q6K};
-use super::instructions::{Avx512, Kernel};
+use super::Kernel;
+use crate::blocks::{Activations, BLOCK, Q4K, Q5K, Q6K};
+
+/// With the extensions F, BW, DQ and VNNI.
+pub(crate) struct Avx512;
 
 /// Most columns per pass: what fits into 32 registers beside the weights.
 const MOST_COLUMNS: usize = 8;

@@ -2,9 +2,36 @@
 //! tensors and no threads.
 
 /// Values in a block, for activations and weights alike (`QK_K` in ggml).
-pub(super) const BLOCK: usize = 256;
+pub const BLOCK: usize = 256;
 
-/// A block of a column: 256 activations as bytes, `x = d * q`.
+/// The types of weights that kernels are written for, by their names in ggml.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weights {
+    /// `GGML_TYPE_Q4_K`.
+    Q4K,
+    /// `GGML_TYPE_Q5_K`.
+    Q5K,
+    /// `GGML_TYPE_Q6_K`.
+    Q6K,
+    /// `GGML_TYPE_Q8_0`.
+    Q8,
+}
+
+impl Weights {
+    pub const ALL: [Self; 4] = [Self::Q4K, Self::Q5K, Self::Q6K, Self::Q8];
+
+    /// Bytes of [`BLOCK`] weights.
+    pub const fn block_bytes(self) -> usize {
+        match self {
+            Self::Q4K => size_of::<Q4K>(),
+            Self::Q5K => size_of::<Q5K>(),
+            Self::Q6K => size_of::<Q6K>(),
+            Self::Q8 => size_of::<Q8>(),
+        }
+    }
+}
+
+/// A block of a column for `rows/avx512.rs`: 256 activations as bytes, `x = d * q`.
 #[repr(C, align(64))]
 #[derive(Clone, Copy)]
 pub(super) struct Activations {
@@ -53,7 +80,7 @@ pub(super) struct Q8 {
     pub(super) groups: [(u16, [i8; 32]); 8],
 }
 
-// The same assertions as in ggml-common.h. `kernels_tests.rs` checks the layout against ggml's own unpacking.
+// The same assertions as in ggml-common.h. `kernels_tests.rs` of beastd checks the layout against ggml's own unpacking.
 const _: () = assert!(size_of::<Q4K>() == 2 * 2 + 12 + BLOCK / 2);
 const _: () = assert!(size_of::<Q5K>() == 2 * 2 + 12 + BLOCK / 8 + BLOCK / 2);
 const _: () = assert!(size_of::<Q6K>() == BLOCK / 2 + BLOCK / 4 + 16 + 2);
