@@ -1,5 +1,4 @@
-//! The layouts of blocks: ggml's quantized weights, and activations as kernels read them. Knows no instruction set, no
-//! tensors and no threads.
+//! The layouts of ggml's quantized weights. Knows no instruction set, no tensors and no threads.
 
 /// Values in a block, for activations and weights alike (`QK_K` in ggml).
 pub const BLOCK: usize = 256;
@@ -29,21 +28,6 @@ impl Weights {
             Self::Q8 => size_of::<Q8>(),
         }
     }
-}
-
-/// A block of a column for `rows/avx512.rs`: 256 activations as bytes, `x = d * q`.
-#[repr(C, align(64))]
-#[derive(Clone, Copy)]
-pub(super) struct Activations {
-    /// In the order that the instruction set needs for these weights.
-    pub(super) q: [i8; BLOCK],
-    /// Sums of 16 activations each, in the order of the column, for the offset that all weights of a group share.
-    pub(super) sums: [i16; 16],
-    pub(super) d: f32,
-}
-
-impl Activations {
-    pub(super) const ZERO: Self = Self { q: [0; BLOCK], sums: [0; 16], d: 0.0 };
 }
 
 /// ggml's `block_q4_K`: eight groups of 32, each with a scale and a minimum of six bits.

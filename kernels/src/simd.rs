@@ -18,6 +18,8 @@ pub(super) trait Simd {
     const LANES: usize;
     /// Whether one factor of `dot` must be unsigned.
     const IS_MIXED: bool;
+    /// Whether tiles have eight weights of one row and then of the next, instead of four.
+    const IS_PAIRED: bool;
     type Ints: Copy;
     type Floats: Copy;
 

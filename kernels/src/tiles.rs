@@ -20,6 +20,8 @@ pub(super) use tile::{Column, round};
 mod broadcast;
 mod formats;
 #[cfg(target_arch = "aarch64")]
+mod i8mm;
+#[cfg(target_arch = "aarch64")]
 mod neon;
 mod rounding;
 mod tile;

@@ -46,6 +46,7 @@ impl InstructionSet {
     }
 
     /// Row by row, for a few columns.
+    #[inline(never)] // What it names is compiled in this crate.
     pub fn rows(self, weights: Weights) -> Option<Way> {
         match (self, weights) {
             (Self::Avx512, Weights::Q4K) => Some(Way::rows::<Avx512, Q4K>()),
@@ -56,6 +57,7 @@ impl InstructionSet {
     }
 
     /// In tiles, for many columns.
+    #[inline(never)] // As above.
     pub fn tiles(self, weights: Weights) -> Option<Way> {
         match self {
             Self::Avx512 => Some(tiles::<Vectors512>(weights)),

@@ -154,7 +154,7 @@ impl<W: Unpack> Kernel<W> for Dotprod {
 
     #[target_feature(enable = "neon,dotprod")]
     unsafe fn round(x: &[f32; BLOCK], to: &mut Rounded) {
-        *to = round::<Vectors128, W>(x);
+        *to = round::<Vectors128<false>, W>(x);
     }
 
     #[target_feature(enable = "neon,dotprod")]

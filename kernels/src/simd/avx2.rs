@@ -11,6 +11,7 @@ pub(in super::super) struct Vectors256<const HAS_VNNI: bool>;
 impl<const HAS_VNNI: bool> Simd for Vectors256<HAS_VNNI> {
     const LANES: usize = 8;
     const IS_MIXED: bool = true;
+    const IS_PAIRED: bool = false;
     type Ints = __m256i;
     type Floats = __m256;
     #[inline(always)]

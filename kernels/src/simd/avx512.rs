@@ -11,6 +11,7 @@ pub(in super::super) struct Vectors512;
 impl Simd for Vectors512 {
     const LANES: usize = 16;
     const IS_MIXED: bool = true;
+    const IS_PAIRED: bool = false;
     type Ints = __m512i;
     type Floats = __m512;
 

@@ -6,8 +6,8 @@ use std::arch::asm;
 
 use super::Simd;
 
-/// 128 bits, with the extension dotprod.
-pub(in super::super) struct Vectors128;
+/// 128 bits, with the extension dotprod and perhaps i8mm.
+pub(in super::super) struct Vectors128<const HAS_I8MM: bool>;
 
 /// Adds four products of signed bytes in each lane: `vdotq_s32`.
 ///
@@ -42,6 +42,22 @@ pub(in super::super) unsafe fn dot_lane<const LANE: i32>(mut sums: int32x4_t, a:
     sums
 }
 
+/// Multiplies two rows of eight bytes with two columns of eight: `vmmlaq_s32`.
+///
+/// # Safety
+/// The CPU has i8mm, and the caller enables it.
+#[inline(always)]
+pub(in super::super) unsafe fn matrix(mut sums: int32x4_t, rows: int8x16_t, columns: int8x16_t) -> int32x4_t {
+    asm!(
+        "smmla {sums:v}.4s, {rows:v}.16b, {columns:v}.16b",
+        sums = inout(vreg) sums,
+        rows = in(vreg) rows,
+        columns = in(vreg) columns,
+        options(pure, nomem, nostack, preserves_flags)
+    );
+    sums
+}
+
 /// An f16 as f32.
 #[inline(always)]
 pub(in super::super) fn half(bits: u16) -> f32 {
@@ -62,9 +78,10 @@ pub(in super::super) fn prefetch(at: *const u8) {
     }
 }
 
-impl Simd for Vectors128 {
+impl<const HAS_I8MM: bool> Simd for Vectors128<HAS_I8MM> {
     const LANES: usize = 4;
     const IS_MIXED: bool = false;
+    const IS_PAIRED: bool = HAS_I8MM;
     type Ints = int32x4_t;
     type Floats = float32x4_t;
 

@@ -288,12 +288,24 @@ impl Rows {
 }
 
 impl Tile {
+    /// Of two steps, the even one comes first.
+    ///
     /// # Safety
     /// The CPU has the instruction set.
     #[inline(always)]
     unsafe fn set<S: Simd>(&mut self, step: usize, rows: Rows, q: S::Ints) {
         // SAFETY: as promised by the caller; the tile has these rows.
-        unsafe { S::store(self.q[step].as_mut_ptr().add(STEP * rows.number), q) };
+        unsafe {
+            let to = self.q[step].as_mut_ptr().add(STEP * rows.number);
+            if S::IS_PAIRED && !step.is_multiple_of(2) {
+                let before = self.q[step - 1].as_mut_ptr().add(STEP * rows.number);
+                let first = S::load(before);
+                S::store(before, S::zip_low(first, q));
+                S::store(to, S::zip_high(first, q));
+            } else {
+                S::store(to, q);
+            }
+        };
     }
 
     /// The scales of four groups, one byte of each lane for each.

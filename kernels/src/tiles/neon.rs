@@ -10,9 +10,9 @@ use super::tile::{self, Column, Format, STEP, Tile};
 use super::{ROWS, Sums, Tiles};
 
 /// Rows whose sums are in registers at once.
-const ROWS_AT_ONCE: usize = 8;
+pub(super) const ROWS_AT_ONCE: usize = 8;
 
-impl Tiles for Vectors128 {
+impl Tiles for Vectors128<false> {
     const MOST_COLUMNS: usize = 6;
 
     #[target_feature(enable = "neon,dotprod")]
@@ -70,6 +70,12 @@ unsafe fn products<W: Format, const N: usize>(tile: &Tile, row: usize, columns: 
     // SAFETY: as promised by the caller; rows, groups and steps are within the tile, and sixteen activations from a
     // multiple of sixteen on within the block.
     unsafe {
+        let mut d = [[0.0; 8]; N];
+        if W::Column::HAS_GROUPS {
+            for n in 0..N {
+                d[n] = columns.get_unchecked(n).scales();
+            }
+        }
         for group in 0..BLOCK / W::GROUP {
             let mut sums = [[vdupq_n_s32(0); 2]; N];
             for at in (W::GROUP * group..W::GROUP * (group + 1)).step_by(4 * STEP) {
@@ -87,7 +93,7 @@ unsafe fn products<W: Format, const N: usize>(tile: &Tile, row: usize, columns: 
                 for i in 0..2 {
                     let mut sums = vcvtq_f32_s32(sums[n][i]);
                     if W::Column::HAS_GROUPS {
-                        sums = vmulq_n_f32(sums, columns.get_unchecked(n).scales()[group]);
+                        sums = vmulq_f32(sums, vld1q_dup_f32(&raw const d[n][group]));
                     }
                     products[n][i] = vfmaq_f32(products[n][i], sums, scales[i]);
                 }
@@ -129,7 +135,7 @@ unsafe fn step<const N: usize, const LANE: i32>(
 /// As above.
 #[inline]
 #[target_feature(enable = "neon,dotprod")]
-unsafe fn finish<W: Format, const N: usize>(
+pub(super) unsafe fn finish<W: Format, const N: usize>(
     tile: &Tile,
     row: usize,
     columns: &[W::Column],
@@ -211,7 +217,7 @@ unsafe fn add_minima<const N: usize, const FIRST: i32, const SECOND: i32>(
 /// There are eight floats.
 #[inline]
 #[target_feature(enable = "neon")]
-unsafe fn two_floats(from: *const f32) -> [float32x4_t; 2] {
+pub(super) unsafe fn two_floats(from: *const f32) -> [float32x4_t; 2] {
     // SAFETY: as promised by the caller.
     unsafe { [vld1q_f32(from), vld1q_f32(from.add(4))] }
 }

@@ -13,7 +13,8 @@ pub(super) const STEP: usize = 4;
 /// 32 rows of one block.
 #[repr(C, align(64))]
 pub(in super::super) struct Tile {
-    /// Four weights of each row.
+    /// Four weights of each row. Where vectors are paired, eight of each of the first two rows out of four in each even
+    /// step, and of the other two in the odd one.
     pub(super) q: [[u8; ROWS * STEP]; BLOCK / STEP],
     /// For each group of 16 or 32 weights, what its sums start with if activations are moved up by 128, to be unsigned:
     /// this takes it back.
@@ -53,6 +54,7 @@ pub(in super::super) trait Format {
     const IS_SIGNED: bool;
     const HAS_MINIMA: bool;
     /// How many products of pairs of bytes can be added in 16 bits.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "only x86 has sums of 16 bits"))]
     const STEPS: usize;
 
     /// Unpacks a block of as many rows as a vector has lanes.

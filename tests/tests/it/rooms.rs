@@ -68,6 +68,7 @@ fn what_may_be_unsafe_is_the_socket_of_the_system_the_engine_and_its_kernels() {
         "kernels/src/simd.rs",
         "kernels/src/tiles/broadcast.rs",
         "kernels/src/tiles/formats.rs",
+        "kernels/src/tiles/i8mm.rs",
         "kernels/src/tiles/neon.rs",
         "kernels/src/tiles/tile.rs",
         "kernels/src/tiles.rs",
