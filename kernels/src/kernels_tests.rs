@@ -105,7 +105,13 @@ fn rounded(weights: Weights, x: &[f32]) -> Vec<f32> {
                 Weights::Q8 => (127.0 / largest.abs(), to_half(largest.abs() / 127.0)),
                 _ => (-127.0 / largest, 1.0 / (-127.0 / largest)),
             };
-            x.iter().map(move |x| d * (x * scale).round_ties_even().min(127.0))
+            // Arm rounds these products once, with the sum that makes them integers.
+            let is_exact = cfg!(target_arch = "aarch64") && weights != Weights::Q8;
+            let nearest = move |x: f32| match is_exact {
+                true => (f64::from(x) * f64::from(scale)).round_ties_even() as f32,
+                false => (x * scale).round_ties_even(),
+            };
+            x.iter().map(move |x| d * nearest(*x).min(127.0))
         })
         .collect()
 }
