@@ -74,7 +74,6 @@ impl Unpack for Q5K {
         // SAFETY: 32 of 128 bytes, and 32 bytes.
         let (q, high) = unsafe { (vld1q_u8_x2(self.q.as_ptr().add(32 * quarter)), vld1q_u8_x2(self.high.as_ptr())) };
         // Bit i of byte k is the fifth bit of weight k in group i. It moves to the lowest bit, and from there up.
-        #[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "below eight")]
         let fifth = |high, group: usize| {
             let bit = vandq_u8(vshlq_u8(high, vdupq_n_s8(-(group as i8))), vdupq_n_u8(1));
             vshlq_n_u8::<4>(bit)

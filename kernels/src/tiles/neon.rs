@@ -118,7 +118,6 @@ unsafe fn step<const N: usize, const LANE: i32>(
 ) {
     // SAFETY: as above.
     unsafe {
-        #[expect(clippy::cast_sign_loss, reason = "0 to 3")]
         let q = tile.q.get_unchecked(at / STEP + LANE as usize).as_ptr().add(STEP * row).cast::<i8>();
         let q = [vld1q_s8(q), vld1q_s8(q.add(16))];
         for n in 0..N {
@@ -201,7 +200,6 @@ unsafe fn add_minima<const N: usize, const FIRST: i32, const SECOND: i32>(
     x: &[int16x8_t; N],
     offsets: &mut [[int32x4_t; 2]; N],
 ) {
-    #[expect(clippy::cast_sign_loss, reason = "0 to 6")]
     let pair = FIRST as usize / 2;
     // SAFETY: as above.
     let int16x8x2_t(first, second) = unsafe { vld2q_s16(tile.minima[pair].as_ptr().add(row).cast()) };
