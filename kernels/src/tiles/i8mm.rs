@@ -66,8 +66,8 @@ unsafe fn multiply_all<W: Format, const N: usize, const PAIRS: usize>(
     }
 }
 
-/// Products of four pairs of rows, from `row` on, and all pairs of columns: those of the first row with both columns, then
-/// those of the second. A last column without another is its own pair.
+/// Products of four pairs of rows, from `row` on, and all pairs of columns: those of the first row with both columns,
+/// then those of the second. A last column without another is its own pair.
 ///
 /// # Safety
 /// As above.
