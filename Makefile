@@ -7,7 +7,7 @@ PROGRAMS ?= target/release
 # One profile everywhere: llama.cpp takes minutes to compile.
 CARGO_BUILD = cargo build --release --workspace --locked
 
-.PHONY: help demo test fuzz faults soak test-dialects lint build bench bench-peers bench-cpu bench-traces damage check-macos install uninstall deb vulkan test-vulkan cuda formula check-packages clean
+.PHONY: help demo test fuzz faults soak test-dialects lint build bench bench-peers bench-cpu bench-traces damage check-arm check-macos install uninstall deb vulkan test-vulkan cuda formula check-packages clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -63,6 +63,9 @@ bench-traces: build ## three models in memory for two, beside llama-server's rou
 
 damage: build ## load 1,000 damaged models, which the daemon must survive (20 minutes; ARGS="N SEED" repeats a part)
 	@cargo run --release --locked -p beast-tests --bin damage -- $(ARGS)
+
+check-arm: ## on Debian: test the kernels on emulated Arm CPUs (1 minute; ARGS="--level full": everything, with llama.cpp)
+	@.ci/check-arm $(ARGS)
 
 check-macos: ## on Debian: compile, link and lint everything for macOS (first run 10 minutes)
 	@.ci/check-macos --level full --clippy

@@ -36,7 +36,7 @@ fn main() {
         println!("cargo::rustc-link-arg=-Wl,--wrap=ggml_aligned_malloc");
         // src/engine/likeliest.rs intercepts the copies of logits.
         println!("cargo::rustc-link-arg=-Wl,--wrap=ggml_backend_tensor_get_async");
-        if is("CARGO_CFG_TARGET_ARCH", "x86_64") {
+        if is("CARGO_CFG_TARGET_ARCH", "x86_64") || is("CARGO_CFG_TARGET_ARCH", "aarch64") {
             // src/engine/kernels intercepts matrix products.
             println!("cargo::rustc-link-arg=-Wl,--wrap=ggml_compute_forward_mul_mat_tiled");
             check_mirror(version("llama-cpp-sys-2").as_deref());

@@ -9,7 +9,7 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::ffi::{c_char, c_void};
+use std::ffi::c_void;
 use std::ptr::{NonNull, null_mut};
 
 use llama_cpp_sys_2 as sys;
@@ -350,7 +350,8 @@ pub unsafe extern "C" fn __wrap_ggml_backend_tensor_get_async(
 
 /// Whether this is a model's logits, as contiguous numbers of 32 bits.
 fn is_logits(tensor: &sys::ggml_tensor) -> bool {
-    let name = tensor.name.map(c_char::cast_unsigned);
+    // Signed on x86, and unsigned on Arm.
+    let name = tensor.name.map(|c| c.to_ne_bytes()[0]);
     let row = usize::try_from(tensor.ne[0]).unwrap_or(0) * size_of::<f32>();
     tensor.type_ == sys::GGML_TYPE_F32 && name.starts_with(LOGITS) && tensor.nb[..2] == [size_of::<f32>(), row]
 }

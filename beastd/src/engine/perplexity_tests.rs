@@ -148,9 +148,8 @@ fn perplexity_is_that_of_llama_cpps_kernels() {
         return;
     };
     let theirs = measured("none");
-    let sets = ["avx512", "avxvnni", "avx2"];
-    let first = sets.iter().position(|set| *set == best).expect("it has a name");
-    for set in &sets[first..] {
+    let sets = beast_kernels::InstructionSet::ALL.iter().map(|set| set.name());
+    for set in sets.skip_while(|set| *set != best) {
         let ours = measured(set);
         let pairs = |found: &Found| {
             found.nll.clone().into_iter().map(f64::exp).map(|one| format!("{one:.3}")).collect::<Vec<_>>()

@@ -47,7 +47,7 @@ impl Tuning {
             "on" => true,
             "off" => false,
             // On x86, repacked weights prefill at little more than half the speed and decode no faster than our kernels
-            // with plain ones; Arm's matrix instructions need them.
+            // with plain ones; llama.cpp's matrix instructions for Arm need them, and nobody has measured ours there.
             _ => chosen.map_or(!cfg!(target_arch = "x86_64"), |chosen| chosen.repack),
         };
         let n_threads = match (config.n_threads, chosen) {

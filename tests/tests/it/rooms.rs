@@ -10,7 +10,7 @@ use std::process::Command;
 use beast_tests::project;
 use expect_test::expect;
 
-const CRATES: [&str; 5] = ["protocol", "launchd", "beastd", "beastctl", "tests"];
+const CRATES: [&str; 6] = ["protocol", "launchd", "kernels", "beastd", "beastctl", "tests"];
 
 #[test]
 fn the_client_and_what_it_stands_on_need_no_runtime() {
@@ -24,7 +24,8 @@ fn only_the_daemon_links_llama_cpp() {
 }
 
 #[test]
-fn protocol_and_launchd_know_nobody_of_ours() {
+fn protocol_launchd_and_kernels_know_nobody_of_ours() {
+    assert_eq!(ours_that_reach("beast-kernels"), ["beast-kernels", "beastd"]);
     assert_eq!(ours_that_reach("beast-protocol"), ["beast-protocol", "beast-tests", "beastctl", "beastd"]);
     assert_eq!(ours_that_reach("beast-launchd"), ["beast-launchd", "beast-tests", "beastctl", "beastd"]);
     assert_eq!(ours_that_reach("beastd"), ["beastd"]);
@@ -57,18 +58,23 @@ fn what_may_be_unsafe_is_the_socket_of_the_system_the_engine_and_its_kernels() {
         "launchd/src/cpu/x86_64.rs",
         "launchd/src/peer.rs",
         "launchd/src/socket.rs",
+        "kernels/src/product.rs",
+        "kernels/src/rows/avx512.rs",
+        "kernels/src/rows/neon.rs",
+        "kernels/src/rows.rs",
+        "kernels/src/simd/avx2.rs",
+        "kernels/src/simd/avx512.rs",
+        "kernels/src/simd/neon.rs",
+        "kernels/src/simd.rs",
+        "kernels/src/tiles/broadcast.rs",
+        "kernels/src/tiles/formats.rs",
+        "kernels/src/tiles/i8mm.rs",
+        "kernels/src/tiles/neon.rs",
+        "kernels/src/tiles/tile.rs",
+        "kernels/src/tiles.rs",
         "beastd/src/engine/context.rs",
-        "beastd/src/engine/kernels/avx512.rs",
         "beastd/src/engine/kernels/crew.rs",
         "beastd/src/engine/kernels/hook.rs",
-        "beastd/src/engine/kernels/instructions.rs",
-        "beastd/src/engine/kernels/product.rs",
-        "beastd/src/engine/kernels/simd/avx2.rs",
-        "beastd/src/engine/kernels/simd/avx512.rs",
-        "beastd/src/engine/kernels/simd.rs",
-        "beastd/src/engine/kernels/tiles/formats.rs",
-        "beastd/src/engine/kernels/tiles/tile.rs",
-        "beastd/src/engine/kernels/tiles.rs",
         "beastd/src/engine/large_pages.rs",
         "beastd/src/engine/likeliest.rs",
         "beastd/src/engine/raw.rs",

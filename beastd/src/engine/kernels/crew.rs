@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::product::{Product, To, Way};
+use beast_kernels::{Product, To, Way};
 use protocol::{MOST_HELPERS, MOST_PIECES, Protocol};
 
 /// The protocol's atomics; its test replaces them with loom's.

@@ -4,8 +4,8 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc;
 
 use super::*;
-use crate::engine::kernels::blocks::{BLOCK, Q4K};
-use crate::engine::kernels::instructions::{Avx512, InstructionSet};
+
+use beast_kernels::{BLOCK, InstructionSet, Weights};
 
 /// A matrix of `n_rows` rows with two blocks each, and three columns; all bytes come from a seed.
 struct Example {
@@ -26,8 +26,8 @@ impl Example {
             seed ^= seed << 17;
             seed
         };
-        let mut weights: Vec<u8> = (0..n_rows * N_BLOCKS * size_of::<Q4K>()).map(|_| next().to_le_bytes()[0]).collect();
-        for block in weights.chunks_mut(size_of::<Q4K>()) {
+        let mut weights: Vec<u8> = (0..n_rows * N_BLOCKS * block_bytes()).map(|_| next().to_le_bytes()[0]).collect();
+        for block in weights.chunks_mut(block_bytes()) {
             // f16 values of about 0.01: random bytes could also be infinities.
             (block[1], block[3]) = (0x21, 0x21);
         }
@@ -38,7 +38,7 @@ impl Example {
     fn product(&self, to: &mut [f32]) -> Product {
         assert_eq!(to.len(), self.n_rows * N_COLUMNS);
         let to = To { at: to.as_mut_ptr().cast(), column_bytes: self.n_rows * size_of::<f32>() };
-        Product::of_parts(&self.weights, N_BLOCKS * size_of::<Q4K>(), &self.columns, N_BLOCKS, to)
+        Product::of_parts(&self.weights, N_BLOCKS * block_bytes(), &self.columns, N_BLOCKS, to)
     }
 
     /// The result without helpers.
@@ -62,14 +62,22 @@ impl Example {
     }
 }
 
+fn block_bytes() -> usize {
+    Weights::Q4K.block_bytes()
+}
+
 fn by_rows() -> Way {
-    Way::rows::<Avx512, Q4K>()
+    InstructionSet::best().and_then(|set| set.rows(Weights::Q4K)).expect("the test has checked the CPU")
+}
+
+fn in_tiles() -> Way {
+    InstructionSet::best().and_then(|set| set.tiles(Weights::Q4K)).expect("the test has checked the CPU")
 }
 
 fn is_supported() -> bool {
-    let is_supported = InstructionSet::Avx512.is_supported();
+    let is_supported = InstructionSet::best().is_some_and(|set| set.rows(Weights::Q4K).is_some());
     if !is_supported {
-        eprintln!("skipped: this CPU has no AVX-512 VNNI");
+        eprintln!("skipped: this CPU has no kernels for rows");
     }
     is_supported
 }
@@ -86,7 +94,7 @@ fn products_are_the_same_however_many_help() {
         let examples: Vec<_> = (1..).zip(sizes).map(|(seed, n_rows)| Example::new(n_rows, seed)).collect();
         let crew = Crew::new(n_helpers);
         for example in &examples {
-            for way in [by_rows(), Way::tiles::<Avx512, Q4K>()] {
+            for way in [by_rows(), in_tiles()] {
                 let (n_rows, unit) = (example.n_rows, way.unit);
                 let (computed, expected) = (example.computed(&crew, &way), example.expected(&way));
                 assert_eq!(computed, expected, "{n_rows} rows, {n_helpers} helpers, {unit} rows at once");

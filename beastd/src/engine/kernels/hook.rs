@@ -4,19 +4,11 @@ use std::ffi::c_void;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use beast_kernels::{BLOCK, InstructionSet, Product, Shares, To, Way, Weights};
 use llama_cpp_sys_2 as sys;
 
-use super::blocks::{BLOCK, Q4K, Q5K, Q6K, Q8};
 use super::compute_params::ComputeParams;
 use super::crew;
-use super::instructions::{Avx2, Avx512, AvxVnni, InstructionSet, Kernel};
-use super::product::{Product, Shares, To, Way};
-use super::tiles::Format;
-
-/// More columns than this are computed in tiles. Tiles are faster from five columns on, but round in another order, and
-/// greedy text must be the same with and without drafts or other requests.
-const MOST_BY_ROWS: usize = 16;
-const FEWEST_IN_TILES: usize = MOST_BY_ROWS + 1;
 
 /// The name of the best instruction set that may be used, for tests and measurements.
 const LIMIT: &str = "BEAST_TEST_INSTRUCTION_SET";
@@ -31,7 +23,7 @@ static ARE_WANTED: AtomicBool = AtomicBool::new(true);
 static BEST: LazyLock<Option<InstructionSet>> = LazyLock::new(|| {
     let limit = std::env::var(LIMIT).ok();
     let is_allowed = |set: &InstructionSet| limit.as_ref().is_none_or(|limit| set.name() == limit);
-    let mut sets = InstructionSet::ALL.into_iter().skip_while(|set| !is_allowed(set));
+    let mut sets = InstructionSet::ALL.iter().copied().skip_while(|set| !is_allowed(set));
     sets.find(|set| set.is_supported())
 });
 
@@ -94,7 +86,7 @@ unsafe fn find(params: &ComputeParams, dst: &sys::ggml_tensor) -> Option<(Produc
         return None;
     }
     let n_columns = usize::try_from(columns.ne[1]).ok()?;
-    let way = way((*BEST)?, weights.type_, n_columns)?;
+    let way = beast_kernels::way((*BEST)?, weights_of(weights.type_)?, n_columns)?;
     let product = Product {
         n_rows: usize::try_from(weights.ne[1]).ok()?,
         n_columns,
@@ -105,41 +97,20 @@ unsafe fn find(params: &ComputeParams, dst: &sys::ggml_tensor) -> Option<(Produc
         column_bytes: columns.nb[1],
         to: To { at: dst.data.cast(), column_bytes: dst.nb[1] },
     };
-    // llama.cpp reserves as much for its own rounding as tiles need, slightly less than rows need, and more for its
-    // tiles, which share the buffer.
+    // llama.cpp reserves as much for its own rounding as tiles need. Rows need slightly more on x86, where it reserves
+    // more: for its own tiles, which share the buffer.
     let needed = way.bytes_of_columns(&product) + params.wdata.cast::<u8>().align_offset(way.alignment);
     (params.wsize >= needed).then_some((product, way))
 }
 
-/// How an instruction set computes products of this type and size, if it does.
-fn way(set: InstructionSet, of: sys::ggml_type, n_columns: usize) -> Option<Way> {
+/// The weights of a type of ggml, if there are kernels for them.
+pub(super) fn weights_of(of: sys::ggml_type) -> Option<Weights> {
     match of {
-        sys::GGML_TYPE_Q4_K => rows_or_tiles::<Q4K>(set, n_columns),
-        sys::GGML_TYPE_Q5_K => rows_or_tiles::<Q5K>(set, n_columns),
-        sys::GGML_TYPE_Q6_K => rows_or_tiles::<Q6K>(set, n_columns),
-        // Its products do not fit into the 16 bits that AVX2 has without VNNI.
-        sys::GGML_TYPE_Q8_0 if set != InstructionSet::Avx2 && n_columns >= FEWEST_IN_TILES => Some(tiles_of::<Q8>(set)),
+        sys::GGML_TYPE_Q4_K => Some(Weights::Q4K),
+        sys::GGML_TYPE_Q5_K => Some(Weights::Q5K),
+        sys::GGML_TYPE_Q6_K => Some(Weights::Q6K),
+        sys::GGML_TYPE_Q8_0 => Some(Weights::Q8),
         _ => None,
-    }
-}
-
-fn rows_or_tiles<W: Format>(set: InstructionSet, n_columns: usize) -> Option<Way>
-where
-    Avx512: Kernel<W>,
-{
-    match (set, n_columns) {
-        (InstructionSet::Avx512, 1..=MOST_BY_ROWS) => Some(Way::rows::<Avx512, W>()),
-        (_, FEWEST_IN_TILES..) => Some(tiles_of::<W>(set)),
-        _ => None,
-    }
-}
-
-/// Tiles of an instruction set.
-pub(super) fn tiles_of<W: Format>(set: InstructionSet) -> Way {
-    match set {
-        InstructionSet::Avx512 => Way::tiles::<Avx512, W>(),
-        InstructionSet::AvxVnni => Way::tiles::<AvxVnni, W>(),
-        InstructionSet::Avx2 => Way::tiles::<Avx2, W>(),
     }
 }
 

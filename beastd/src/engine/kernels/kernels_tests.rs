@@ -4,16 +4,13 @@
 use std::ffi::c_void;
 use std::path::Path;
 
+use beast_kernels::{BLOCK, InstructionSet, Product, To, Way, Weights};
 use llama_cpp_sys_2 as sys;
 
 #[path = "../../../build/mirror.rs"]
 mod mirror;
 
-use super::blocks::{BLOCK, Q4K, Q5K, Q6K, Q8};
 use super::hook;
-use super::instructions::{Avx512, InstructionSet, Kernel};
-use super::product::{Product, Shares, To, Way};
-use super::tiles;
 
 /// A deterministic generator: xorshift64 (Marsaglia 2003).
 struct Noise(u64);
@@ -47,24 +44,24 @@ fn weights(noise: &mut Noise, n: usize, block_bytes: usize, halves_at: &[usize])
 /// A type of weights in ggml.
 struct Format {
     of: sys::ggml_type,
-    block_bytes: usize,
+    weights: Weights,
     halves_at: &'static [usize],
     round: fn(&[f32; BLOCK]) -> Vec<f32>,
 }
 
 impl Format {
-    const Q4: Self = Self::k(sys::GGML_TYPE_Q4_K, size_of::<Q4K>(), &[0, 2]);
-    const Q5: Self = Self::k(sys::GGML_TYPE_Q5_K, size_of::<Q5K>(), &[0, 2]);
-    const Q6: Self = Self::k(sys::GGML_TYPE_Q6_K, size_of::<Q6K>(), &[208]);
+    const Q4: Self = Self::k(sys::GGML_TYPE_Q4_K, Weights::Q4K, &[0, 2]);
+    const Q5: Self = Self::k(sys::GGML_TYPE_Q5_K, Weights::Q5K, &[0, 2]);
+    const Q6: Self = Self::k(sys::GGML_TYPE_Q6_K, Weights::Q6K, &[208]);
     const Q8: Self = Self {
         of: sys::GGML_TYPE_Q8_0,
-        block_bytes: size_of::<Q8>(),
+        weights: Weights::Q8,
         halves_at: &[0, 34, 68, 102, 136, 170, 204, 238],
         round: rounded_by_32,
     };
 
-    const fn k(of: sys::ggml_type, block_bytes: usize, halves_at: &'static [usize]) -> Self {
-        Self { of, block_bytes, halves_at, round: rounded }
+    const fn k(of: sys::ggml_type, weights: Weights, halves_at: &'static [usize]) -> Self {
+        Self { of, weights, halves_at, round: rounded }
     }
 
     fn traits(&self) -> &'static sys::ggml_type_traits {
@@ -74,7 +71,7 @@ impl Format {
 
     /// As ggml unpacks them.
     fn unpacked(&self, blocks: &[u8]) -> Vec<f32> {
-        let mut floats = vec![0.0; blocks.len() / self.block_bytes * BLOCK];
+        let mut floats = vec![0.0; blocks.len() / self.weights.block_bytes() * BLOCK];
         let to_float = self.traits().to_float.expect("the type can be unpacked");
         // SAFETY: as many blocks as there are floats for; ggml's blocks are aligned to two bytes, as `Vec`'s are at
         // least.
@@ -109,7 +106,7 @@ fn rounded(x: &[f32; BLOCK]) -> Vec<f32> {
 
 /// The same for weights of an older type.
 fn rounded_by_32(x: &[f32; BLOCK]) -> Vec<f32> {
-    let mut to = [0_u8; size_of::<Q8>()];
+    let mut to = [0_u8; Weights::Q8.block_bytes()];
     // SAFETY: as above.
     unsafe {
         (*ggml_get_type_traits_cpu(sys::GGML_TYPE_Q8_0))(x.as_ptr(), to.as_mut_ptr().cast(), BLOCK as i64);
@@ -120,8 +117,8 @@ fn rounded_by_32(x: &[f32; BLOCK]) -> Vec<f32> {
 /// Compares products with those of the weights and activations as ggml has them.
 fn compare(format: &Format, way: &Way, (n_rows, n_blocks, n_columns): (usize, usize, usize)) {
     let mut noise = Noise(88_172_645_463_325_252 + (n_rows + 100 * n_columns) as u64);
-    let row_bytes = n_blocks * format.block_bytes;
-    let weights = weights(&mut noise, n_rows * n_blocks, format.block_bytes, format.halves_at);
+    let row_bytes = n_blocks * format.weights.block_bytes();
+    let weights = weights(&mut noise, n_rows * n_blocks, format.weights.block_bytes(), format.halves_at);
     let mut x: Vec<f32> = (0..n_columns * n_blocks * BLOCK).map(|_| noise.float()).collect();
     // Nothing but zeros, and nothing but ones.
     x[..BLOCK].fill(0.0);
@@ -172,62 +169,37 @@ fn compare_shapes(format: &Format, way: &Way) {
     }
 }
 
-fn compare_tiles<W: tiles::Format>(format: &Format, sets: &[InstructionSet]) {
-    for set in sets {
+/// Row by row and in tiles, where an instruction set has both.
+fn compare_all(format: &Format) {
+    assert_eq!(hook::weights_of(format.of), Some(format.weights));
+    for set in InstructionSet::ALL {
         if set.is_supported() {
-            compare_shapes(format, &hook::tiles_of::<W>(*set));
+            let ways = [set.rows(format.weights), set.tiles(format.weights)];
+            ways.iter().flatten().for_each(|way| compare_shapes(format, way));
         } else {
             eprintln!("skipped: this CPU has no {}", set.name());
         }
     }
 }
 
-fn compare_rows_and_tiles<W: tiles::Format>(format: &Format)
-where
-    Avx512: Kernel<W>,
-{
-    if InstructionSet::Avx512.is_supported() {
-        compare_shapes(format, &Way::rows::<Avx512, W>());
-    }
-    compare_tiles::<W>(format, &InstructionSet::ALL);
-}
-
 #[test]
 fn four_bits_as_ggml_computes_them() {
-    compare_rows_and_tiles::<Q4K>(&Format::Q4);
+    compare_all(&Format::Q4);
 }
 
 #[test]
 fn five_bits_as_ggml_computes_them() {
-    compare_rows_and_tiles::<Q5K>(&Format::Q5);
+    compare_all(&Format::Q5);
 }
 
 #[test]
 fn six_bits_as_ggml_computes_them() {
-    compare_rows_and_tiles::<Q6K>(&Format::Q6);
+    compare_all(&Format::Q6);
 }
 
 #[test]
 fn eight_bits_as_ggml_computes_them() {
-    compare_tiles::<Q8>(&Format::Q8, &[InstructionSet::Avx512, InstructionSet::AvxVnni]);
-}
-
-#[test]
-fn each_row_is_in_one_piece() {
-    for (n_threads, unit) in [1, 2, 3, 8, 64].into_iter().flat_map(|n| [(n, 1), (n, 32)]) {
-        for n_rows in [1, 2, 5, 63, 64, 512, 2048, 65_536] {
-            let shares = Shares::new(n_rows, n_threads, unit);
-            let mut times = vec![0; n_rows];
-            let mut i = 0;
-            while i < n_threads || !shares.piece(i).is_empty() {
-                let piece = shares.piece(i);
-                assert!(piece.is_empty() || piece.start.is_multiple_of(unit));
-                piece.for_each(|row| times[row] += 1);
-                i += 1;
-            }
-            assert!(times.iter().all(|&n| n == 1), "{n_rows} rows, {n_threads} threads: {times:?}");
-        }
-    }
+    compare_all(&Format::Q8);
 }
 
 /// `llama_tests.rs` tests their results, and thereby our mirror of llama.cpp's structure: it compares logits with our
@@ -237,8 +209,8 @@ fn products_of_llama_cpp_come_here() {
     use crate::batch::Token;
     use crate::engine::{ContextOptions, LlamaEngine, ModelOptions, load, log_to_tracing};
 
-    if !InstructionSet::Avx512.is_supported() {
-        eprintln!("skipped: this CPU has no AVX-512 VNNI");
+    if InstructionSet::best().and_then(|set| set.rows(Weights::Q4K)).is_none() {
+        eprintln!("skipped: this CPU has no kernels for rows");
         return;
     }
     log_to_tracing();

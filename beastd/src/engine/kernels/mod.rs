@@ -1,73 +1,57 @@
-//! Products of quantized weights with columns, in place of llama.cpp's own on CPUs where ours are faster. Knows the
-//! tensors of ggml and the threads that llama.cpp computes with (`hook.rs`, `crew.rs`); the layouts of weights are in
-//! `blocks.rs`, the arithmetic in `tiles.rs` and, for a few columns with AVX-512, in `avx512.rs`.
+//! Routes llama.cpp's products of quantized weights to the crate `beast_kernels` where that is faster. Knows the
+//! tensors of ggml (`hook.rs`) and the threads that llama.cpp computes with (`crew.rs`), and nothing of the arithmetic.
 //!
-//! On x86, llama.cpp is slow with two to eight columns: it reads every weight once per column, so verifying two drafts
-//! costs two decode steps. Its two remedies serve longer prompts (tiles, from eight columns up) or decoding (repacked
-//! weights, which slow down prefill). Here weights stay as they are in the file and are read once for all columns: row
-//! by row for a few, unpacked into tiles for many.
-//!
-//! Which instruction set computes is chosen when the program runs, whatever it was built for.
+//! llama.cpp is slow with two to eight columns: it reads every weight once per column, so verifying two drafts costs
+//! two decode steps. Its two remedies serve longer prompts (tiles, from eight columns up) or decoding (repacked
+//! weights, which slow down prefill on x86).
 //!
 //! How it hooks in: the linker redirects llama.cpp's calls of `ggml_compute_forward_mul_mat_tiled`, the first function
 //! that a matrix product calls on a CPU, to `__wrap_…` here (`build.rs`). Other products go on to `__real_…`. Can be
-//! removed once llama.cpp has such a kernel.
+//! removed once llama.cpp has such a kernel. Apple's linker cannot redirect, so nothing is routed there.
 #![allow(unsafe_code)]
 
-#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-mod avx512;
-#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-mod blocks;
-#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod compute_params;
-#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod crew;
-#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod hook;
-#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-mod instructions;
-#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-mod product;
-#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-mod simd;
-#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-mod tiles;
 
-#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub use crew::Helpers;
-#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub use hook::{instruction_set, use_ours};
 
-/// The name of the instruction set that the kernels use. Only on x86; on Apple hardware Metal does the work.
-#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+/// The name of the instruction set that the kernels use: none, since nothing is routed to them here.
+#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
 pub fn instruction_set() -> Option<&'static str> {
     None
 }
 
-/// No kernels on this architecture.
-#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+/// Nothing to help with here.
+#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
 pub struct Helpers;
 
-#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
 impl Helpers {
-    /// No kernels on this architecture.
+    /// Nothing to help with here.
     pub fn of_this_thread(_n: usize) -> Self {
         Self
     }
 
-    /// No kernels on this architecture.
+    /// Nothing to help with here.
     pub fn of_nobody() -> Self {
         Self
     }
 
-    /// No kernels on this architecture.
+    /// Nothing to help with here.
     pub fn join(&mut self) {}
 }
 
 /// Has no effect here.
-#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
 pub fn use_ours(_are_wanted: bool) {}
 
-#[cfg(all(test, target_os = "linux", target_arch = "x86_64"))]
+#[cfg(all(test, target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 #[path = "kernels_tests.rs"]
 mod tests;

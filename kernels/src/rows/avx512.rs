@@ -6,8 +6,11 @@
 
 use std::arch::x86_64::*;
 
-use super::blocks::{Activations, BLOCK, Q4K, Q5K, Q6K};
-use super::instructions::{Avx512, Kernel};
+use super::Kernel;
+use crate::blocks::{BLOCK, Q4K, Q5K, Q6K};
+
+/// With the extensions F, BW, DQ and VNNI.
+pub(crate) struct Avx512;
 
 /// Most columns per pass: what fits into 32 registers beside the weights.
 const MOST_COLUMNS: usize = 8;
@@ -15,6 +18,21 @@ const MOST_COLUMNS: usize = 8;
 /// Prefetch distance in bytes. With 1.2 GB of weights on two cores: 27 GB/s without prefetch, 29 with 1 KiB, 31 to 34
 /// with 4 or 8 KiB.
 const AHEAD: usize = 4096;
+
+/// A block of a column: 256 activations as bytes, `x = d * q`.
+#[repr(C, align(64))]
+#[derive(Clone, Copy)]
+pub(crate) struct Activations {
+    /// In the order of the type's nibbles.
+    q: [i8; BLOCK],
+    /// Sums of 16 activations each, in the order of the column, for the offset that all weights of a group share.
+    sums: [i16; 16],
+    d: f32,
+}
+
+impl Activations {
+    const ZERO: Self = Self { q: [0; BLOCK], sums: [0; 16], d: 0.0 };
+}
 
 /// Weights that these kernels can unpack.
 trait Unpack {

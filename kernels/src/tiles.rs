@@ -8,12 +8,21 @@
 use std::mem::MaybeUninit;
 
 use super::blocks::BLOCK;
-use super::simd::Simd;
 use tile::Tile;
 
+#[cfg(target_arch = "aarch64")]
+pub(super) use rounding::Rounded;
 pub(super) use tile::Format;
+#[cfg(target_arch = "aarch64")]
+pub(super) use tile::{Column, round};
 
+#[cfg(target_arch = "x86_64")]
+mod broadcast;
 mod formats;
+#[cfg(target_arch = "aarch64")]
+mod i8mm;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod rounding;
 mod tile;
 
@@ -46,39 +55,6 @@ pub(super) trait Tiles {
     /// See above.
     unsafe fn multiply<W: Format>(tile: &Tile, columns: &[W::Column], sums: &mut [Sums]);
 }
-
-/// Implements `Tiles` with vectors and the names of the extensions that they need.
-macro_rules! tiles {
-    ($set:ty, $vectors:ty, $extensions:literal) => {
-        impl Tiles for $set {
-            const MOST_COLUMNS: usize = <$vectors as Simd>::MOST_COLUMNS;
-
-            #[target_feature(enable = $extensions)]
-            unsafe fn round<W: Format>(x: &[f32; BLOCK]) -> W::Column {
-                tile::round::<$vectors, W>(x)
-            }
-
-            #[target_feature(enable = $extensions)]
-            unsafe fn unpack<W: Format>(first: *const W, row_bytes: usize, to: &mut Tile) {
-                // SAFETY: as promised by the caller.
-                unsafe { tile::unpack::<$vectors, W>(first.cast(), row_bytes, to) };
-            }
-
-            #[target_feature(enable = $extensions)]
-            unsafe fn multiply<W: Format>(tile: &Tile, columns: &[W::Column], sums: &mut [Sums]) {
-                // SAFETY: as promised by the caller.
-                unsafe { tile::multiply::<$vectors, W>(tile, columns, sums) };
-            }
-        }
-    };
-}
-
-#[cfg(target_arch = "x86_64")]
-tiles!(super::instructions::Avx512, super::simd::avx512::Vectors512, "avx512f,avx512bw,avx512dq,avx512vnni,f16c,fma");
-#[cfg(target_arch = "x86_64")]
-tiles!(super::instructions::AvxVnni, super::simd::avx2::Vectors256<true>, "avx2,avxvnni,f16c,fma");
-#[cfg(target_arch = "x86_64")]
-tiles!(super::instructions::Avx2, super::simd::avx2::Vectors256<false>, "avx2,f16c,fma");
 
 /// A column's sums, one for each row of the tile.
 #[repr(C, align(64))]
@@ -195,6 +171,8 @@ fn prefetch(at: *const u8) {
         // SAFETY: every x86-64 CPU has it, and it may be given any address.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) };
     }
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(target_arch = "aarch64")]
+    crate::simd::neon::prefetch(at);
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     let _ = at;
 }

@@ -7,6 +7,8 @@
 pub(super) mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub(super) mod avx512;
+#[cfg(target_arch = "aarch64")]
+pub(super) mod neon;
 
 /// Vectors of 32-bit lanes. A lane of integers also serves as four bytes or two words.
 ///
@@ -14,10 +16,10 @@ pub(super) mod avx512;
 /// Of all functions: the CPU has the instruction set.
 pub(super) trait Simd {
     const LANES: usize;
-    /// Most columns that `multiply` keeps in registers, with two vectors of rows.
-    const MOST_COLUMNS: usize;
     /// Whether one factor of `dot` must be unsigned.
     const IS_MIXED: bool;
+    /// Whether tiles have eight weights of one row and then of the next, instead of four.
+    const IS_PAIRED: bool;
     type Ints: Copy;
     type Floats: Copy;
 
@@ -27,9 +29,6 @@ pub(super) trait Simd {
     /// # Safety
     /// Besides, there are as many bytes.
     unsafe fn store(to: *mut u8, ints: Self::Ints);
-    /// # Safety
-    /// Besides, there are as many floats.
-    unsafe fn load_floats(from: *const f32) -> Self::Floats;
     /// # Safety
     /// Besides, there are as many floats.
     unsafe fn store_floats(to: *mut f32, floats: Self::Floats);
@@ -62,12 +61,26 @@ pub(super) trait Simd {
     unsafe fn dot(part: Self::Ints, unsigned: Self::Ints, signed: Self::Ints) -> Self::Ints;
     /// The sums that `begin` got, plus all products since.
     unsafe fn end(sums: Self::Ints, part: Self::Ints) -> Self::Ints;
-    /// Adds two products of words in each lane.
-    unsafe fn dot_words(sums: Self::Ints, a: Self::Ints, b: Self::Ints) -> Self::Ints;
-
     unsafe fn to_floats(a: Self::Ints) -> Self::Floats;
     unsafe fn as_floats(bits: Self::Ints) -> Self::Floats;
     unsafe fn mul(a: Self::Floats, b: Self::Floats) -> Self::Floats;
+}
+
+/// What `tiles/broadcast.rs` needs besides.
+///
+/// # Safety
+/// As above.
+#[cfg(target_arch = "x86_64")]
+pub(super) trait Products: Simd {
+    /// Most columns whose sums stay in registers, with two vectors of rows.
+    const MOST_COLUMNS: usize;
+
+    /// # Safety
+    /// Besides, there are as many floats.
+    unsafe fn load_floats(from: *const f32) -> Self::Floats;
+    /// Adds two products of words in each lane.
+    unsafe fn dot_words(sums: Self::Ints, a: Self::Ints, b: Self::Ints) -> Self::Ints;
+
     /// `sum + a * b`, and `sum - a * b`.
     unsafe fn add_product(sum: Self::Floats, a: Self::Floats, b: Self::Floats) -> Self::Floats;
     unsafe fn sub_product(sum: Self::Floats, a: Self::Floats, b: Self::Floats) -> Self::Floats;

@@ -3,24 +3,24 @@
 use std::ops::Range;
 
 use super::blocks::BLOCK;
-use super::instructions::Kernel;
+use super::rows::Kernel;
 use super::tiles::{self, Format, Rows, Tiles};
 
 /// How a product is computed. Rounds all columns first; pieces of rows can then be computed in any order.
 #[derive(Clone, Copy)]
-pub(super) struct Way {
+pub struct Way {
     /// Bytes of a block of a column once rounded, and their alignment.
-    pub(super) block_bytes: usize,
-    pub(super) alignment: usize,
+    pub block_bytes: usize,
+    pub alignment: usize,
     /// Pieces have a multiple of so many rows, except the last.
-    pub(super) unit: usize,
-    pub(super) round: Round,
-    pub(super) compute: Compute,
+    pub unit: usize,
+    pub round: Round,
+    pub compute: Compute,
 }
 
 /// As [`Way::round`] and [`Way::compute`].
-type Round = unsafe fn(&Product, usize, *mut u8);
-type Compute = unsafe fn(&Product, *const u8, Range<usize>, To);
+pub type Round = unsafe fn(&Product, usize, *mut u8);
+pub type Compute = unsafe fn(&Product, *const u8, Range<usize>, To);
 
 impl Way {
     /// Row by row, for a few columns.
@@ -46,7 +46,7 @@ impl Way {
     }
 
     /// Bytes of all rounded columns.
-    pub(super) fn bytes_of_columns(&self, product: &Product) -> usize {
+    pub fn bytes_of_columns(&self, product: &Product) -> usize {
         product.n_blocks_of_columns() * self.block_bytes
     }
 
@@ -55,7 +55,8 @@ impl Way {
     /// # Safety
     /// The columns are valid and have such a block; `columns` has room for all of them, is aligned, and nothing else
     /// uses this block's; the CPU has the instruction set.
-    pub(super) unsafe fn round(&self, product: &Product, i: usize, columns: *mut u8) {
+    #[inline]
+    pub unsafe fn round(&self, product: &Product, i: usize, columns: *mut u8) {
         // SAFETY: as promised by the caller.
         unsafe { (self.round)(product, i, columns) };
     }
@@ -65,7 +66,8 @@ impl Way {
     /// # Safety
     /// The weights are valid; `to` has a place for each product, and nothing else uses the places of these rows; the
     /// CPU has the instruction set.
-    pub(super) unsafe fn compute(&self, product: &Product, columns: *const u8, rows: Range<usize>, to: To) {
+    #[inline]
+    pub unsafe fn compute(&self, product: &Product, columns: *const u8, rows: Range<usize>, to: To) {
         // SAFETY: as promised by the caller.
         unsafe { (self.compute)(product, columns, rows, to) };
     }
@@ -116,23 +118,23 @@ unsafe fn compute_tiles<I: Tiles, W: Format>(product: &Product, columns: *const 
 
 /// `n_rows` rows of weights times `n_columns` columns, of `n_blocks` blocks each.
 #[derive(Clone, Copy)]
-pub(super) struct Product {
-    pub(super) n_rows: usize,
-    pub(super) n_columns: usize,
-    pub(super) n_blocks: usize,
-    pub(super) weights: *const u8,
+pub struct Product {
+    pub n_rows: usize,
+    pub n_columns: usize,
+    pub n_blocks: usize,
+    pub weights: *const u8,
     /// Bytes from one row of weights to the next; `column_bytes` from one column to the next.
-    pub(super) row_bytes: usize,
-    pub(super) columns: *const u8,
-    pub(super) column_bytes: usize,
-    pub(super) to: To,
+    pub row_bytes: usize,
+    pub columns: *const u8,
+    pub column_bytes: usize,
+    pub to: To,
 }
 
 /// Destination: the product of a row and a column is a float at `at + column * column_bytes + row * 4`.
 #[derive(Clone, Copy)]
-pub(super) struct To {
-    pub(super) at: *mut u8,
-    pub(super) column_bytes: usize,
+pub struct To {
+    pub at: *mut u8,
+    pub column_bytes: usize,
 }
 
 impl To {
@@ -145,7 +147,7 @@ impl To {
 }
 
 impl Product {
-    pub(super) const NONE: Self = Self {
+    pub const NONE: Self = Self {
         n_rows: 0,
         n_columns: 0,
         n_blocks: 0,
@@ -157,8 +159,7 @@ impl Product {
     };
 
     /// Contiguous rows and columns.
-    #[cfg(test)]
-    pub(super) fn of_parts(weights: &[u8], row_bytes: usize, columns: &[f32], n_blocks: usize, to: To) -> Self {
+    pub fn of_parts(weights: &[u8], row_bytes: usize, columns: &[f32], n_blocks: usize, to: To) -> Self {
         Self {
             n_rows: weights.len() / row_bytes,
             n_columns: columns.len() / (n_blocks * BLOCK),
@@ -171,7 +172,8 @@ impl Product {
         }
     }
 
-    pub(super) fn n_blocks_of_columns(&self) -> usize {
+    #[inline]
+    pub fn n_blocks_of_columns(&self) -> usize {
         self.n_columns * self.n_blocks
     }
 
@@ -196,7 +198,8 @@ impl Product {
     ///
     /// # Safety
     /// They are complete, and nothing writes them any more.
-    pub(super) unsafe fn copy(&self, from: To, rows: Range<usize>) {
+    #[inline]
+    pub unsafe fn copy(&self, from: To, rows: Range<usize>) {
         for column in 0..self.n_columns {
             // SAFETY: as promised by the caller; the two buffers are different.
             unsafe {
@@ -211,7 +214,7 @@ impl Product {
 /// early take short pieces of the rest, so that a thread without a core delays little. Long, because memory reads are
 /// fastest in one go: two threads read the 2.6B's 1.56 GB in 41 ms in halves and in 45 in pieces of 128 rows. Tiles
 /// compute longer than they read, so their short pieces are single tiles.
-pub(super) struct Shares {
+pub struct Shares {
     n_rows: usize,
     n_threads: usize,
     /// Rows of a long piece, and of a short one.
@@ -221,7 +224,7 @@ pub(super) struct Shares {
 
 impl Shares {
     /// All pieces but the last have a multiple of `unit` rows.
-    pub(super) fn new(n_rows: usize, n_threads: usize, unit: usize) -> Self {
+    pub fn new(n_rows: usize, n_threads: usize, unit: usize) -> Self {
         let share = n_rows.div_ceil(unit).div_ceil(n_threads);
         let long = share - share / 4;
         let short = if unit == 1 { (share - long).div_ceil(2).max(1) } else { 1 };
@@ -229,7 +232,8 @@ impl Shares {
     }
 
     /// Piece `i`; empty from the first unneeded one on. The first `n_threads` are the long ones.
-    pub(super) fn piece(&self, i: usize) -> Range<usize> {
+    #[inline]
+    pub fn piece(&self, i: usize) -> Range<usize> {
         let (from, n) = match i.checked_sub(self.n_threads) {
             None => (i * self.long, self.long),
             Some(i) => (self.n_threads * self.long + i * self.short, self.short),

@@ -3,15 +3,15 @@
 
 use std::arch::x86_64::*;
 
-use super::Simd;
+use super::{Products, Simd};
 
 /// 512 bits.
 pub(in super::super) struct Vectors512;
 
 impl Simd for Vectors512 {
     const LANES: usize = 16;
-    const MOST_COLUMNS: usize = 6;
     const IS_MIXED: bool = true;
+    const IS_PAIRED: bool = false;
     type Ints = __m512i;
     type Floats = __m512;
 
@@ -22,10 +22,6 @@ impl Simd for Vectors512 {
     #[inline(always)]
     unsafe fn store(to: *mut u8, ints: __m512i) {
         _mm512_storeu_si512(to.cast(), ints)
-    }
-    #[inline(always)]
-    unsafe fn load_floats(from: *const f32) -> __m512 {
-        _mm512_loadu_ps(from)
     }
     #[inline(always)]
     unsafe fn store_floats(to: *mut f32, floats: __m512) {
@@ -103,10 +99,6 @@ impl Simd for Vectors512 {
         part
     }
     #[inline(always)]
-    unsafe fn dot_words(sums: __m512i, a: __m512i, b: __m512i) -> __m512i {
-        _mm512_dpwssd_epi32(sums, a, b)
-    }
-    #[inline(always)]
     unsafe fn to_floats(a: __m512i) -> __m512 {
         _mm512_cvtepi32_ps(a)
     }
@@ -117,6 +109,19 @@ impl Simd for Vectors512 {
     #[inline(always)]
     unsafe fn mul(a: __m512, b: __m512) -> __m512 {
         _mm512_mul_ps(a, b)
+    }
+}
+
+impl Products for Vectors512 {
+    const MOST_COLUMNS: usize = 6;
+
+    #[inline(always)]
+    unsafe fn load_floats(from: *const f32) -> __m512 {
+        _mm512_loadu_ps(from)
+    }
+    #[inline(always)]
+    unsafe fn dot_words(sums: __m512i, a: __m512i, b: __m512i) -> __m512i {
+        _mm512_dpwssd_epi32(sums, a, b)
     }
     #[inline(always)]
     unsafe fn add_product(sum: __m512, a: __m512, b: __m512) -> __m512 {

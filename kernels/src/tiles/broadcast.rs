@@ -1,107 +1,50 @@
-//! Tiles: how weights are unpacked into them, and how they are multiplied. Knows types of weights, and vectors of any
-//! length.
+//! Tiles multiplied with activations that are broadcast from memory, by vectors of any length: how x86 does it.
 //!
-//! Four consecutive weights of a row are a lane of a vector, and a vector holds such lanes of several rows, so one
-//! instruction multiplies them with four activations, which are broadcast from memory. Two vectors of rows and several
-//! columns at once hide its latency, and the sums of a column need no reduction. Each group of weights ends with a
-//! conversion to float and a multiplication with its scale.
+//! Two vectors of rows and several columns at once hide the latency of a multiplication. Each group of weights ends
+//! with a conversion to float and a multiplication with its scale.
 #![expect(clippy::needless_range_loop, reason = "functions of iterators lack the instruction set, see `simd.rs`")]
 
 use super::super::blocks::BLOCK;
-use super::super::simd::Simd;
-use super::{ROWS, Sums};
+use super::super::simd::Products;
+use super::tile::{self, Column, Format, STEP, Tile};
+use super::{ROWS, Sums, Tiles};
 
-/// Weights of a row in a lane.
-pub(super) const STEP: usize = 4;
+/// Implements `Tiles` with vectors, given the names of the extensions that they need.
+macro_rules! tiles {
+    ($vectors:ty, $extensions:literal) => {
+        impl Tiles for $vectors {
+            const MOST_COLUMNS: usize = <$vectors as Products>::MOST_COLUMNS;
 
-/// 32 rows of one block.
-#[repr(C, align(64))]
-pub(in super::super) struct Tile {
-    /// Four weights of each row.
-    pub(super) q: [[u8; ROWS * STEP]; BLOCK / STEP],
-    /// For each group of 16 or 32 weights, what its sums start with if activations are moved up by 128, to be unsigned:
-    /// this takes it back.
-    pub(super) start: [[i32; ROWS]; BLOCK / 16],
-    pub(super) scales: [[f32; ROWS]; BLOCK / 16],
-    /// The minima of two groups of 32.
-    pub(super) minima: [[[i16; 2]; ROWS]; BLOCK / 64],
-    pub(super) d_min: [f32; ROWS],
-}
+            #[target_feature(enable = $extensions)]
+            unsafe fn round<W: Format>(x: &[f32; BLOCK]) -> W::Column {
+                tile::round::<$vectors, W>(x)
+            }
 
-impl Tile {
-    pub(in super::super) const EMPTY: Self = Self {
-        q: [[0; ROWS * STEP]; BLOCK / STEP],
-        start: [[0; ROWS]; BLOCK / 16],
-        scales: [[0.0; ROWS]; BLOCK / 16],
-        minima: [[[0; 2]; ROWS]; BLOCK / 64],
-        d_min: [0.0; ROWS],
+            #[target_feature(enable = $extensions)]
+            unsafe fn unpack<W: Format>(first: *const W, row_bytes: usize, to: &mut Tile) {
+                // SAFETY: as promised by the caller.
+                unsafe { tile::unpack::<$vectors, W>(first.cast(), row_bytes, to) };
+            }
+
+            #[target_feature(enable = $extensions)]
+            unsafe fn multiply<W: Format>(tile: &Tile, columns: &[W::Column], sums: &mut [Sums]) {
+                // SAFETY: as promised by the caller.
+                unsafe { multiply::<$vectors, W>(tile, columns, sums) };
+            }
+        }
     };
 }
 
-/// A block of a column, rounded for tiles.
-pub(in super::super) trait Column: Copy {
-    /// Whether each 32 activations have a scale of their own; the first of `scales` is for all otherwise.
-    const HAS_GROUPS: bool;
-
-    fn q(&self) -> &[i8; BLOCK];
-    fn scales(&self) -> [f32; 8];
-    /// Sums of 32 activations each, where weights have minima.
-    fn sums(&self) -> &[i16; 8];
-}
-
-/// Weights that can be unpacked into tiles.
-pub(in super::super) trait Format {
-    type Column: Column;
-    /// Weights that share a scale.
-    const GROUP: usize;
-    const IS_SIGNED: bool;
-    const HAS_MINIMA: bool;
-    /// How many products of pairs of bytes can be added in 16 bits.
-    const STEPS: usize;
-
-    /// Unpacks a block of as many rows as a vector has lanes.
-    ///
-    /// # Safety
-    /// The CPU has the instruction set, and the blocks are valid.
-    unsafe fn unpack<S: Simd>(rows: Rows, to: &mut Tile);
-
-    /// Rounds 256 activations as ggml does for these weights.
-    fn round(x: &[f32; BLOCK], is_unsigned: bool) -> Self::Column;
-}
-
-/// A block of as many rows as a vector has lanes.
-#[derive(Clone, Copy)]
-pub(in super::super) struct Rows {
-    pub(super) first: *const u8,
-    pub(super) row_bytes: usize,
-    /// The tile's number of the first one.
-    pub(super) number: usize,
-}
-
-/// Rounds 256 activations.
-#[inline(always)]
-pub(in super::super) fn round<S: Simd, W: Format>(x: &[f32; BLOCK]) -> W::Column {
-    W::round(x, S::IS_MIXED && W::IS_SIGNED)
-}
-
-/// Unpacks a block of 32 rows.
-///
-/// # Safety
-/// The CPU has the instruction set, and the blocks are valid.
-#[inline(always)]
-pub(in super::super) unsafe fn unpack<S: Simd, W: Format>(first: *const u8, row_bytes: usize, to: &mut Tile) {
-    for number in (0..ROWS).step_by(S::LANES) {
-        // SAFETY: as promised by the caller.
-        unsafe { W::unpack::<S>(Rows { first: first.add(number * row_bytes), row_bytes, number }, to) };
-    }
-}
+tiles!(super::super::simd::avx512::Vectors512, "avx512f,avx512bw,avx512dq,avx512vnni,f16c,fma");
+tiles!(super::super::simd::avx2::Vectors256<true>, "avx2,avxvnni,f16c,fma");
+tiles!(super::super::simd::avx2::Vectors256<false>, "avx2,f16c,fma");
 
 /// Adds the products of a tile and up to eight columns to as many sums.
 ///
 /// # Safety
 /// The CPU has the instruction set.
 #[inline(always)]
-pub(in super::super) unsafe fn multiply<S: Simd, W: Format>(tile: &Tile, columns: &[W::Column], sums: &mut [Sums]) {
+unsafe fn multiply<S: Products, W: Format>(tile: &Tile, columns: &[W::Column], sums: &mut [Sums]) {
     // SAFETY: each arm has as many columns as it says.
     unsafe {
         match columns.len() {
@@ -119,7 +62,7 @@ pub(in super::super) unsafe fn multiply<S: Simd, W: Format>(tile: &Tile, columns
 /// # Safety
 /// The CPU has the instruction set; there are N columns and N sums.
 #[inline(always)]
-unsafe fn multiply_all<S: Simd, W: Format, const N: usize>(tile: &Tile, columns: &[W::Column], sums: &mut [Sums]) {
+unsafe fn multiply_all<S: Products, W: Format, const N: usize>(tile: &Tile, columns: &[W::Column], sums: &mut [Sums]) {
     assert!(columns.len() == N && sums.len() == N);
     for row in (0..ROWS).step_by(2 * S::LANES) {
         // SAFETY: as promised by the caller.
@@ -132,7 +75,7 @@ unsafe fn multiply_all<S: Simd, W: Format, const N: usize>(tile: &Tile, columns:
 /// # Safety
 /// As above.
 #[inline(always)]
-unsafe fn multiply_rows<S: Simd, W: Format, const N: usize>(
+unsafe fn multiply_rows<S: Products, W: Format, const N: usize>(
     tile: &Tile,
     row: usize,
     columns: &[W::Column],
@@ -182,7 +125,7 @@ unsafe fn multiply_rows<S: Simd, W: Format, const N: usize>(
 /// # Safety
 /// As above.
 #[inline(always)]
-unsafe fn add<S: Simd, W: Format, const N: usize>(
+unsafe fn add<S: Products, W: Format, const N: usize>(
     tile: &Tile,
     row: usize,
     at: usize,
@@ -223,7 +166,7 @@ unsafe fn add<S: Simd, W: Format, const N: usize>(
 /// # Safety
 /// As above.
 #[inline(always)]
-unsafe fn subtract_minima<S: Simd, W: Format, const N: usize>(
+unsafe fn subtract_minima<S: Products, W: Format, const N: usize>(
     tile: &Tile,
     row: usize,
     columns: &[W::Column],
@@ -253,7 +196,7 @@ unsafe fn subtract_minima<S: Simd, W: Format, const N: usize>(
 /// # Safety
 /// The CPU has the instruction set, and there are two vectors.
 #[inline(always)]
-unsafe fn two<S: Simd>(from: *const u8) -> [S::Ints; 2] {
+unsafe fn two<S: Products>(from: *const u8) -> [S::Ints; 2] {
     // SAFETY: as promised by the caller.
     unsafe { [S::load(from), S::load(from.add(4 * S::LANES))] }
 }
@@ -261,7 +204,7 @@ unsafe fn two<S: Simd>(from: *const u8) -> [S::Ints; 2] {
 /// # Safety
 /// As above.
 #[inline(always)]
-unsafe fn two_floats<S: Simd>(from: *const f32) -> [S::Floats; 2] {
+unsafe fn two_floats<S: Products>(from: *const f32) -> [S::Floats; 2] {
     // SAFETY: as promised by the caller.
     unsafe { [S::load_floats(from), S::load_floats(from.add(S::LANES))] }
 }

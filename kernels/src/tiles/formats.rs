@@ -133,12 +133,16 @@ unsafe fn six_bits<S: Simd>(
             let bits = [S::left(high[i], 4), S::left(high[i], 2), high[i], S::right(high[i], 2)];
             for k in 0..4 {
                 let q = S::sub_bytes(S::or(lower::<S>(nibbles[k]), S::and(bits[k], two_bits)), offset);
-                totals[k] = total::<S>(totals[k], q);
+                if S::IS_MIXED {
+                    totals[k] = total::<S>(totals[k], q);
+                }
                 to.set::<S>(4 * (group + 2 * k) + i, rows, q);
             }
         }
-        for k in 0..4 {
-            to.set_start::<S>(group + 2 * k, rows, totals[k]);
+        if S::IS_MIXED {
+            for k in 0..4 {
+                to.set_start::<S>(group + 2 * k, rows, totals[k]);
+            }
         }
     }
 }
@@ -161,11 +165,15 @@ impl Format for Q8 {
                 for half in 0..2 {
                     let q = rows.transpose::<S>(34 * group + 2 + 16 * half);
                     for i in 0..4 {
-                        sum = total::<S>(sum, q[i]);
+                        if S::IS_MIXED {
+                            sum = total::<S>(sum, q[i]);
+                        }
                         to.set::<S>(8 * group + 4 * half + i, rows, q[i]);
                     }
                 }
-                to.set_start::<S>(group, rows, sum);
+                if S::IS_MIXED {
+                    to.set_start::<S>(group, rows, sum);
+                }
             }
         }
     }
@@ -280,12 +288,24 @@ impl Rows {
 }
 
 impl Tile {
+    /// Of two steps, the even one comes first.
+    ///
     /// # Safety
     /// The CPU has the instruction set.
     #[inline(always)]
     unsafe fn set<S: Simd>(&mut self, step: usize, rows: Rows, q: S::Ints) {
         // SAFETY: as promised by the caller; the tile has these rows.
-        unsafe { S::store(self.q[step].as_mut_ptr().add(STEP * rows.number), q) };
+        unsafe {
+            let to = self.q[step].as_mut_ptr().add(STEP * rows.number);
+            if S::IS_PAIRED && !step.is_multiple_of(2) {
+                let before = self.q[step - 1].as_mut_ptr().add(STEP * rows.number);
+                let first = S::load(before);
+                S::store(before, S::zip_low(first, q));
+                S::store(to, S::zip_high(first, q));
+            } else {
+                S::store(to, q);
+            }
+        };
     }
 
     /// The scales of four groups, one byte of each lane for each.

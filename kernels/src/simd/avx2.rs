@@ -3,15 +3,15 @@
 
 use std::arch::x86_64::*;
 
-use super::Simd;
+use super::{Products, Simd};
 
 /// 256 bits.
 pub(in super::super) struct Vectors256<const HAS_VNNI: bool>;
 
 impl<const HAS_VNNI: bool> Simd for Vectors256<HAS_VNNI> {
     const LANES: usize = 8;
-    const MOST_COLUMNS: usize = 3;
     const IS_MIXED: bool = true;
+    const IS_PAIRED: bool = false;
     type Ints = __m256i;
     type Floats = __m256;
     #[inline(always)]
@@ -21,10 +21,6 @@ impl<const HAS_VNNI: bool> Simd for Vectors256<HAS_VNNI> {
     #[inline(always)]
     unsafe fn store(to: *mut u8, ints: __m256i) {
         _mm256_storeu_si256(to.cast(), ints)
-    }
-    #[inline(always)]
-    unsafe fn load_floats(from: *const f32) -> __m256 {
-        _mm256_loadu_ps(from)
     }
     #[inline(always)]
     unsafe fn store_floats(to: *mut f32, floats: __m256) {
@@ -107,10 +103,6 @@ impl<const HAS_VNNI: bool> Simd for Vectors256<HAS_VNNI> {
         _mm256_add_epi32(sums, _mm256_madd_epi16(part, _mm256_set1_epi16(1)))
     }
     #[inline(always)]
-    unsafe fn dot_words(sums: __m256i, a: __m256i, b: __m256i) -> __m256i {
-        _mm256_add_epi32(sums, _mm256_madd_epi16(a, b))
-    }
-    #[inline(always)]
     unsafe fn to_floats(a: __m256i) -> __m256 {
         _mm256_cvtepi32_ps(a)
     }
@@ -121,6 +113,19 @@ impl<const HAS_VNNI: bool> Simd for Vectors256<HAS_VNNI> {
     #[inline(always)]
     unsafe fn mul(a: __m256, b: __m256) -> __m256 {
         _mm256_mul_ps(a, b)
+    }
+}
+
+impl<const HAS_VNNI: bool> Products for Vectors256<HAS_VNNI> {
+    const MOST_COLUMNS: usize = 3;
+
+    #[inline(always)]
+    unsafe fn load_floats(from: *const f32) -> __m256 {
+        _mm256_loadu_ps(from)
+    }
+    #[inline(always)]
+    unsafe fn dot_words(sums: __m256i, a: __m256i, b: __m256i) -> __m256i {
+        _mm256_add_epi32(sums, _mm256_madd_epi16(a, b))
     }
     #[inline(always)]
     unsafe fn add_product(sum: __m256, a: __m256, b: __m256) -> __m256 {

@@ -1,22 +1,33 @@
-//! The layouts of blocks: ggml's quantized weights, and activations as kernels read them. Knows no instruction set, no
-//! tensors and no threads.
+//! The layouts of ggml's quantized weights. Knows no instruction set, no tensors and no threads.
 
 /// Values in a block, for activations and weights alike (`QK_K` in ggml).
-pub(super) const BLOCK: usize = 256;
+pub const BLOCK: usize = 256;
 
-/// A block of a column: 256 activations as bytes, `x = d * q`.
-#[repr(C, align(64))]
-#[derive(Clone, Copy)]
-pub(super) struct Activations {
-    /// In the order that the instruction set needs for these weights.
-    pub(super) q: [i8; BLOCK],
-    /// Sums of 16 activations each, in the order of the column, for the offset that all weights of a group share.
-    pub(super) sums: [i16; 16],
-    pub(super) d: f32,
+/// The types of weights that kernels are written for, by their names in ggml.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weights {
+    /// `GGML_TYPE_Q4_K`.
+    Q4K,
+    /// `GGML_TYPE_Q5_K`.
+    Q5K,
+    /// `GGML_TYPE_Q6_K`.
+    Q6K,
+    /// `GGML_TYPE_Q8_0`.
+    Q8,
 }
 
-impl Activations {
-    pub(super) const ZERO: Self = Self { q: [0; BLOCK], sums: [0; 16], d: 0.0 };
+impl Weights {
+    pub const ALL: [Self; 4] = [Self::Q4K, Self::Q5K, Self::Q6K, Self::Q8];
+
+    /// Bytes of [`BLOCK`] weights.
+    pub const fn block_bytes(self) -> usize {
+        match self {
+            Self::Q4K => size_of::<Q4K>(),
+            Self::Q5K => size_of::<Q5K>(),
+            Self::Q6K => size_of::<Q6K>(),
+            Self::Q8 => size_of::<Q8>(),
+        }
+    }
 }
 
 /// ggml's `block_q4_K`: eight groups of 32, each with a scale and a minimum of six bits.
@@ -53,7 +64,7 @@ pub(super) struct Q8 {
     pub(super) groups: [(u16, [i8; 32]); 8],
 }
 
-// The same assertions as in ggml-common.h. `kernels_tests.rs` checks the layout against ggml's own unpacking.
+// The same assertions as in ggml-common.h. `kernels_tests.rs` of beastd checks the layout against ggml's own unpacking.
 const _: () = assert!(size_of::<Q4K>() == 2 * 2 + 12 + BLOCK / 2);
 const _: () = assert!(size_of::<Q5K>() == 2 * 2 + 12 + BLOCK / 8 + BLOCK / 2);
 const _: () = assert!(size_of::<Q6K>() == BLOCK / 2 + BLOCK / 4 + 16 + 2);

@@ -1,0 +1,66 @@
+//! Those of 64-bit Arm.
+
+use std::arch::is_aarch64_feature_detected;
+
+use crate::blocks::{Q4K, Q5K, Q6K, Q8, Weights};
+use crate::product::Way;
+use crate::rows::neon::Dotprod;
+use crate::simd::neon::Vectors128;
+use crate::tiles::Tiles;
+
+/// An instruction set, from the best on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InstructionSet {
+    /// NEON with `sdot` and `smmla`, which Arm's cores have since 2021 (Neoverse V1 and N2, Cortex-A710, Apple M2).
+    NeonI8mm,
+    /// NEON with `sdot`, which Arm's cores have since 2018 (Cortex-A76, Neoverse N1, Apple A13).
+    NeonDotprod,
+}
+
+impl InstructionSet {
+    pub const ALL: &[Self] = &[Self::NeonI8mm, Self::NeonDotprod];
+
+    /// Whether this CPU has it.
+    pub fn is_supported(self) -> bool {
+        match self {
+            Self::NeonI8mm => is_aarch64_feature_detected!("i8mm") && is_aarch64_feature_detected!("dotprod"),
+            Self::NeonDotprod => is_aarch64_feature_detected!("dotprod"),
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NeonI8mm => "neon-i8mm",
+            Self::NeonDotprod => "neon-dotprod",
+        }
+    }
+
+    /// Row by row, for a few columns.
+    #[inline(never)] // What it names is compiled in this crate.
+    pub fn rows(self, weights: Weights) -> Option<Way> {
+        match weights {
+            Weights::Q4K => Some(Way::rows::<Dotprod, Q4K>()),
+            Weights::Q5K => Some(Way::rows::<Dotprod, Q5K>()),
+            Weights::Q6K => Some(Way::rows::<Dotprod, Q6K>()),
+            Weights::Q8 => None,
+        }
+    }
+
+    /// In tiles, for many columns.
+    #[inline(never)] // As above.
+    pub fn tiles(self, weights: Weights) -> Option<Way> {
+        match self {
+            Self::NeonI8mm => Some(tiles::<Vectors128<true>>(weights)),
+            Self::NeonDotprod => Some(tiles::<Vectors128<false>>(weights)),
+        }
+    }
+}
+
+fn tiles<T: Tiles>(weights: Weights) -> Way {
+    match weights {
+        Weights::Q4K => Way::tiles::<T, Q4K>(),
+        Weights::Q5K => Way::tiles::<T, Q5K>(),
+        Weights::Q6K => Way::tiles::<T, Q6K>(),
+        Weights::Q8 => Way::tiles::<T, Q8>(),
+    }
+}

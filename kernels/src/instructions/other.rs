@@ -1,0 +1,28 @@
+//! Other architectures have none.
+
+use crate::blocks::Weights;
+use crate::product::Way;
+
+/// No instruction set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InstructionSet {}
+
+impl InstructionSet {
+    pub const ALL: &[Self] = &[];
+
+    pub fn is_supported(self) -> bool {
+        match self {}
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {}
+    }
+
+    pub fn rows(self, _weights: Weights) -> Option<Way> {
+        match self {}
+    }
+
+    pub fn tiles(self, _weights: Weights) -> Option<Way> {
+        match self {}
+    }
+}

@@ -1,0 +1,79 @@
+//! Those of x86-64.
+
+use crate::blocks::{Q4K, Q5K, Q6K, Q8, Weights};
+use crate::product::Way;
+use crate::rows::avx512::Avx512;
+use crate::simd::avx2::Vectors256;
+use crate::simd::avx512::Vectors512;
+use crate::tiles::Tiles;
+
+/// An instruction set, from the best on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InstructionSet {
+    /// AVX-512 with F, BW, DQ and VNNI, which Intel's servers have since 2019 and AMD's CPUs since Zen 4.
+    Avx512,
+    /// AVX2 with VNNI, which Intel's CPUs have since 2021 where they lack AVX-512.
+    AvxVnni,
+    /// AVX2 alone, which nearly all x86 CPUs have since 2013.
+    Avx2,
+}
+
+impl InstructionSet {
+    pub const ALL: &[Self] = &[Self::Avx512, Self::AvxVnni, Self::Avx2];
+
+    /// Whether this CPU has it.
+    pub fn is_supported(self) -> bool {
+        let has_common = is_x86_feature_detected!("f16c") && is_x86_feature_detected!("fma");
+        has_common
+            && match self {
+                Self::Avx512 => {
+                    is_x86_feature_detected!("avx512f")
+                        && is_x86_feature_detected!("avx512bw")
+                        && is_x86_feature_detected!("avx512dq")
+                        && is_x86_feature_detected!("avx512vnni")
+                }
+                Self::AvxVnni => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("avxvnni"),
+                Self::Avx2 => is_x86_feature_detected!("avx2"),
+            }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Avx512 => "avx512",
+            Self::AvxVnni => "avxvnni",
+            Self::Avx2 => "avx2",
+        }
+    }
+
+    /// Row by row, for a few columns.
+    #[inline(never)] // What it names is compiled in this crate.
+    pub fn rows(self, weights: Weights) -> Option<Way> {
+        match (self, weights) {
+            (Self::Avx512, Weights::Q4K) => Some(Way::rows::<Avx512, Q4K>()),
+            (Self::Avx512, Weights::Q5K) => Some(Way::rows::<Avx512, Q5K>()),
+            (Self::Avx512, Weights::Q6K) => Some(Way::rows::<Avx512, Q6K>()),
+            (Self::Avx512, Weights::Q8) | (Self::AvxVnni | Self::Avx2, _) => None,
+        }
+    }
+
+    /// In tiles, for many columns.
+    #[inline(never)] // As above.
+    pub fn tiles(self, weights: Weights) -> Option<Way> {
+        match self {
+            Self::Avx512 => Some(tiles::<Vectors512>(weights)),
+            Self::AvxVnni => Some(tiles::<Vectors256<true>>(weights)),
+            // Its products do not fit into the 16 bits that AVX2 has without VNNI.
+            Self::Avx2 if weights == Weights::Q8 => None,
+            Self::Avx2 => Some(tiles::<Vectors256<false>>(weights)),
+        }
+    }
+}
+
+fn tiles<T: Tiles>(weights: Weights) -> Way {
+    match weights {
+        Weights::Q4K => Way::tiles::<T, Q4K>(),
+        Weights::Q5K => Way::tiles::<T, Q5K>(),
+        Weights::Q6K => Way::tiles::<T, Q6K>(),
+        Weights::Q8 => Way::tiles::<T, Q8>(),
+    }
+}

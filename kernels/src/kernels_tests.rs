@@ -1,0 +1,262 @@
+//! Compares the kernels of all instruction sets that this CPU has with sums written from the formats' definitions.
+#![allow(clippy::print_stderr, reason = "what is not tested here is said")]
+
+use super::*;
+
+/// A deterministic generator: xorshift64 (Marsaglia 2003).
+struct Noise(u64);
+
+impl Noise {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, n: u64) -> usize {
+        usize::try_from(self.next() % n).expect("small")
+    }
+
+    /// Between -1 and 1.
+    fn float(&mut self) -> f32 {
+        (self.next() % 20_001) as f32 / 10_000.0 - 1.0
+    }
+}
+
+fn half_at(block: &[u8], at: usize) -> f32 {
+    let bits = u16::from_le_bytes([block[at], block[at + 1]]);
+    let (exponent, fraction) = (i32::from(bits >> 10 & 0x1f), f32::from(bits & 0x3ff));
+    let magnitude = match exponent {
+        0 => fraction * 2_f32.powi(-24),
+        _ => (1024.0 + fraction) * 2_f32.powi(exponent - 25),
+    };
+    if bits >> 15 == 1 { -magnitude } else { magnitude }
+}
+
+/// Where a block has f16 values.
+fn halves(weights: Weights) -> Vec<usize> {
+    match weights {
+        Weights::Q4K | Weights::Q5K => vec![0, 2],
+        Weights::Q6K => vec![208],
+        Weights::Q8 => (0..8).map(|group| 34 * group).collect(),
+    }
+}
+
+/// Random blocks, with f16 values of about 0.01 of both signs: random bytes could also be infinities.
+fn blocks(noise: &mut Noise, weights: Weights, n: usize) -> Vec<u8> {
+    let mut bytes: Vec<u8> = (0..n * weights.block_bytes()).map(|_| noise.next().to_le_bytes()[0]).collect();
+    for block in bytes.chunks_mut(weights.block_bytes()) {
+        for at in halves(weights) {
+            block[at + 1] = 0x21 | block[at + 1] & 0x80;
+        }
+    }
+    bytes
+}
+
+/// Scale and minimum of a group of 32 weights: six bits each, of twelve bytes.
+fn scale_and_minimum(packed: &[u8], group: usize) -> (f32, f32) {
+    let (scale, minimum) = match group {
+        0..4 => (packed[group] & 63, packed[group + 4] & 63),
+        _ => (packed[group + 4] & 15 | packed[group - 4] >> 6 << 4, packed[group + 4] >> 4 | packed[group] >> 6 << 4),
+    };
+    (scale.into(), minimum.into())
+}
+
+/// Weight `i` of a block, as the format defines it.
+fn weight(weights: Weights, block: &[u8], i: usize) -> f32 {
+    // Each 32 bytes have the lower bits of 64 weights: first the lower nibbles, then the upper ones.
+    let nibble = |bytes: &[u8]| bytes[i / 64 * 32 + i % 32] >> (i / 32 % 2 * 4) & 15;
+    let of_32 = |q: u8| {
+        let (scale, minimum) = scale_and_minimum(&block[4..16], i / 32);
+        half_at(block, 0) * scale * f32::from(q) - half_at(block, 2) * minimum
+    };
+    match weights {
+        Weights::Q4K => of_32(nibble(&block[16..])),
+        Weights::Q5K => of_32(nibble(&block[48..]) | (block[16 + i % 32] >> (i / 32) & 1) << 4),
+        Weights::Q6K => {
+            let (in_half, i) = (i / 128, i % 128);
+            let low = block[64 * in_half + i % 64] >> (i / 64 * 4) & 15;
+            let high = block[128 + 32 * in_half + i % 32] >> (i / 32 * 2) & 3;
+            let scale = block[192 + 8 * in_half + i / 16].cast_signed();
+            half_at(block, 208) * f32::from(scale) * (f32::from(low | high << 4) - 32.0)
+        }
+        Weights::Q8 => half_at(block, i / 32 * 34) * f32::from(block[i / 32 * 34 + 2 + i % 32].cast_signed()),
+    }
+}
+
+/// Activations, rounded to bytes with a scale that is an f16 for `Q8`.
+fn rounded(weights: Weights, x: &[f32]) -> Vec<f32> {
+    let largest = |x: &[f32]| x.iter().fold(0.0, |most: f32, x| if x.abs() > most.abs() { *x } else { most });
+    let to_half = |x: f32| {
+        // The nearest number with eleven bits; ours are not smaller than the smallest normal f16.
+        let unit = 2_f32.powi(x.log2().floor() as i32 - 10);
+        if x == 0.0 { 0.0 } else { (x / unit).round_ties_even() * unit }
+    };
+    let group = if weights == Weights::Q8 { 32 } else { BLOCK };
+    x.chunks(group)
+        .flat_map(|x| {
+            let largest = largest(x);
+            let (scale, d) = match weights {
+                _ if largest == 0.0 => (0.0, 0.0),
+                Weights::Q8 if cfg!(target_arch = "aarch64") => {
+                    (1.0 / (largest.abs() / 127.0), to_half(largest.abs() / 127.0))
+                }
+                Weights::Q8 => (127.0 / largest.abs(), to_half(largest.abs() / 127.0)),
+                _ => (-127.0 / largest, 1.0 / (-127.0 / largest)),
+            };
+            // Arm rounds these products once, with the sum that makes them integers.
+            let is_exact = cfg!(target_arch = "aarch64") && weights != Weights::Q8;
+            let nearest = move |x: f32| match is_exact {
+                true => (f64::from(x) * f64::from(scale)).round_ties_even() as f32,
+                false => (x * scale).round_ties_even(),
+            };
+            x.iter().map(move |x| d * nearest(*x).min(127.0))
+        })
+        .collect()
+}
+
+/// A product, with room for its results.
+struct Example {
+    weights: Vec<u8>,
+    row_bytes: usize,
+    n_blocks: usize,
+    x: Vec<f32>,
+}
+
+impl Example {
+    fn new(of: Weights, n_rows: usize, n_blocks: usize, n_columns: usize, noise: &mut Noise) -> Self {
+        let weights = blocks(noise, of, n_rows * n_blocks);
+        let mut x: Vec<f32> = (0..n_columns * n_blocks * BLOCK).map(|_| noise.float()).collect();
+        // Nothing but zeros, and nothing but ones.
+        x[..BLOCK].fill(0.0);
+        x.last_chunk_mut::<BLOCK>().expect("there is a block").fill(1.0);
+        Self { weights, row_bytes: n_blocks * of.block_bytes(), n_blocks, x }
+    }
+
+    fn n_rows(&self) -> usize {
+        self.weights.len() / self.row_bytes
+    }
+
+    /// Column by column.
+    fn computed(&self, way: &Way, n_columns: usize) -> Vec<f32> {
+        let n_rows = self.n_rows();
+        let mut products = vec![f32::NAN; n_rows * n_columns];
+        let to = To { at: products.as_mut_ptr().cast(), column_bytes: n_rows * size_of::<f32>() };
+        let x = &self.x[..n_columns * self.n_blocks * BLOCK];
+        let product = Product::of_parts(&self.weights, self.row_bytes, x, self.n_blocks, to);
+        let mut room = vec![0_u8; way.bytes_of_columns(&product) + way.alignment];
+        let offset = room.as_ptr().align_offset(way.alignment);
+        let columns = room[offset..].as_mut_ptr();
+        // SAFETY: the caller has checked the CPU, and everything is alive. Pieces are as `Shares` makes them.
+        unsafe {
+            (0..product.n_blocks_of_columns()).for_each(|i| way.round(&product, i, columns));
+            for start in (0..n_rows).step_by(2 * way.unit) {
+                way.compute(&product, columns, start..(start + 2 * way.unit).min(n_rows), to);
+            }
+        }
+        products
+    }
+
+    /// Compares all products with exact sums.
+    fn compare(&self, of: Weights, way: &Way, n_columns: usize) {
+        let products = self.computed(way, n_columns);
+        let x: Vec<f32> = self.x.chunks(BLOCK).flat_map(|x| rounded(of, x)).collect();
+        for (row, weights) in self.weights.chunks(self.row_bytes).enumerate() {
+            let weights: Vec<f32> = weights
+                .chunks(of.block_bytes())
+                .flat_map(|block| (0..BLOCK).map(move |i| weight(of, block, i)))
+                .collect();
+            for (column, x) in x.chunks(self.n_blocks * BLOCK).enumerate() {
+                let terms = weights.iter().zip(x).map(|(&weight, &x)| f64::from(weight) * f64::from(x));
+                let (expected, scale) =
+                    terms.fold((0.0, f64::MIN_POSITIVE), |(sum, scale), term| (sum + term, scale + term.abs()));
+                let product = products[column * self.n_rows() + row];
+                assert!(
+                    (f64::from(product) - expected).abs() <= 1e-5 * scale,
+                    "{of:?}, {} rows, {} blocks, {n_columns} columns, {} rows at once: row {row}, column {column}: \
+                     {product}, not {expected}",
+                    self.n_rows(),
+                    self.n_blocks,
+                    way.unit,
+                );
+            }
+        }
+    }
+}
+
+/// The instruction sets that this CPU has; says which it lacks.
+fn sets() -> Vec<InstructionSet> {
+    let (has, lacks): (Vec<_>, Vec<_>) = InstructionSet::ALL.iter().partition(|set| set.is_supported());
+    lacks.iter().for_each(|set: &InstructionSet| eprintln!("skipped: this CPU has no {}", set.name()));
+    has
+}
+
+/// Whole tiles, what is left of rows and columns, and any.
+fn compare_shapes(of: Weights, way: &Way, noise: &mut Noise) {
+    let mut shapes: Vec<_> = (1..=17).map(|n_columns| (3, 2, n_columns)).collect();
+    shapes.extend([(1, 1, 1), (16, 7, 6), (31, 1, 3), (32, 1, 18), (33, 3, 19), (70, 2, 12), (64, 2, 23), (5, 1, 300)]);
+    shapes.extend((0..20).map(|_| (1 + noise.below(80), 1 + noise.below(5), 1 + noise.below(40))));
+    for (n_rows, n_blocks, n_columns) in shapes {
+        Example::new(of, n_rows, n_blocks, n_columns, noise).compare(of, way, n_columns);
+    }
+}
+
+#[test]
+fn products_are_those_of_the_definitions() {
+    for set in sets() {
+        for of in Weights::ALL {
+            let mut noise = Noise(3_141_592_653_589_793);
+            for way in [set.rows(of), set.tiles(of)].into_iter().flatten() {
+                compare_shapes(of, &way, &mut noise);
+            }
+            eprintln!("compared: {} {of:?}", set.name());
+        }
+    }
+}
+
+/// Otherwise greedy text would depend on drafts and on other requests.
+#[test]
+fn a_row_does_not_depend_on_the_number_of_columns() {
+    for set in sets() {
+        for (of, way) in Weights::ALL.into_iter().filter_map(|of| Some((of, set.rows(of)?))) {
+            let example = Example::new(of, 3, 3, MOST_BY_ROWS, &mut Noise(271_828_182_845_904));
+            let all = example.computed(&way, MOST_BY_ROWS);
+            for n_columns in 1..MOST_BY_ROWS {
+                let some = example.computed(&way, n_columns);
+                let bits = |products: &[f32]| products.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+                assert_eq!(bits(&some), bits(&all[..some.len()]), "{}, {of:?}, {n_columns} columns", set.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn few_columns_are_computed_row_by_row() {
+    for set in InstructionSet::ALL.iter().copied() {
+        for of in Weights::ALL {
+            let unit = |n_columns| way(set, of, n_columns).map(|way| way.unit);
+            assert_eq!(unit(0), None);
+            assert_eq!([unit(1), unit(16)], [set.rows(of).map(|_| 1); 2]);
+            assert_eq!([unit(17), unit(512)], [set.tiles(of).map(|way| way.unit); 2]);
+        }
+    }
+}
+
+#[test]
+fn each_row_is_in_one_piece() {
+    for (n_threads, unit) in [1, 2, 3, 8, 64].into_iter().flat_map(|n| [(n, 1), (n, 32)]) {
+        for n_rows in [1, 2, 5, 63, 64, 512, 2048, 65_536] {
+            let shares = Shares::new(n_rows, n_threads, unit);
+            let mut times = vec![0; n_rows];
+            let mut i = 0;
+            while i < n_threads || !shares.piece(i).is_empty() {
+                let piece = shares.piece(i);
+                assert!(piece.is_empty() || piece.start.is_multiple_of(unit));
+                piece.for_each(|row| times[row] += 1);
+                i += 1;
+            }
+            assert!(times.iter().all(|&n| n == 1), "{n_rows} rows, {n_threads} threads: {times:?}");
+        }
+    }
+}
