@@ -98,7 +98,7 @@ class Beast:
 
 
 def output(*command) -> str:
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, errors="replace")
     if done.returncode:
         sys.exit(f"bench-cpu: {command[0]} failed:\n{(done.stdout + done.stderr)[-2000:]}")
     return done.stdout + done.stderr
