@@ -8,8 +8,8 @@
 //! time per token, so detection is always on. Text that repeats in the prompt may repeat in the answer, such as a log
 //! to be corrected.
 //!
-//! Whitespace does not count: a copy may be wrapped differently. Knows tokens and what they stand for; never knows models
-//! or clients.
+//! Whitespace does not count: a copy may be wrapped differently. Knows tokens and what they stand for; never knows
+//! models or clients.
 
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{HashMap, HashSet};

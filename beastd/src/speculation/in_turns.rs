@@ -113,8 +113,8 @@ impl Speculation<'_> {
         None
     }
 
-    /// The width with which steps save most per time, and the microseconds that each saves. `with` gives a step's tokens
-    /// and the microseconds that its drafts take.
+    /// The width with which steps save most per time, and the microseconds that each saves. `with` gives a step's
+    /// tokens and the microseconds that its drafts take.
     fn best_width(&self, n_rows: usize, n_room: usize, with: impl Fn(usize) -> (f64, f64)) -> Option<(usize, f64)> {
         let plain_us = self.costs.us(n_rows, n_rows)?;
         let saved = |n: usize| {
