@@ -220,6 +220,17 @@ impl Repetition {
         }
     }
 
+    /// Whether the answer, which ends now, ends with the same sentence four times. Fewer tokens may be what the user
+    /// wants, and so may what repeats in the prompt.
+    pub fn ends_in_copies(&mut self, unit: impl Fn(Token) -> Option<Unit>) -> bool {
+        let (answer, prompt) = (&self.answer, &mut self.prompt);
+        self.runs.iter_mut().any(|run| {
+            run.period > SHORT
+                && run.n_exact >= COPIES * run.period
+                && run.reaches(SUSPICION, answer, || prompt.read(&unit))
+        })
+    }
+
     /// Starts to follow the period that the last tokens suggest.
     fn suggest(&mut self, at: usize) {
         let Some(gram) = self.answer.last_chunk::<GRAM>() else { return };

@@ -168,11 +168,15 @@ impl Stream {
     }
 
     /// Whether the answer would better have ended before what is held back: in one that may be brought to its end,
-    /// copies that the client need not see. Of two copies, only the urge to end says that they are too many.
-    fn is_repetitive(&self) -> bool {
-        let is_urged = self.n_tokens >= self.soft_limit;
+    /// copies that the client need not see. Where the model is not urged to end, the user may want two or three.
+    fn is_repetitive(&mut self) -> bool {
+        if self.n_tokens >= self.soft_limit {
+            return self.verdict >= Verdict::Twice;
+        }
+        let vocab = self.vocab.as_ref();
         self.soft_limit != usize::MAX
-            && (self.verdict == Verdict::Suspect || is_urged && self.verdict == Verdict::Twice)
+            && self.verdict >= Verdict::Twice
+            && self.repetition.as_mut().is_some_and(|repetition| repetition.ends_in_copies(|token| unit(vocab, token)))
     }
 
     fn take_in(&mut self, token: Token, sampled_at_us: u64) -> Option<FinishReason> {

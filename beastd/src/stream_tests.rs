@@ -102,6 +102,8 @@ fn copies_before_an_end_are_not_shown_where_answers_are_brought_to_their_end() {
     assert_eq!(at_its_end(&line.repeat(6), Some(500)), (shown(2), FinishReason::Closed));
     assert_eq!(at_its_end(&line.repeat(3), Some(20)), (shown(2), FinishReason::Closed), "the model was urged");
     assert_eq!(at_its_end(&line.repeat(2), Some(20)), (shown(2), FinishReason::Stop), "too little to be sure");
+    assert_eq!(at_its_end(&line.repeat(3), Some(500)), (shown(3), FinishReason::Stop), "a refrain");
+    assert_eq!(at_its_end(&"yes\n".repeat(60), Some(500)).1, FinishReason::Stop, "somebody asked for it");
     assert_eq!(at_its_end(&line.repeat(6), None), (shown(6), FinishReason::Stop), "what the model wished");
     let answer = "First this. ".to_owned() + &"Then that, over and over. ".repeat(6);
     assert_eq!(at_its_end(&answer, Some(500)).0.trim_end(), answer[..12 + 2 * 26].trim_end());
