@@ -114,7 +114,7 @@ fn only_questions_are_kept_without_being_asked_to() {
         (&["summarize", "--session", "s"], "text", "", 1),
     ] {
         let beast = Beast::new();
-        let daemon = daemon(&beast, &["yes"]);
+        let daemon = daemon(&beast, &["say yes"]);
         let mut command = beast.command(arguments);
         command.env("BEAST_LOG_CONVERSATIONS", env);
         let ran = Ran::of(feed(command, input.as_bytes()), beast.dir.path());
