@@ -209,7 +209,7 @@ impl Repetition {
             }
             if run.reaches(SUSPICION, answer, || prompt.read(&unit)) {
                 verdict = Verdict::Suspect;
-            } else if verdict == Verdict::Fine && run.n_exact >= MIN_TOKENS_HELD.max(run.period + 1) {
+            } else if verdict == Verdict::Fine && run.is_held() {
                 verdict = Verdict::Twice;
             }
         }
@@ -220,15 +220,19 @@ impl Repetition {
         }
     }
 
-    /// Whether the answer, which ends now, ends with the same sentence four times. Fewer tokens may be what the user
-    /// wants, and so may what repeats in the prompt.
+    /// Whether the answer, which ends now, ends with more copies than the prompt has of the same.
     pub fn ends_in_copies(&mut self, unit: impl Fn(Token) -> Option<Unit>) -> bool {
         let (answer, prompt) = (&self.answer, &mut self.prompt);
-        self.runs.iter_mut().any(|run| {
-            run.period > SHORT
-                && run.n_exact >= COPIES * run.period
-                && run.reaches(SUSPICION, answer, || prompt.read(&unit))
+        self.runs.iter_mut().filter(|run| run.is_held()).any(|run| {
+            let copy = &answer[answer.len() - run.period..];
+            let n_in_prompt = *run.n_in_prompt.get_or_insert_with(|| n_copies(copy, prompt.read(&unit)));
+            run.n_exact > n_in_prompt * run.period
         })
+    }
+
+    /// Whether what is repeated now may be a sentence, not a word or mark.
+    pub fn has_sentences(&self) -> bool {
+        self.runs.iter().any(|run| run.is_held() && run.period > SHORT)
     }
 
     /// Starts to follow the period that the last tokens suggest.
@@ -260,6 +264,11 @@ impl Repetition {
 }
 
 impl Run {
+    /// Whether more than a whole copy agrees exactly, so that text is held back.
+    fn is_held(&self) -> bool {
+        self.n_exact >= MIN_TOKENS_HELD.max(self.period + 1)
+    }
+
     fn follow(&mut self, answer: &[Unit]) {
         let at = answer.len() - 1;
         let (now, before) = (answer[at], answer[at - self.period]);

@@ -167,14 +167,11 @@ impl Stream {
         self.n_tokens >= self.soft_limit && self.verdict == Verdict::Suspect
     }
 
-    /// Whether the answer would better have ended before what is held back: in one that may be brought to its end,
-    /// copies that the client need not see. Where the model is not urged to end, the user may want two or three.
+    /// Whether the answer, which ends now, would better have ended before what is held back: copies after the point from
+    /// which the model is urged to end. Before that, the user may want them.
     fn is_repetitive(&mut self) -> bool {
-        if self.n_tokens >= self.soft_limit {
-            return self.verdict >= Verdict::Twice;
-        }
         let vocab = self.vocab.as_ref();
-        self.soft_limit != usize::MAX
+        self.n_tokens >= self.soft_limit
             && self.verdict >= Verdict::Twice
             && self.repetition.as_mut().is_some_and(|repetition| repetition.ends_in_copies(|token| unit(vocab, token)))
     }
@@ -234,7 +231,13 @@ impl Stream {
         let reason = if is_limit && self.is_stuck() { FinishReason::Repetition } else { reason };
         if reason == FinishReason::Closed {
             // What is held back repeats what the client has; a sentence that it finishes is finished.
-            self.held.truncate(if self.is_between { 0 } else { first_sentence(&self.held) });
+            let n_kept = match first_sentence(&self.held) {
+                _ if self.is_between => 0,
+                // A copy too many is better than half a sentence.
+                0 if self.repetition.as_ref().is_some_and(Repetition::has_sentences) => self.held.len(),
+                n => n,
+            };
+            self.held.truncate(n_kept);
             let text = std::mem::take(&mut self.held);
             self.send_text(text, now_us);
             self.untold.clear();

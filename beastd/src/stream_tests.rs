@@ -96,17 +96,20 @@ fn at_its_end(answer: &str, soft_limit: Option<usize>) -> (String, FinishReason)
 }
 
 #[test]
-fn copies_before_an_end_are_not_shown_where_answers_are_brought_to_their_end() {
+fn copies_before_an_end_that_was_urged_are_not_shown() {
     let line = "It is read again.\n";
     let shown = |n: usize| line.repeat(n);
-    assert_eq!(at_its_end(&line.repeat(6), Some(500)), (shown(2), FinishReason::Closed));
-    assert_eq!(at_its_end(&line.repeat(3), Some(20)), (shown(2), FinishReason::Closed), "the model was urged");
+    assert_eq!(at_its_end(&line.repeat(6), Some(60)), (shown(2), FinishReason::Closed));
+    assert_eq!(at_its_end(&line.repeat(3), Some(20)), (shown(2), FinishReason::Closed));
     assert_eq!(at_its_end(&line.repeat(2), Some(20)), (shown(2), FinishReason::Stop), "too little to be sure");
-    assert_eq!(at_its_end(&line.repeat(3), Some(500)), (shown(3), FinishReason::Stop), "a refrain");
-    assert_eq!(at_its_end(&"yes\n".repeat(60), Some(500)).1, FinishReason::Stop, "somebody asked for it");
-    assert_eq!(at_its_end(&line.repeat(6), None), (shown(6), FinishReason::Stop), "what the model wished");
+    for wish in [None, Some(500)] {
+        assert_eq!(at_its_end(&line.repeat(6), wish), (shown(6), FinishReason::Stop), "what the user wanted");
+    }
     let answer = "First this. ".to_owned() + &"Then that, over and over. ".repeat(6);
-    assert_eq!(at_its_end(&answer, Some(500)).0.trim_end(), answer[..12 + 2 * 26].trim_end());
+    assert_eq!(at_its_end(&answer, Some(20)).0.trim_end(), answer[..12 + 2 * 26].trim_end());
+    let without_ends = "now here and at the old gate, ".repeat(4);
+    assert_eq!(at_its_end(&without_ends, Some(20)).0, without_ends, "rather than half of it");
+    assert!(at_its_end(&"AB_".repeat(20), Some(20)).0.len() < 15, "a word has no half");
 }
 
 #[test]

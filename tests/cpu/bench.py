@@ -98,7 +98,7 @@ class Beast:
 
 
 def output(*command) -> str:
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, errors="replace")
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, errors="replace", cwd=tempfile.gettempdir())
     if done.returncode:
         sys.exit(f"bench-cpu: {command[0]} failed:\n{(done.stdout + done.stderr)[-2000:]}")
     return done.stdout + done.stderr
@@ -188,6 +188,11 @@ def main() -> None:
     parser.add_argument("--instruction-set", help="beastd's kernels for this one instead of the best")
     parser.add_argument("--keep", type=Path, help="writes all figures as JSON")
     given = parser.parse_args()
+    if max(given.rows) > 16:
+        parser.error("--rows: at most 16, the slots of beastd here")
+    for name in ("model", "peers", "ik", "programs"):
+        if path := getattr(given, name):
+            setattr(given, name, path.resolve())
     with tempfile.TemporaryDirectory() as folder:
         given.read_speed = Path(folder) / "read_speed"
         output("cc", "-O3", "-march=native", "-pthread", "-o", given.read_speed, ROOT / "tests/cpu/read_speed.c")

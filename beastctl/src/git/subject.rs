@@ -20,26 +20,31 @@ const MAX_OWN_WORDS: usize = 2000;
 const THOUGHT: [&str; 2] = ["<think>", "</think>"];
 /// Phrases with which a model acknowledges a request.
 const OPENERS: [&str; 6] = ["sure", "certainly", "of course", "okay", "ok", "absolutely"];
-/// Beginnings of lines that address the user, or speak of the answer.
-const TALK: [&str; 17] = [
-    "i ",
+/// Beginnings of lines that address the user, or speak of the answer. Other languages have an `i` of their own.
+const TALK: [&str; 20] = [
+    "i am ",
+    "i have ",
+    "i will ",
+    "i can ",
+    "i would ",
     "i'm ",
     "i'll ",
     "i've ",
     "i'd ",
-    "you ",
-    "you'll ",
-    "you've ",
-    "your ",
+    "you can ",
+    "you need ",
+    "you should ",
+    "you could ",
+    "your code",
     "here is ",
     "here's ",
-    "here are ",
     "sorry",
     "the above ",
     "the code you ",
-    "the provided ",
-    "please ",
+    "as an ai ",
 ];
+/// Beginnings of a C preprocessor's lines, and of scripts.
+const DIRECTIVES: [&str; 8] = ["#define", "#include", "#if", "#else", "#endif", "#pragma", "#undef", "#!"];
 /// Words about our request. A change may be about them too.
 const TASK: [&str; 2] = ["one-line commit", "imperative mood"];
 /// Beginnings of lines in git's diffs, except for lines of the files themselves.
@@ -200,11 +205,10 @@ fn is_of_diff(line: &str) -> bool {
         || line.split_whitespace().any(is_range)
 }
 
-/// Whether a line is a directive, or an added or removed line of a file: a subject that begins with such a mark has a
-/// blank or number after it.
+/// Whether a line is a directive, which would look like a message without its comment character.
 fn is_code(raw: &str) -> bool {
-    let mut chars = raw.trim_start().chars();
-    matches!(chars.next(), Some('#' | '-')) && chars.next().is_some_and(|c| c.is_alphabetic() || c == '!')
+    let raw = raw.trim_start_matches(['`', ' ', '\t']);
+    DIRECTIVES.iter().any(|start| raw.starts_with(start))
 }
 
 /// Whether a message speaks of what we asked for, which is not what was changed.

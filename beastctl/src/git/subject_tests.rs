@@ -41,7 +41,7 @@ fn refuses(answer: &str, problem: &str) {
 
 #[test]
 fn code_talk_and_words_about_the_task_are_no_message() {
-    for answer in ["#define PATCHLEVEL 12", "#include <stdio.h>", "#!/bin/bash\nexit", "-fn other(name: &str)"] {
+    for answer in ["#define PATCHLEVEL 12", "#include <stdio.h>", "#!/bin/bash\nexit", "`#define X 1`"] {
         refuses(answer, CODE);
     }
     for answer in [
@@ -49,6 +49,7 @@ fn code_talk_and_words_about_the_task_are_no_message() {
         "You can use `read` to read a file.",
         "Your code is already correct.",
         "Here is what has changed",
+        "As an AI language model, I cannot see it.",
     ] {
         refuses(answer, TALKS);
     }
@@ -66,6 +67,15 @@ fn code_talk_and_words_about_the_task_are_no_message() {
     refuses("test_done", "says nothing about the changes");
     accepts("Update hosts", "Update hosts");
     accepts("#12: close the reader", "12: close the reader");
+    for message in [
+        "I test girano in parallelo",
+        "I README: ret en stavefejl",
+        "Please clippy",
+        "Your own prompts may be empty",
+        "-v: print it",
+    ] {
+        accepts(message, message);
+    }
 }
 
 #[test]

@@ -105,7 +105,9 @@ impl Whole<'_> {
         if !form.extract {
             return Ok(Made::default());
         }
-        match (first_code_block(self.text), cut) {
+        // Code within which a loop began is as incomplete as code that was cut off.
+        let closed = self.closed();
+        match (first_code_block(self.text), cut.or(closed.as_deref())) {
             (Some((_, false)), Some(cut)) => Err(TurnError::Withheld(format!("the code is incomplete: {cut}"))),
             (block, _) => Ok(Made { code: block.map(|(code, _)| code), ..Made::default() }),
         }
