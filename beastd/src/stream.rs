@@ -167,8 +167,8 @@ impl Stream {
         self.n_tokens >= self.soft_limit && self.verdict == Verdict::Suspect
     }
 
-    /// Whether the answer, which ends now, would better have ended before what is held back: copies after the point from
-    /// which the model is urged to end. Before that, the user may want them.
+    /// Whether the answer, which ends now, would better have ended before what is held back: copies after the point
+    /// from which the model is urged to end. Before that, the user may want them.
     fn is_repetitive(&mut self) -> bool {
         let vocab = self.vocab.as_ref();
         self.n_tokens >= self.soft_limit
