@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::blocks::BLOCK;
+use super::blocks::{BLOCK, Q4K, Q5K, Q6K, Q8, Weights};
 use super::rows::Kernel;
 use super::tiles::{self, Format, Rows, Tiles};
 
@@ -35,13 +35,23 @@ impl Way {
     }
 
     /// In tiles, for many columns.
-    pub(super) fn tiles<I: Tiles, W: Format>() -> Self {
+    fn tiles<I: Tiles, W: Format>() -> Self {
         Self {
             block_bytes: size_of::<W::Column>(),
             alignment: align_of::<W::Column>(),
             unit: tiles::ROWS,
             round: round_tiled::<I, W>,
             compute: compute_tiles::<I, W>,
+        }
+    }
+
+    /// The same for weights of this type.
+    pub(super) fn tiles_of<I: Tiles>(weights: Weights) -> Self {
+        match weights {
+            Weights::Q4K => Self::tiles::<I, Q4K>(),
+            Weights::Q5K => Self::tiles::<I, Q5K>(),
+            Weights::Q6K => Self::tiles::<I, Q6K>(),
+            Weights::Q8 => Self::tiles::<I, Q8>(),
         }
     }
 

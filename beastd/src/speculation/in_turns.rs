@@ -28,14 +28,6 @@ pub(super) enum Check {
     Passed,
 }
 
-impl Check {
-    fn add(&mut self, n: usize) {
-        if let Self::Running { n_drafted, .. } = self {
-            *n_drafted += n;
-        }
-    }
-}
-
 impl Speculation<'_> {
     /// Drafts for all candidates, the same number for each, during a turn of drafts; else none.
     pub(super) fn propose_in_turns(&mut self, candidates: &[Candidate<'_>]) -> Vec<(SeqId, Vec<Token>)> {
@@ -100,9 +92,9 @@ impl Speculation<'_> {
             Check::None => {
                 let drafted = self.draft(candidates, N_CHECKED);
                 if drafted.len() == n_rows {
-                    self.check = Check::Running { n_right: 0, n_drafted: 0 };
+                    let n_drafted = drafted.iter().map(|proposal| proposal.tokens.len()).sum();
+                    self.check = Check::Running { n_right: 0, n_drafted };
                     for (candidate, proposal) in candidates.iter().zip(drafted) {
-                        self.check.add(proposal.tokens.len());
                         if let Some(request) = self.requests.get_mut(&candidate.seq) {
                             request.checked = proposal.tokens.into();
                         }

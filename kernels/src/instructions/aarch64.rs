@@ -2,11 +2,10 @@
 
 use std::arch::is_aarch64_feature_detected;
 
-use crate::blocks::{Q4K, Q5K, Q6K, Q8, Weights};
+use crate::blocks::{Q4K, Q5K, Q6K, Weights};
 use crate::product::Way;
 use crate::rows::neon::Dotprod;
 use crate::simd::neon::Vectors128;
-use crate::tiles::Tiles;
 
 /// An instruction set, from the best on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,17 +49,8 @@ impl InstructionSet {
     #[inline(never)] // As above.
     pub fn tiles(self, weights: Weights) -> Option<Way> {
         match self {
-            Self::NeonI8mm => Some(tiles::<Vectors128<true>>(weights)),
-            Self::NeonDotprod => Some(tiles::<Vectors128<false>>(weights)),
+            Self::NeonI8mm => Some(Way::tiles_of::<Vectors128<true>>(weights)),
+            Self::NeonDotprod => Some(Way::tiles_of::<Vectors128<false>>(weights)),
         }
-    }
-}
-
-fn tiles<T: Tiles>(weights: Weights) -> Way {
-    match weights {
-        Weights::Q4K => Way::tiles::<T, Q4K>(),
-        Weights::Q5K => Way::tiles::<T, Q5K>(),
-        Weights::Q6K => Way::tiles::<T, Q6K>(),
-        Weights::Q8 => Way::tiles::<T, Q8>(),
     }
 }

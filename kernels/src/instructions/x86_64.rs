@@ -1,11 +1,10 @@
 //! Those of x86-64.
 
-use crate::blocks::{Q4K, Q5K, Q6K, Q8, Weights};
+use crate::blocks::{Q4K, Q5K, Q6K, Weights};
 use crate::product::Way;
 use crate::rows::avx512::Avx512;
 use crate::simd::avx2::Vectors256;
 use crate::simd::avx512::Vectors512;
-use crate::tiles::Tiles;
 
 /// An instruction set, from the best on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,20 +59,11 @@ impl InstructionSet {
     #[inline(never)] // As above.
     pub fn tiles(self, weights: Weights) -> Option<Way> {
         match self {
-            Self::Avx512 => Some(tiles::<Vectors512>(weights)),
-            Self::AvxVnni => Some(tiles::<Vectors256<true>>(weights)),
+            Self::Avx512 => Some(Way::tiles_of::<Vectors512>(weights)),
+            Self::AvxVnni => Some(Way::tiles_of::<Vectors256<true>>(weights)),
             // Its products do not fit into the 16 bits that AVX2 has without VNNI.
             Self::Avx2 if weights == Weights::Q8 => None,
-            Self::Avx2 => Some(tiles::<Vectors256<false>>(weights)),
+            Self::Avx2 => Some(Way::tiles_of::<Vectors256<false>>(weights)),
         }
-    }
-}
-
-fn tiles<T: Tiles>(weights: Weights) -> Way {
-    match weights {
-        Weights::Q4K => Way::tiles::<T, Q4K>(),
-        Weights::Q5K => Way::tiles::<T, Q5K>(),
-        Weights::Q6K => Way::tiles::<T, Q6K>(),
-        Weights::Q8 => Way::tiles::<T, Q8>(),
     }
 }
