@@ -69,7 +69,11 @@ class Beast:
         self.server = Server("beastd", command, port, environment, home)
 
     def __enter__(self):
-        self.server.__enter__()
+        try:
+            self.server.__enter__()
+        except RuntimeError as error:
+            # The log is in a folder that is about to go.
+            sys.exit(f"bench-cpu: {error}:\n{Path(self.server.log.name).read_text()[-2000:]}")
         return self
 
     def __exit__(self, *what):
@@ -188,6 +192,8 @@ def main() -> None:
     parser.add_argument("--instruction-set", help="beastd's kernels for this one instead of the best")
     parser.add_argument("--keep", type=Path, help="writes all figures as JSON")
     given = parser.parse_args()
+    if not given.model.is_file():
+        parser.error(f"{given.model}: no such file; try: .ci/speed-model llama")
     if max(given.rows) > 16:
         parser.error("--rows: at most 16, the slots of beastd here")
     for name in ("model", "peers", "ik", "programs"):
