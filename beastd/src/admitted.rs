@@ -22,6 +22,8 @@ pub struct Admitted {
     pub n_max_tokens: usize,
     /// Stop strings; none is empty.
     pub stop: Vec<String>,
+    /// Whether nobody wants a sentence of the model's own again and again, however short the answer is.
+    pub distinct: bool,
     /// Whether to ignore end-of-turn tokens.
     pub ignore_eos: bool,
     /// Which drafters may be used.
@@ -57,6 +59,7 @@ impl From<ScoredPrompt> for Admitted {
             wanted,
             n_max_tokens: 1,
             stop: Vec::new(),
+            distinct: false,
             // Otherwise an end-of-turn token would have no piece to carry the log-probabilities.
             ignore_eos: true,
             wish: Wish::OFF,

@@ -46,6 +46,10 @@ const COPIES: usize = 3;
 const COPIES_LONG: usize = 2;
 /// Shortest long period.
 const LONG: usize = 64;
+/// Shortest period that can be a sentence.
+const SENTENCE: usize = 12;
+/// Most places in a period at which its copies in the prompt may begin.
+const MOST_STARTS: usize = 16;
 /// The same where some tokens differ.
 const COPIES_VARIED: usize = 5;
 /// The same where a counter advances.
@@ -223,16 +227,24 @@ impl Repetition {
     /// Whether the answer, which ends now, ends with more copies than the prompt has of the same.
     pub fn ends_in_copies(&mut self, unit: impl Fn(Token) -> Option<Unit>) -> bool {
         let (answer, prompt) = (&self.answer, &mut self.prompt);
-        self.runs.iter_mut().filter(|run| run.is_held()).any(|run| {
-            let copy = &answer[answer.len() - run.period..];
-            let n_in_prompt = *run.n_in_prompt.get_or_insert_with(|| n_copies(copy, prompt.read(&unit)));
-            run.n_exact > n_in_prompt * run.period
-        })
+        let mut held = self.runs.iter_mut().filter(|run| run.is_held());
+        held.any(|run| run.n_exact > run.n_in_prompt(answer, || prompt.read(&unit)) * run.period)
     }
 
-    /// Whether what is repeated now may be a sentence, not a word or mark.
-    pub fn has_sentences(&self) -> bool {
-        self.runs.iter().any(|run| run.is_held() && run.period > SHORT)
+    /// The same for an answer that may repeat itself if the user wants it to: whether it ends with a sentence of its own
+    /// that it says at least four times.
+    pub fn ends_in_own_sentence(&mut self, unit: impl Fn(Token) -> Option<Unit>) -> bool {
+        let (answer, prompt) = (&self.answer, &mut self.prompt);
+        let mut long = self.runs.iter_mut().filter(|run| {
+            let has_words = 2 * run.n_words >= run.n_counted;
+            run.period >= SENTENCE && run.n_exact >= COPIES * run.period && has_words
+        });
+        long.any(|run| run.n_in_prompt(answer, || prompt.read(&unit)) == 0)
+    }
+
+    /// Whether what is repeated may be a sentence, not a word or mark, and has just begun again.
+    pub fn has_begun_sentence(&self) -> bool {
+        self.runs.iter().any(|run| run.is_held() && run.period > SHORT && run.n_exact < 2 * run.period)
     }
 
     /// Starts to follow the period that the last tokens suggest.
@@ -299,22 +311,27 @@ impl Run {
             _ => (MIN_TOKENS, COPIES),
         };
         let mut prompt = Some(prompt);
-        let mut is_beyond = |n: usize, least: usize, copies: usize| {
-            let needed = (least / part).max(copies.div_ceil(part) * self.period);
+        let mut is_beyond = |run: &mut Self, n: usize, least: usize, copies: usize| {
+            let needed = (least / part).max(copies.div_ceil(part) * run.period);
+            // Counted only when the run would otherwise prove a loop.
             n >= needed && {
-                // Counted once, and only when the run would otherwise prove a loop.
-                let copy = &answer[answer.len() - self.period..];
-                let count = || n_copies(copy, prompt.take().expect("it is counted once")());
-                n >= needed + *self.n_in_prompt.get_or_insert_with(count) * self.period
+                let read = || prompt.take().expect("it is counted once")();
+                n >= needed + run.n_in_prompt(answer, read) * run.period
             }
         };
-        is_beyond(self.n_exact, least, copies)
+        is_beyond(self, self.n_exact, least, copies)
             || self.period >= COUNTED_PERIOD
                 && 2 * self.n_words >= self.n_counted
-                && is_beyond(self.n_counted, MIN_TOKENS_COUNTED, COPIES_COUNTED)
+                && is_beyond(self, self.n_counted, MIN_TOKENS_COUNTED, COPIES_COUNTED)
             || 2 * self.n_agreed_words >= self.n_agreed
-                && is_beyond(self.n_agreed, MIN_TOKENS_VARIED, COPIES_VARIED)
+                && is_beyond(self, self.n_agreed, MIN_TOKENS_VARIED, COPIES_VARIED)
                 && is_cycling(&self.varied)
+    }
+
+    /// How many copies of its period the prompt has; counted once.
+    fn n_in_prompt<'p>(&mut self, answer: &[Unit], prompt: impl FnOnce() -> &'p [Unit]) -> usize {
+        let copy = &answer[answer.len() - self.period..];
+        *self.n_in_prompt.get_or_insert_with(|| n_copies(copy, prompt()))
     }
 }
 
@@ -358,22 +375,33 @@ fn is_cycling(varied: &[Unit]) -> bool {
     !varied.is_empty() && distinct.len() * 2 <= varied.len()
 }
 
-/// How often these tokens occur in the prompt, adjacent or not, with any numbers in place of theirs.
+/// How often these tokens occur in the prompt, with any numbers in place of theirs. A few of them, as in a version or
+/// date, must be adjacent there, since they occur everywhere; more may be lines of a log.
 fn n_copies(copy: &[Unit], prompt: &[Unit]) -> usize {
     let is_counter = |unit: Unit| unit.kind == Kind::Number;
     let is_same = |a: Unit, b: Unit| a == b || is_counter(a) && is_counter(b);
-    // A copy may begin anywhere in its period, so rotate it to start with its first token that is not a number.
+    // A copy may begin anywhere in its period, so it is tried from its first token that is not a number, and from what
+    // follows a mark, such as the end of a sentence.
     let Some(first) = copy.iter().position(|unit| !is_counter(*unit)) else { return 0 };
-    let copy: Vec<Unit> = copy[first..].iter().chain(&copy[..first]).copied().collect();
-    let (mut n, mut at) = (0, 0);
+    let after_marks = (1..copy.len()).filter(|n| copy[n - 1].kind == Kind::Other && !is_counter(copy[*n]));
+    let starts = std::iter::once(first).chain(after_marks).take(MOST_STARTS);
+    starts.map(|start| n_rotated(&[&copy[start..], &copy[..start]].concat(), prompt)).max().unwrap_or(0)
+}
+
+/// The same for copies that begin where this one does.
+fn n_rotated(copy: &[Unit], prompt: &[Unit]) -> usize {
+    let is_counter = |unit: Unit| unit.kind == Kind::Number;
+    let is_same = |a: Unit, b: Unit| a == b || is_counter(a) && is_counter(b);
+    let (mut n, mut n_adjacent, mut most_adjacent, mut at) = (0, 0, 0, 0);
     while let Some(rest) = prompt.get(at..).filter(|rest| rest.len() >= copy.len()) {
-        if rest[0] == copy[0] && rest.iter().zip(&copy).all(|(&a, &b)| is_same(a, b)) {
-            (n, at) = (n + 1, at + copy.len());
+        if rest[0] == copy[0] && rest.iter().zip(copy).all(|(&a, &b)| is_same(a, b)) {
+            (n, n_adjacent, at) = (n + 1, n_adjacent + 1, at + copy.len());
+            most_adjacent = most_adjacent.max(n_adjacent);
         } else {
-            at += 1;
+            (n_adjacent, at) = (0, at + 1);
         }
     }
-    n
+    if copy.len() < SENTENCE { most_adjacent } else { n }
 }
 
 #[cfg(test)]

@@ -124,6 +124,13 @@ fn long_periods_are_found_at_their_third_copy() {
 }
 
 #[test]
+fn numbers_that_are_scattered_in_the_prompt_allow_no_row_of_them() {
+    let log = "install zlib 1.2.13 over 1.2.11, libc 2.36.9 over 2.36.8, done. ".repeat(40);
+    assert!(circle(&log, &format!("It installs version 1.0{}", ".1".repeat(300))).is_some());
+    assert!(circle(&format!("Continue: {}", ".1".repeat(300)), &format!("1{}", ".1".repeat(200))).is_none());
+}
+
+#[test]
 fn a_list_that_only_counts_is_a_circle() {
     let item = |n: u32| format!("{n}. The user opens the file and reads what is in it.\n");
     assert!(circle("", &(1..100).map(item).collect::<String>()).is_some());

@@ -62,6 +62,8 @@ pub struct Stream {
     n_tokens: usize,
     /// From this many tokens on, the model is urged to end.
     soft_limit: usize,
+    /// Whether copies at the end are not wanted before that either.
+    is_distinct: bool,
 }
 
 impl Stream {
@@ -93,6 +95,7 @@ impl Stream {
             verdict: Verdict::Fine,
             n_tokens: 0,
             soft_limit: usize::MAX,
+            is_distinct: false,
         }
     }
 
@@ -100,6 +103,12 @@ impl Stream {
     #[must_use]
     pub fn urged_from(self, soft_limit: usize) -> Self {
         Self { soft_limit, ..self }
+    }
+
+    /// No sentence of the model's own is wanted again and again.
+    #[must_use]
+    pub fn distinct(self) -> Self {
+        Self { is_distinct: true, ..self }
     }
 
     /// Shows these control tokens as text, because the parser of the answer needs them.
@@ -167,13 +176,17 @@ impl Stream {
         self.n_tokens >= self.soft_limit && self.verdict == Verdict::Suspect
     }
 
-    /// Whether the answer, which ends now, would better have ended before what is held back: copies after the point
-    /// from which the model is urged to end. Before that, the user may want them.
+    /// Whether the answer, which ends now, would better have ended before what is held back, because these are copies
+    /// that nobody wants.
     fn is_repetitive(&mut self) -> bool {
         let vocab = self.vocab.as_ref();
-        self.n_tokens >= self.soft_limit
-            && self.verdict >= Verdict::Twice
-            && self.repetition.as_mut().is_some_and(|repetition| repetition.ends_in_copies(|token| unit(vocab, token)))
+        let unit = |token| unit(vocab, token);
+        let repetition = self.repetition.as_mut().filter(|_| self.verdict >= Verdict::Twice);
+        repetition.is_some_and(|repetition| match self.n_tokens >= self.soft_limit {
+            true => repetition.ends_in_copies(unit),
+            // The user may want copies, but of what the prompt has.
+            false => self.is_distinct && repetition.ends_in_own_sentence(unit),
+        })
     }
 
     fn take_in(&mut self, token: Token, sampled_at_us: u64) -> Option<FinishReason> {
@@ -233,8 +246,8 @@ impl Stream {
             // What is held back repeats what the client has; a sentence that it finishes is finished.
             let n_kept = match first_sentence(&self.held) {
                 _ if self.is_between => 0,
-                // A copy too many is better than half a sentence.
-                0 if self.repetition.as_ref().is_some_and(Repetition::has_sentences) => self.held.len(),
+                // A copy too many is better than half a sentence. What has no sentences is a list, or no text.
+                0 if self.repetition.as_ref().is_some_and(Repetition::has_begun_sentence) => self.held.len(),
                 n => n,
             };
             self.held.truncate(n_kept);

@@ -80,11 +80,18 @@ fn a_likely_loop_at_the_limit_is_one_where_the_model_was_urged_to_end() {
 
 /// The text that the client gets of this answer, which ends by itself, and the reason.
 fn at_its_end(answer: &str, soft_limit: Option<usize>) -> (String, FinishReason) {
+    ended(answer, "", |stream| stream.urged_from(soft_limit.unwrap_or(usize::MAX)))
+}
+
+/// The same for a request whose answer never means to repeat itself.
+fn at_its_distinct_end(answer: &str, prompt: &str) -> (String, FinishReason) {
+    ended(answer, prompt, |stream| stream.urged_from(usize::MAX).distinct())
+}
+
+fn ended(answer: &str, prompt: &str, with: impl FnOnce(Stream) -> Stream) -> (String, FinishReason) {
     let (tx, mut rx) = channel(answer.len());
-    let mut stream = Stream::new(Arc::new(ByteVocab), tx, started(), &[], Vec::new(), false, answer.len());
-    if let Some(soft_limit) = soft_limit {
-        stream = stream.urged_from(soft_limit);
-    }
+    let prompt: Vec<Token> = prompt.bytes().map(|byte| Token(byte.into())).collect();
+    let mut stream = with(Stream::new(Arc::new(ByteVocab), tx, started(), &prompt, Vec::new(), false, answer.len()));
     assert!(answer.bytes().all(|byte| stream.push(Token(i32::from(byte)), None, 1).is_none()));
     let reason = stream.push(END, None, 1).expect("it ends");
     stream.finish(reason, Usage::default(), Timings::default(), 2);
@@ -107,9 +114,24 @@ fn copies_before_an_end_that_was_urged_are_not_shown() {
     }
     let answer = "First this. ".to_owned() + &"Then that, over and over. ".repeat(6);
     assert_eq!(at_its_end(&answer, Some(20)).0.trim_end(), answer[..12 + 2 * 26].trim_end());
-    let without_ends = "now here and at the old gate, ".repeat(4);
-    assert_eq!(at_its_end(&without_ends, Some(20)).0, without_ends, "rather than half of it");
+    let phrase = "now here and at the old gate, ";
+    let begun = phrase.repeat(2) + "now here and";
+    assert_eq!(at_its_end(&begun, Some(20)).0, begun, "rather than half of it");
+    assert!(at_its_end(&phrase.repeat(4), Some(20)).0.len() < 3 * phrase.len(), "it has no sentences");
     assert!(at_its_end(&"AB_".repeat(20), Some(20)).0.len() < 15, "a word has no half");
+}
+
+#[test]
+fn a_sentence_that_nobody_asked_for_is_not_shown_four_times() {
+    let line = "It is read again.\n";
+    let shown = |n: usize| line.repeat(n);
+    for n in [4, 6] {
+        assert_eq!(at_its_distinct_end(&line.repeat(n), ""), (shown(2), FinishReason::Closed));
+    }
+    assert_eq!(at_its_distinct_end(&line.repeat(3), ""), (shown(3), FinishReason::Stop), "emphasis");
+    assert_eq!(at_its_distinct_end(&line.repeat(6), "Six times: It is read again."), (shown(6), FinishReason::Stop));
+    let rows = "a, b, c\n".repeat(9);
+    assert_eq!(at_its_distinct_end(&rows, ""), (rows, FinishReason::Stop), "no sentence");
 }
 
 #[test]

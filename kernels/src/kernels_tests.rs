@@ -207,7 +207,7 @@ fn products_are_those_of_the_definitions() {
     for set in sets() {
         for of in Weights::ALL {
             let mut noise = Noise(3_141_592_653_589_793);
-            for way in [set.rows(of), set.tiles(of)].into_iter().flatten() {
+            for way in [set.few(of), set.tiles(of)].into_iter().flatten() {
                 compare_shapes(of, &way, &mut noise);
             }
             eprintln!("compared: {} {of:?}", set.name());
@@ -219,10 +219,10 @@ fn products_are_those_of_the_definitions() {
 #[test]
 fn a_row_does_not_depend_on_the_number_of_columns() {
     for set in sets() {
-        for (of, way) in Weights::ALL.into_iter().filter_map(|of| Some((of, set.rows(of)?))) {
-            let example = Example::new(of, 3, 3, MOST_BY_ROWS, &mut Noise(271_828_182_845_904));
-            let all = example.computed(&way, MOST_BY_ROWS);
-            for n_columns in 1..MOST_BY_ROWS {
+        for (of, way) in Weights::ALL.into_iter().filter_map(|of| Some((of, set.few(of)?))) {
+            let example = Example::new(of, 3, 3, FEW, &mut Noise(271_828_182_845_904));
+            let all = example.computed(&way, FEW);
+            for n_columns in 1..FEW {
                 let some = example.computed(&way, n_columns);
                 let bits = |products: &[f32]| products.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
                 assert_eq!(bits(&some), bits(&all[..some.len()]), "{}, {of:?}, {n_columns} columns", set.name());
@@ -232,13 +232,13 @@ fn a_row_does_not_depend_on_the_number_of_columns() {
 }
 
 #[test]
-fn few_columns_are_computed_row_by_row() {
+fn a_step_of_few_columns_is_computed_in_one_way_and_a_prompt_in_tiles() {
     for set in InstructionSet::ALL.iter().copied() {
         for of in Weights::ALL {
-            let unit = |n_columns| way(set, of, n_columns).map(|way| way.unit);
-            assert_eq!(unit(0), None);
-            assert_eq!([unit(1), unit(16)], [set.rows(of).map(|_| 1); 2]);
-            assert_eq!([unit(17), unit(512)], [set.tiles(of).map(|way| way.unit); 2]);
+            let computed = |n_columns| way(set, of, n_columns).map(|way| way.compute as usize);
+            assert_eq!(computed(0), None);
+            assert!((1..=FEW).all(|n| computed(n) == set.few(of).map(|way| way.compute as usize)));
+            assert!([17, 512].iter().all(|n| computed(*n) == set.tiles(of).map(|way| way.compute as usize)));
         }
     }
 }

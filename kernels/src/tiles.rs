@@ -34,6 +34,8 @@ const WIDTH: usize = 256;
 
 /// An instruction set that computes tiles. All its functions may only be called where the CPU has it.
 pub(super) trait Tiles {
+    /// Rows that `unpack` takes.
+    const LANES: usize;
     /// Most columns that `multiply` takes at once.
     const MOST_COLUMNS: usize;
 
@@ -43,11 +45,11 @@ pub(super) trait Tiles {
     /// See above.
     unsafe fn round<W: Format>(x: &[f32; BLOCK]) -> W::Column;
 
-    /// Unpacks a block of each row: the first is at `first`, the others follow at a distance of `row_bytes` each.
+    /// Unpacks a block of each of `LANES` rows.
     ///
     /// # Safety
     /// The blocks are valid.
-    unsafe fn unpack<W: Format>(first: *const W, row_bytes: usize, to: &mut Tile);
+    unsafe fn unpack<W: Format>(rows: tile::Rows, to: &mut Tile);
 
     /// Adds the products of a tile and up to `MOST_COLUMNS` columns to as many sums.
     ///
@@ -72,25 +74,43 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    /// Unpacks a block of the rows from `row` on. Rows beyond the last are zero.
+    /// Unpacks a block of the rows from `row` on; `before_part` is called before each of [`parts`]. Rows beyond the last
+    /// are zero.
     ///
     /// # Safety
     /// The weights are valid, and the CPU has the instruction set.
-    unsafe fn unpack<T: Tiles, W: Format>(&self, row: usize, block: usize, to: &mut Tile) {
+    #[inline(always)]
+    unsafe fn unpack<T: Tiles, W: Format>(
+        &self,
+        row: usize,
+        block: usize,
+        to: &mut Tile,
+        mut before_part: impl FnMut(usize),
+    ) {
         // SAFETY: as promised by the caller; bytes of zero are valid blocks.
         unsafe {
-            let first = self.at.add(row * self.row_bytes).cast::<W>().add(block);
+            let (mut first, mut row_bytes) =
+                (self.at.add(row * self.row_bytes + block * size_of::<W>()), self.row_bytes);
             let n = self.n_rows - row;
-            if n >= ROWS {
-                return T::unpack::<W>(first, self.row_bytes, to);
-            }
             let mut copy: [MaybeUninit<W>; ROWS] = [const { MaybeUninit::zeroed() }; ROWS];
-            for (i, copy) in copy.iter_mut().enumerate().take(n) {
-                copy.as_mut_ptr().copy_from_nonoverlapping(first.byte_add(i * self.row_bytes), 1);
+            if n < ROWS {
+                for (i, copy) in copy.iter_mut().enumerate().take(n) {
+                    copy.as_mut_ptr().copy_from_nonoverlapping(first.add(i * row_bytes).cast(), 1);
+                }
+                (first, row_bytes) = (copy.as_ptr().cast(), size_of::<W>());
             }
-            T::unpack::<W>(copy.as_ptr().cast(), size_of::<W>(), to);
+            for part in 0..parts::<T>() {
+                before_part(part);
+                let number = part * T::LANES;
+                T::unpack::<W>(tile::Rows { first: first.add(number * row_bytes), row_bytes, number }, to);
+            }
         }
     }
+}
+
+/// In how many parts a tile is unpacked.
+const fn parts<T: Tiles>() -> usize {
+    ROWS / T::LANES
 }
 
 /// Multiplies all rows with all columns; `columns` has the first block of each column, then the second of each, and so
@@ -111,16 +131,17 @@ pub(super) unsafe fn multiply<T: Tiles, W: Format>(
             let sums = &mut sums[..(n_columns - first).min(WIDTH)];
             sums.fill(Sums([0.0; ROWS]));
             for block in 0..rows.n_blocks {
-                // SAFETY: as promised by the caller.
-                unsafe { rows.unpack::<T, W>(row, block, &mut tile) };
                 let here = &columns[block * n_columns + first..][..sums.len()];
                 // The next tiles as they lie in memory. In many small portions, since the CPU stalls when it has too
                 // many to wait for.
                 let mut ahead = Ahead::new::<W>(&rows, row, block, first == 0);
                 let n_groups = sums.len().div_ceil(T::MOST_COLUMNS);
+                let n_parts = parts::<T>() + n_groups;
+                // SAFETY: as promised by the caller.
+                unsafe { rows.unpack::<T, W>(row, block, &mut tile, |part| ahead.fetch(part + 1, n_parts)) };
                 let mut at = 0;
                 for group in 0..n_groups {
-                    ahead.fetch(group + 1, n_groups);
+                    ahead.fetch(parts::<T>() + group + 1, n_parts);
                     // As equal as possible: with few columns, `multiply` waits for its own results.
                     let n = (sums.len() - at).div_ceil(n_groups - group);
                     // SAFETY: as promised by the caller.

@@ -72,6 +72,7 @@ fn object(entry: &Entry) -> Value {
                 Some(SoftLimit::Tokens(n)) => n.into(),
                 Some(SoftLimit::Input) => "input".into(),
             };
+            object["distinct"] = json!(prompt.distinct);
             object["stop"] = json!(prompt.stop);
             object["one_line"] = json!(prompt.one_line);
             object["think"] = json!(prompt.think);

@@ -16,7 +16,7 @@ use crate::{
     text::{did_you_mean, nearest},
 };
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "description",
     "model",
     "system",
@@ -24,6 +24,7 @@ const KEYS: [&str; 12] = [
     "sampling",
     "max_tokens",
     "soft_limit",
+    "distinct",
     "stop",
     "one_line",
     "think",
@@ -168,6 +169,7 @@ impl Settings<'_> {
                 self.prompt.soft_limit = Some(self.soft_limit(node)?);
                 self.soft_limit_line = line(node);
             }
+            "distinct" => self.prompt.distinct = switch("distinct", node)?,
             "stop" => self.prompt.stop = stop(node)?,
             "one_line" => self.prompt.one_line = switch("one_line", node)?,
             "think" => self.prompt.think = Some(switch("think", node)?),

@@ -105,6 +105,7 @@ fn every_setting_is_read() {
                 20,
             ),
             soft_limit: None,
+            distinct: false,
             stop: [],
             one_line: false,
             think: None,
@@ -174,8 +175,8 @@ fn a_wrong_key_is_told_with_the_right_one() {
             "---\nsampling:\n  mirostat: 1\n---\nx",
         ],
         expect![[r#"
-            3: unknown key `descripton`, did you mean `description`? [one of description, model, system, variables, sampling, max_tokens, soft_limit, stop, one_line, think, schema, reduce]
-            2: unknown key `author` [one of description, model, system, variables, sampling, max_tokens, soft_limit, stop, one_line, think, schema, reduce]
+            3: unknown key `descripton`, did you mean `description`? [one of description, model, system, variables, sampling, max_tokens, soft_limit, distinct, stop, one_line, think, schema, reduce]
+            2: unknown key `author` [one of description, model, system, variables, sampling, max_tokens, soft_limit, distinct, stop, one_line, think, schema, reduce]
             2: unknown key `temp` [put `temp` under `sampling:`, indented by two more spaces]
             4: unknown key `topp` of `sampling`, did you mean `top_p`? [one of temp, top_p, top_k, min_p, repeat_penalty, dry_multiplier, dry_base, dry_allowed_length, dry_penalty_last_n, xtc_probability, xtc_threshold, seed]
             3: unknown key `mirostat` of `sampling` [one of temp, top_p, top_k, min_p, repeat_penalty, dry_multiplier, dry_base, dry_allowed_length, dry_penalty_last_n, xtc_probability, xtc_threshold, seed]

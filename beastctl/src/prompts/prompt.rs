@@ -53,6 +53,8 @@ pub struct Prompt {
     pub max_tokens: Option<u32>,
     /// Where its answers should begin to end.
     pub soft_limit: Option<SoftLimit>,
+    /// Whether nobody wants a sentence of the model's own again and again.
+    pub distinct: bool,
     /// Its stop strings, which the command line overrides.
     pub stop: Vec<String>,
     /// Whether only the first line of the answer is wanted.

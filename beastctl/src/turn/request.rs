@@ -67,6 +67,7 @@ pub(crate) fn of_prompt(prompt: Prompt, material: Material) -> (Generate, Span) 
         sampling: prompt.sampling,
         max_tokens: prompt.max_tokens,
         soft_limit: prompt.soft_limit.map(|limit| limit.tokens(n_bytes)),
+        distinct: prompt.distinct,
         stop: prompt.stop,
         extent: if prompt.one_line { Extent::Line } else { Extent::Whole },
         template: TemplateOptions { thinking: prompt.think, ..TemplateOptions::default() },

@@ -66,7 +66,10 @@ fn a_refusal_is_heard_while_the_request_is_stuck() {
 fn another_protocol_names_both_versions_and_the_way_out() {
     for verb in [&["summarize"][..], &["status"]] {
         let beast = Beast::new();
-        let daemon = beast.daemon_of(Welcome { protocol: 9, version: "9.1.0".into(), pid: 1 }, Peer::sees_the_end);
+        let daemon = beast.daemon_of(
+            Welcome { protocol: beast_protocol::VERSION + 1, version: "9.1.0".into(), pid: 1 },
+            Peer::sees_the_end,
+        );
         let ran = beast.run(verb, b"text");
         expect![[r#"
             exit 3

@@ -123,6 +123,7 @@ impl Admission {
             wanted: Vec::new(),
             n_max_tokens,
             stop: request.stop.clone(),
+            distinct: request.distinct,
             ignore_eos: request.ignore_eos,
             wish: wish(request),
             constraint,

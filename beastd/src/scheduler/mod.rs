@@ -75,12 +75,15 @@ impl Limits {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Committed {
     pub seq: SeqId,
-    /// Its new tokens; several when drafts were accepted.
+    /// Its new tokens; several when drafts were accepted. None beyond its limit, though the sequence itself may have
+    /// some then.
     pub tokens: Vec<Token>,
     /// One per token, or empty.
     pub logprobs: Vec<Logprobs>,
     /// Whether the sequence has reached its limit and must be finished now.
     pub at_limit: bool,
+    /// Tokens that it got beyond its limit.
+    pub n_beyond: usize,
 }
 
 /// The work planned for one sequence.
@@ -176,16 +179,16 @@ impl Scheduler {
         self.waiting.iter().position(Sequence::yields).unwrap_or(self.waiting.len())
     }
 
-    /// Sequences to draft for in the next plan, each with the number of drafts that it has room for: all that decode,
-    /// but none during prefill, since each row length costs the engine a pass of its own.
-    pub fn draftable(&self) -> Vec<(&Sequence, usize)> {
+    /// Sequences to draft for in the next plan: all that decode, but none during prefill, since each row length costs
+    /// the engine a pass of its own.
+    pub fn draftable(&self) -> &[Sequence] {
         let is_reading = self.running.iter().any(|sequence| sequence.n_pending() > 1);
         let has_slot = !self.idle.is_empty() && !self.is_held_back();
         let is_admitting = !self.full && !self.waiting.is_empty() && (has_slot || self.is_held_up());
         if is_reading || is_admitting || self.running.len() > self.limits.decode_width {
-            return Vec::new();
+            return &[];
         }
-        self.running.iter().map(|sequence| (sequence, sequence.n_draft_max())).collect()
+        &self.running
     }
 
     /// Plans the next step; empty when there is no work. Must be followed by `commit` or `undo`.
@@ -207,7 +210,7 @@ impl Scheduler {
         for (n_known, sequence) in rows.into_iter().zip(&mut self.running) {
             if n_known > 0 {
                 let drafts = drafts.iter().find(|(seq, _)| *seq == sequence.id).map_or(&[][..], |(_, drafts)| drafts);
-                let row = row(sequence, n_known, &drafts[..drafts.len().min(sequence.n_draft_max())]);
+                let row = row(sequence, n_known, &drafts[..drafts.len().min(sequence.n_draft_room())]);
                 sequence.last_step = self.n_steps;
                 self.cache.take(row.slot, row.tokens.len());
                 self.planned.push(Planned { seq: sequence.id, n_known, n_draft: row.n_draft });
@@ -244,8 +247,10 @@ impl Scheduler {
             if let Some(sequence) = self.running.iter_mut().find(|sequence| sequence.id == *seq) {
                 sequence.tokens.extend(tokens);
                 let at_limit = sequence.tokens.len() >= sequence.n_max;
-                let (tokens, logprobs) = (tokens.clone(), logprobs.clone());
-                committed.push(Committed { seq: *seq, tokens, logprobs, at_limit });
+                let n_beyond = sequence.tokens.len().saturating_sub(sequence.n_max);
+                let (mut tokens, logprobs) = (tokens.clone(), logprobs.clone());
+                tokens.truncate(tokens.len() - n_beyond);
+                committed.push(Committed { seq: *seq, tokens, logprobs, at_limit, n_beyond });
             }
         }
         committed

@@ -37,12 +37,12 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
 /// Drafts for all sequences that can have some: the same number for each, of which the first ones are right.
 fn drafts(scheduler: &Scheduler, n: usize) -> Vec<(SeqId, Vec<Token>)> {
     let (n_draft, n_right) = (n % 5, n / 5 % 5);
-    let guess = |(sequence, _): (&Sequence, usize)| {
+    let guess = |sequence: &Sequence| {
         let mut tokens = fake::answer(&sequence.tokens, 0, n_draft);
         tokens.iter_mut().skip(n_right).for_each(|token| token.0 ^= 1);
         (sequence.id, tokens)
     };
-    scheduler.draftable().into_iter().map(guess).collect()
+    scheduler.draftable().iter().map(guess).collect()
 }
 
 /// Drives scheduler and fake engine as the worker does; returns each sequence's prompt, limit and answer, without
@@ -102,6 +102,7 @@ fn run(limits: Limits, engine: &mut FakeEngine, moves: &[Move]) -> Vec<(Vec<Toke
                                 alive.retain(|id| *id != sequence.id);
                                 let mut tokens = sequence.tokens;
                                 let mut answer = tokens.split_off(sequence.n_prompt);
+                                answer.truncate(sequence.n_max - sequence.n_prompt);
                                 answer.retain(|token| *token != fake::END);
                                 done.push((tokens, sequence.n_max - sequence.n_prompt, answer));
                             }

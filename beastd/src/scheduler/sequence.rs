@@ -13,6 +13,8 @@ pub struct Sequence {
     pub n_prompt: usize,
     /// Length at which the sequence ends, prompt included.
     pub n_max: usize,
+    /// Most tokens that its cells can hold.
+    n_ctx: usize,
     /// Lengths of prefixes that other requests may share, ascending; cached once computed.
     pub(super) keep: Vec<usize>,
     /// Computed tokens, which is the number of cells that its slot holds.
@@ -45,6 +47,7 @@ impl Sequence {
             tokens: prompt,
             n_prompt,
             n_max: (n_prompt + n_max_tokens).min(n_ctx),
+            n_ctx,
             keep: Vec::new(),
             n_cached: 0,
             slot: None,
@@ -103,8 +106,13 @@ impl Sequence {
         self.tokens.len() - self.n_cached
     }
 
-    /// Drafts that it has room for: a step adds one token more than the accepted drafts.
+    /// Drafts that can be of use before it ends: a step adds one token more than the accepted drafts.
     pub fn n_draft_max(&self) -> usize {
         self.n_max.saturating_sub(self.tokens.len() + 1)
+    }
+
+    /// Drafts that it has room for, of use or not.
+    pub fn n_draft_room(&self) -> usize {
+        self.n_ctx.saturating_sub(self.tokens.len() + 1)
     }
 }

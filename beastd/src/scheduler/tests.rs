@@ -310,9 +310,9 @@ fn guesses_never_go_beyond_the_limit_of_an_answer_the_batch_or_the_cells() {
         "add a prompt=3 max=4; step; step a=7/0; step a=7/0; step a=7/0; add b prompt=2 max=50; step; step b=8/0; step b=7/7",
         expect![[r#"
             a 0..3 sample
-            a 3..4 +2 sample
-            a 4..5 +1 sample
-            a 5..6 sample | a ends
+            a 3..4 +7 sample
+            a 4..5 +7 sample
+            a 5..6 +7 sample | a ends
             b 0..2 sample
             b 2..3 sample
             b 3..4 +7 sample

@@ -32,7 +32,7 @@ impl Speculation<'_> {
     /// Drafts for all candidates, the same number for each, during a turn of drafts; else none.
     pub(super) fn propose_in_turns(&mut self, candidates: &[Candidate<'_>]) -> Vec<(SeqId, Vec<Token>)> {
         let looked_up: Vec<_> = candidates.iter().map(|candidate| self.look_up(candidate)).collect();
-        let n_room = candidates.iter().map(|candidate| candidate.n_max).min().unwrap_or(0).min(self.n_max);
+        let n_room = candidates.iter().map(|candidate| candidate.n_room).min().unwrap_or(0).min(self.n_max);
         let change_us = self.costs.change_us();
         if self.turns.n_draft() > n_room || self.turns.is_lost(change_us) {
             self.turns.end(change_us);

@@ -64,7 +64,7 @@ fn time_with(
         }
         let candidate = |&n: &usize| {
             let n_max = (all[n].len() - known[n].len()).saturating_sub(1);
-            Candidate { seq: ids[n], tokens: &known[n], n_max }
+            Candidate { seq: ids[n], tokens: &known[n], n_max, n_room: 1000 }
         };
         let drafts = speculation.propose(&alive.iter().map(candidate).collect::<Vec<_>>());
         let (mut rows, mut sampled) = (Vec::new(), Vec::new());
@@ -127,7 +127,7 @@ fn where_drafts_fail_hardly_any_time_is_lost_even_on_a_small_model() {
 
 #[test]
 fn a_copied_text_takes_a_fraction_of_the_time() {
-    for (gpu, n_seqs, most) in [(LARGE, 1, 0.4), (SMALL, 1, 0.6), (LARGE, 4, 0.5)] {
+    for (gpu, n_seqs, most) in [(LARGE, 1, 0.18), (SMALL, 1, 0.28), (LARGE, 4, 0.27)] {
         let (mut speculation, mut seed) = (speculation(gpu), 3);
         let texts: Vec<_> = (0..n_seqs)
             .map(|_| {
@@ -136,6 +136,7 @@ fn a_copied_text_takes_a_fraction_of_the_time() {
             })
             .collect();
         let time = time(gpu, &mut speculation, &texts);
+        // 0.23, 0.31 and 0.36 if lookup loses its place after a step whose drafts were all right.
         assert!(time < most, "{n_seqs} at once: {time}");
     }
 }
@@ -146,15 +147,30 @@ fn all_rows_get_drafts_of_one_width_also_those_that_have_none() {
     let copied = noise(&mut seed, 120);
     let known = [[&copied[..], &copied[..60]].concat(), noise(&mut seed, 80)];
     (0..2).for_each(|n| speculation.begin(SeqId(n), Wish::ANY));
-    let candidates = [0, 1].map(|n| Candidate { seq: SeqId(n as u64), tokens: &known[n], n_max: 100 });
+    let candidates = [0, 1].map(|n| Candidate { seq: SeqId(n as u64), tokens: &known[n], n_max: 100, n_room: 100 });
     assert_eq!(speculation.propose(&candidates), [], "nothing is proven yet");
     speculation.turns.would_have_saved(1e9);
     let drafts = speculation.propose(&candidates);
     let n = drafts[0].1.len();
     assert!(n >= 3 && drafts[0].1 == copied[60..60 + n] && drafts[1].1.len() == n, "{drafts:?}");
-    // Near its end a request has no room for a row of that width.
-    let candidates = candidates.map(|candidate| Candidate { n_max: n - 1, ..candidate });
+    // Near its limit an answer has no use for all of them, but the shape of the step stays.
+    let near_end = candidates.map(|candidate| Candidate { n_max: 1, ..candidate });
+    assert!(speculation.propose(&near_end).iter().all(|(_, drafts)| drafts.len() == n));
+    // Near the end of the context a request has no room for a row of that width.
+    let candidates = candidates.map(|candidate| Candidate { n_room: n - 1, ..candidate });
     assert!(speculation.propose(&candidates).iter().all(|(_, drafts)| drafts.len() < n));
+}
+
+#[test]
+fn a_period_shorter_than_a_row_is_drafted_as_often_as_it_fits() {
+    let (mut speculation, mut seed) = (speculation(LARGE), 9);
+    speculation.begin(SeqId(0), Wish::ANY);
+    let known = [noise(&mut seed, 20), noise(&mut seed, 3).repeat(6)].concat();
+    speculation.turns.would_have_saved(1e9);
+    let candidate = Candidate { seq: SeqId(0), tokens: &known, n_max: 100, n_room: 100 };
+    let drafts = speculation.propose(&[candidate]);
+    let expected: Vec<Token> = known[20..23].iter().copied().cycle().take(drafts[0].1.len()).collect();
+    assert!(drafts[0].1.len() > 3 && drafts[0].1 == expected, "{drafts:?}");
 }
 
 /// Recurring phrases of one length with other text between them: drafts are proven to pay, and then fail.

@@ -51,8 +51,10 @@ pub struct Candidate<'a> {
     pub seq: SeqId,
     /// All its known tokens.
     pub tokens: &'a [Token],
-    /// Most drafts that it has room for.
+    /// Most drafts that can be of use before its answer reaches its limit.
     pub n_max: usize,
+    /// Most drafts that it has room for, of use or not.
+    pub n_room: usize,
 }
 
 /// Drafts for one sequence and their source.
@@ -120,7 +122,8 @@ struct Request {
 }
 
 impl Request {
-    /// Where the answer may continue: after the longest match, or at lookup's current position if that matches as well.
+    /// Where the answer may continue, for so many tokens: after the longest match, or at lookup's current position if
+    /// that matches as well.
     fn look_up(&mut self, tokens: &[Token], n_max: usize) {
         let found = lookup::find(tokens);
         // A match of a single token is hardly better than continuing after a replaced word.
@@ -129,8 +132,10 @@ impl Request {
         }
         self.expected.clear();
         if let Some(place) = self.place {
-            let end = (place.next + n_max).min(tokens.len());
-            self.expected.extend(tokens.get(place.next..end).unwrap_or_default());
+            let following = tokens.get(place.next..).unwrap_or_default();
+            // A whole period has come twice: expects more of them, though only one is known.
+            let n_known = if place.n_match >= following.len() { n_max } else { following.len() };
+            self.expected.extend(following.iter().cycle().take(n_known.min(n_max)));
         }
         if self.expected.is_empty() {
             self.place = None;
@@ -150,8 +155,12 @@ impl Request {
             self.place = Some(place.after(is_right));
             if !is_right {
                 // Tokens after the first wrong one were not verified; the drain ends with the loop.
-                break;
+                return;
             }
+        }
+        if tokens.len() > n_expected {
+            // Nothing was expected in place of the last one, so the place is not known any more.
+            self.place = None;
         }
     }
 }
@@ -304,7 +313,8 @@ impl<'model> Speculation<'model> {
             return None;
         }
         let n_max = self.n_max.min(candidate.n_max);
-        request.look_up(candidate.tokens, self.n_max);
+        // One more than drafts, because a step adds a token to the accepted ones.
+        request.look_up(candidate.tokens, self.n_max + 1);
         let n_match = request.place?.n_match;
         let is_end = |token: &Token| self.vocab.is_end(*token);
         let n_before_end = request.expected.iter().position(is_end).unwrap_or(request.expected.len());

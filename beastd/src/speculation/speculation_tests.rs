@@ -50,7 +50,7 @@ fn run(speculation: &mut Speculation<'_>, prompt: &str, answer: &str) -> Run {
     let (mut n_drafted, mut n_accepted) = (0, 0);
     let all = [known.clone(), answer].concat();
     while known.len() < end {
-        let candidate = Candidate { seq: SEQ, tokens: &known, n_max: end - known.len() - 1 };
+        let candidate = Candidate { seq: SEQ, tokens: &known, n_max: end - known.len() - 1, n_room: 1000 };
         let drafts = speculation.propose(&[candidate]).pop().map_or(Vec::new(), |(_, drafts)| drafts);
         let rest = &all[known.len()..];
         let n_right = drafts.iter().zip(rest).take_while(|(a, b)| a == b).count();
@@ -121,7 +121,7 @@ fn a_request_that_wants_none_gets_none() {
 fn before_a_step_was_measured_nothing_is_guessed_and_then_it_is_tried() {
     let mut speculation = speculation(StepCosts::new(1), None);
     let known = tokens("abcdefgh abcdefgh abcdefgh ab");
-    let candidate = Candidate { seq: SEQ, tokens: &known, n_max: 100 };
+    let candidate = Candidate { seq: SEQ, tokens: &known, n_max: 100, n_room: 100 };
     assert!(speculation.propose(&[candidate]).is_empty());
     speculation.costs.record(1, 1, 50.0);
     assert!(!speculation.propose(&[candidate]).is_empty());
@@ -181,7 +181,7 @@ fn the_end_of_an_answer_is_never_guessed() {
     known.push(END);
     known.extend(tokens("12345678abcdefgh"));
     let mut speculation = speculation(cheap(), None);
-    let candidate = Candidate { seq: SEQ, tokens: &known[..known.len() - 2], n_max: 100 };
+    let candidate = Candidate { seq: SEQ, tokens: &known[..known.len() - 2], n_max: 100, n_room: 100 };
     let drafts = speculation.propose(&[candidate]);
     assert_eq!(drafts[0].1, tokens("gh"));
 }
@@ -192,11 +192,13 @@ fn sequences_that_decode_together_get_the_same_number_or_none() {
     speculation.begin(SeqId(2), Wish::ANY);
     let copying = tokens(&format!("{TEXT} {}", &TEXT[..30]));
     let short = tokens("123456789abc 123456789");
-    let candidates =
-        [Candidate { seq: SEQ, tokens: &copying, n_max: 100 }, Candidate { seq: SeqId(2), tokens: &short, n_max: 3 }];
+    let candidates = [
+        Candidate { seq: SEQ, tokens: &copying, n_max: 100, n_room: 100 },
+        Candidate { seq: SeqId(2), tokens: &short, n_max: 3, n_room: 3 },
+    ];
     let drafts = speculation.propose(&candidates);
     assert_eq!(drafts.iter().map(|(_, drafts)| drafts.len()).collect::<Vec<_>>(), [3, 3]);
     let nothing = tokens("qwertz");
-    let candidates = [candidates[0], Candidate { seq: SeqId(2), tokens: &nothing, n_max: 3 }];
+    let candidates = [candidates[0], Candidate { seq: SeqId(2), tokens: &nothing, n_max: 3, n_room: 3 }];
     assert!(speculation.propose(&candidates).is_empty(), "one without guesses stops the others: rows must be equal");
 }

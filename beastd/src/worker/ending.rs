@@ -12,7 +12,8 @@ use crate::stream::Stream;
 
 impl<E: Engine> Worker<'_, E> {
     pub(super) fn deliver(&mut self, committed: Committed, stuck: Option<Stuck>) {
-        let Committed { seq, mut tokens, logprobs, at_limit } = committed;
+        let Committed { seq, mut tokens, logprobs, at_limit, n_beyond } = committed;
+        let stuck = stuck.filter(|_| n_beyond == 0);
         if stuck.is_some() {
             // A placeholder, not a chosen token.
             tokens.pop();
@@ -39,9 +40,8 @@ impl<E: Engine> Worker<'_, E> {
         } else if let Some(stuck) = stuck {
             self.give_up(seq, stuck);
         } else if at_limit {
-            let n_known =
-                self.scheduler.running().find(|sequence| sequence.id == seq).map(|sequence| sequence.tokens.len());
-            let full = n_known.is_some_and(|n_known| n_known >= self.n_ctx);
+            let limit = self.scheduler.running().find(|sequence| sequence.id == seq).map(|sequence| sequence.n_max);
+            let full = limit.is_some_and(|limit| limit >= self.n_ctx);
             self.end(seq, if full { FinishReason::ContextFull } else { FinishReason::MaxTokens });
         }
     }

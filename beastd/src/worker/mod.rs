@@ -242,10 +242,14 @@ impl<'model, E: Engine> Worker<'model, E> {
 
     /// Drafts for the sequences that decode.
     fn guess(&mut self) -> Vec<(SeqId, Vec<Token>)> {
-        let draftable = self.scheduler.draftable();
+        let draftable = self.scheduler.draftable().iter();
         let candidates: Vec<_> = draftable
-            .into_iter()
-            .map(|(sequence, n_max)| Candidate { seq: sequence.id, tokens: &sequence.tokens, n_max })
+            .map(|sequence| Candidate {
+                seq: sequence.id,
+                tokens: &sequence.tokens,
+                n_max: sequence.n_draft_max(),
+                n_room: sequence.n_draft_room(),
+            })
             .collect();
         self.speculation.propose(&candidates)
     }

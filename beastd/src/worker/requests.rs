@@ -26,6 +26,7 @@ impl<E: Engine> Worker<'_, E> {
             wanted,
             n_max_tokens,
             stop,
+            distinct,
             ignore_eos,
             wish,
             constraint,
@@ -37,6 +38,9 @@ impl<E: Engine> Worker<'_, E> {
         let mut stream = Stream::new(Arc::clone(&self.vocab), events, started, &prompt, stop, ignore_eos, n_max_tokens)
             .showing(shown)
             .urged_from(sampling.ending.from);
+        if distinct {
+            stream = stream.distinct();
+        }
         let n_prompt = prompt.len();
         let n_generated = resumed.tokens.len();
         if let Some(reason) = stream.resume(&resumed.tokens, resumed.n_shown, n_max_tokens == 0) {

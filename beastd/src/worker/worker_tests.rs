@@ -153,6 +153,7 @@ pub(super) fn admitted(prompt: &str, n_max_tokens: usize) -> Admitted {
         wanted: Vec::new(),
         n_max_tokens,
         stop: Vec::new(),
+        distinct: false,
         ignore_eos: false,
         wish: Wish::ANY,
         constraint: None,

@@ -34,9 +34,9 @@ impl InstructionSet {
         }
     }
 
-    /// Row by row, for a few columns.
+    /// For a few columns: row by row.
     #[inline(never)] // What it names is compiled in this crate.
-    pub fn rows(self, weights: Weights) -> Option<Way> {
+    pub fn few(self, weights: Weights) -> Option<Way> {
         match weights {
             Weights::Q4K => Some(Way::rows::<Dotprod, Q4K>()),
             Weights::Q5K => Some(Way::rows::<Dotprod, Q5K>()),

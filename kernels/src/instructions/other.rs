@@ -18,7 +18,7 @@ impl InstructionSet {
         match self {}
     }
 
-    pub fn rows(self, _weights: Weights) -> Option<Way> {
+    pub fn few(self, _weights: Weights) -> Option<Way> {
         match self {}
     }
 

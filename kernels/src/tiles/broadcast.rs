@@ -5,14 +5,15 @@
 #![expect(clippy::needless_range_loop, reason = "functions of iterators lack the instruction set, see `simd.rs`")]
 
 use super::super::blocks::BLOCK;
-use super::super::simd::Products;
-use super::tile::{self, Column, Format, STEP, Tile};
+use super::super::simd::{Products, Simd};
+use super::tile::{self, Column, Format, Rows, STEP, Tile};
 use super::{ROWS, Sums, Tiles};
 
 /// Implements `Tiles` with vectors, given the names of the extensions that they need.
 macro_rules! tiles {
     ($vectors:ty, $extensions:literal) => {
         impl Tiles for $vectors {
+            const LANES: usize = <$vectors as Simd>::LANES;
             const MOST_COLUMNS: usize = <$vectors as Products>::MOST_COLUMNS;
 
             #[target_feature(enable = $extensions)]
@@ -21,9 +22,9 @@ macro_rules! tiles {
             }
 
             #[target_feature(enable = $extensions)]
-            unsafe fn unpack<W: Format>(first: *const W, row_bytes: usize, to: &mut Tile) {
+            unsafe fn unpack<W: Format>(rows: Rows, to: &mut Tile) {
                 // SAFETY: as promised by the caller.
-                unsafe { tile::unpack::<$vectors, W>(first.cast(), row_bytes, to) };
+                unsafe { W::unpack::<$vectors>(rows, to) };
             }
 
             #[target_feature(enable = $extensions)]

@@ -4,12 +4,14 @@
 use std::arch::aarch64::*;
 
 use super::super::blocks::BLOCK;
+use super::super::simd::Simd;
 use super::super::simd::neon::{Vectors128, matrix};
 use super::neon::{ROWS_AT_ONCE, finish, two_floats};
-use super::tile::{self, Column, Format, STEP, Tile};
+use super::tile::{self, Column, Format, Rows, STEP, Tile};
 use super::{ROWS, Sums, Tiles};
 
 impl Tiles for Vectors128<true> {
+    const LANES: usize = <Self as Simd>::LANES;
     const MOST_COLUMNS: usize = 6;
 
     #[target_feature(enable = "neon,dotprod,i8mm")]
@@ -18,9 +20,9 @@ impl Tiles for Vectors128<true> {
     }
 
     #[target_feature(enable = "neon,dotprod,i8mm")]
-    unsafe fn unpack<W: Format>(first: *const W, row_bytes: usize, to: &mut Tile) {
+    unsafe fn unpack<W: Format>(rows: Rows, to: &mut Tile) {
         // SAFETY: as promised by the caller.
-        unsafe { tile::unpack::<Self, W>(first.cast(), row_bytes, to) };
+        unsafe { W::unpack::<Self>(rows, to) };
     }
 
     #[target_feature(enable = "neon,dotprod,i8mm")]

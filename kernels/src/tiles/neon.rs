@@ -5,14 +5,16 @@
 use std::arch::aarch64::*;
 
 use super::super::blocks::BLOCK;
+use super::super::simd::Simd;
 use super::super::simd::neon::{Vectors128, dot_lane};
-use super::tile::{self, Column, Format, STEP, Tile};
+use super::tile::{self, Column, Format, Rows, STEP, Tile};
 use super::{ROWS, Sums, Tiles};
 
 /// Rows whose sums are in registers at once.
 pub(super) const ROWS_AT_ONCE: usize = 8;
 
 impl Tiles for Vectors128<false> {
+    const LANES: usize = <Self as Simd>::LANES;
     const MOST_COLUMNS: usize = 6;
 
     #[target_feature(enable = "neon,dotprod")]
@@ -21,9 +23,9 @@ impl Tiles for Vectors128<false> {
     }
 
     #[target_feature(enable = "neon,dotprod")]
-    unsafe fn unpack<W: Format>(first: *const W, row_bytes: usize, to: &mut Tile) {
+    unsafe fn unpack<W: Format>(rows: Rows, to: &mut Tile) {
         // SAFETY: as promised by the caller.
-        unsafe { tile::unpack::<Self, W>(first.cast(), row_bytes, to) };
+        unsafe { W::unpack::<Self>(rows, to) };
     }
 
     #[target_feature(enable = "neon,dotprod")]

@@ -81,15 +81,3 @@ pub(in super::super) struct Rows {
 pub(in super::super) fn round<S: Simd, W: Format>(x: &[f32; BLOCK]) -> W::Column {
     W::round(x, S::IS_MIXED && W::IS_SIGNED)
 }
-
-/// Unpacks a block of 32 rows.
-///
-/// # Safety
-/// The CPU has the instruction set, and the blocks are valid.
-#[inline(always)]
-pub(in super::super) unsafe fn unpack<S: Simd, W: Format>(first: *const u8, row_bytes: usize, to: &mut Tile) {
-    for number in (0..ROWS).step_by(S::LANES) {
-        // SAFETY: as promised by the caller.
-        unsafe { W::unpack::<S>(Rows { first: first.add(number * row_bytes), row_bytes, number }, to) };
-    }
-}

@@ -67,7 +67,7 @@ fn block_bytes() -> usize {
 }
 
 fn by_rows() -> Way {
-    InstructionSet::best().and_then(|set| set.rows(Weights::Q4K)).expect("the test has checked the CPU")
+    InstructionSet::best().and_then(|set| set.few(Weights::Q4K)).expect("the test has checked the CPU")
 }
 
 fn in_tiles() -> Way {
@@ -75,7 +75,7 @@ fn in_tiles() -> Way {
 }
 
 fn is_supported() -> bool {
-    let is_supported = InstructionSet::best().is_some_and(|set| set.rows(Weights::Q4K).is_some());
+    let is_supported = InstructionSet::best().is_some_and(|set| set.few(Weights::Q4K).is_some());
     if !is_supported {
         eprintln!("skipped: this CPU has no kernels for rows");
     }

@@ -174,7 +174,7 @@ fn compare_all(format: &Format) {
     assert_eq!(hook::weights_of(format.of), Some(format.weights));
     for set in InstructionSet::ALL {
         if set.is_supported() {
-            let ways = [set.rows(format.weights), set.tiles(format.weights)];
+            let ways = [set.few(format.weights), set.tiles(format.weights)];
             ways.iter().flatten().for_each(|way| compare_shapes(format, way));
         } else {
             eprintln!("skipped: this CPU has no {}", set.name());
@@ -209,7 +209,7 @@ fn products_of_llama_cpp_come_here() {
     use crate::batch::Token;
     use crate::engine::{ContextOptions, LlamaEngine, ModelOptions, load, log_to_tracing};
 
-    if InstructionSet::best().and_then(|set| set.rows(Weights::Q4K)).is_none() {
+    if InstructionSet::best().and_then(|set| set.few(Weights::Q4K)).is_none() {
         eprintln!("skipped: this CPU has no kernels for rows");
         return;
     }
