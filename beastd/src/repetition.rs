@@ -57,6 +57,8 @@ const COPIES_COUNTED: usize = 24;
 
 /// Fewest tokens that must agree, besides more than a whole copy, before text is held back.
 const MIN_TOKENS_HELD: usize = 8;
+/// The same for one to four words. Zeros and dashes are more often meant.
+const MIN_WORDS_HELD: usize = 6;
 /// A loop is suspected at this fraction of the tokens and copies that prove one: a quarter.
 const SUSPICION: usize = 4;
 
@@ -252,8 +254,11 @@ impl Repetition {
         let Some(gram) = self.answer.last_chunk::<GRAM>() else { return };
         let Some(before) = self.ends.insert(*gram, at) else { return };
         let period = at - before;
-        // A multiple of a period that is already followed adds nothing.
-        if self.runs.iter().any(|run| period.is_multiple_of(run.period)) {
+        // A multiple of a period that is followed adds nothing, unless only the multiple agrees exactly: two sentences in
+        // turn that differ by a word.
+        let adds_nothing =
+            |run: &Run| period == run.period || period.is_multiple_of(run.period) && run.n_exact >= run.period;
+        if self.runs.iter().any(adds_nothing) {
             return;
         }
         let run = Run {
@@ -278,7 +283,10 @@ impl Repetition {
 impl Run {
     /// Whether more than a whole copy agrees exactly, so that text is held back.
     fn is_held(&self) -> bool {
-        self.n_exact >= MIN_TOKENS_HELD.max(self.period + 1)
+        // The first tokens of a run are not counted as words.
+        let are_words = self.period <= SHORT && self.n_words + GRAM >= self.n_counted;
+        let least = if are_words { MIN_WORDS_HELD } else { MIN_TOKENS_HELD };
+        self.n_exact >= least.max(self.period + 1)
     }
 
     fn follow(&mut self, answer: &[Unit]) {

@@ -131,6 +131,24 @@ fn numbers_that_are_scattered_in_the_prompt_allow_no_row_of_them() {
 }
 
 #[test]
+fn two_sentences_in_turn_that_differ_by_a_word_are_a_circle() {
+    let sentence = |flag: &str, verb: &str| {
+        format!(
+            "The program also uses the archiver with `{flag}` to {verb} a file. This is what allows the command to work on it.\n\n"
+        )
+    };
+    let both = sentence("r", "specify") + &sentence("d", "create");
+    let found = circle("", &both.repeat(5)).expect("it is one");
+    assert!(found.n_shown < 3 * tokens(&both).len(), "{found:?}");
+}
+
+#[test]
+fn a_word_is_held_back_when_it_comes_for_the_seventh_time() {
+    let found = circle("", &"audio ".repeat(400)).expect("it is one");
+    assert!(found.n_shown <= 6, "{found:?}");
+}
+
+#[test]
 fn a_list_that_only_counts_is_a_circle() {
     let item = |n: u32| format!("{n}. The user opens the file and reads what is in it.\n");
     assert!(circle("", &(1..100).map(item).collect::<String>()).is_some());

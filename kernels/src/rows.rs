@@ -1,6 +1,8 @@
 //! Rows of weights times a few columns; each instruction set is a file. Knows no tensors and no threads.
 
 #[cfg(target_arch = "x86_64")]
+pub(super) mod avx2;
+#[cfg(target_arch = "x86_64")]
 pub(super) mod avx512;
 #[cfg(target_arch = "aarch64")]
 pub(super) mod neon;

@@ -1,9 +1,9 @@
-//! Products of many columns: weights are unpacked in tiles of [`ROWS`] rows and one block, and each tile is multiplied
-//! with all columns before the next. Knows no instruction set, no tensors and no threads.
+//! Products in tiles: weights are unpacked in tiles of [`ROWS`] rows and one block, and each tile is multiplied with all
+//! columns before the next. Knows no instruction set, no tensors and no threads.
 //!
-//! Unpacking costs about as much as multiplying with five columns, so it is paid for once per tile. A tile and the sums
-//! stay in the caches of the first two levels; columns are read from the second or third, block by block, which is how
-//! they lie in memory.
+//! Unpacking costs about as much as multiplying with five columns, so it is paid for once per tile. With fewer columns it
+//! is most of the work, and what comes next is fetched while it goes on. A tile and the sums stay in the caches of the
+//! first two levels; columns are read from the second or third, block by block, which is how they lie in memory.
 
 use std::mem::MaybeUninit;
 
@@ -12,9 +12,10 @@ use tile::Tile;
 
 #[cfg(target_arch = "aarch64")]
 pub(super) use rounding::Rounded;
+pub(super) use tile::Column;
 pub(super) use tile::Format;
 #[cfg(target_arch = "aarch64")]
-pub(super) use tile::{Column, round};
+pub(super) use tile::round;
 
 #[cfg(target_arch = "x86_64")]
 mod broadcast;

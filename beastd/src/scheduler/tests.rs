@@ -440,3 +440,22 @@ fn what_was_used_outlives_what_was_not() {
     let n_survived = goes.take_while(|(gone, fresh)| gone == fresh).count();
     assert!((10..20).contains(&n_survived), "{n_survived}");
 }
+
+/// On a GPU the shape of a step is kept to the end of an answer.
+#[test]
+fn drafts_beyond_the_limit_are_computed_and_not_delivered() {
+    let seq = SeqId(1);
+    let mut scheduler = Scheduler::new(LIMITS);
+    scheduler.add(Sequence::new(seq, prompt(1, 3), 2, LIMITS.n_cells)).expect("there is room");
+    let mut step = |drafts: &[Token], chosen: &[Token]| {
+        let drafts = [(seq, drafts.to_vec())];
+        let n_draft = scheduler.schedule(&drafts).rows[0].n_draft;
+        let sampled = Sampled { seq, tokens: chosen.to_vec(), logprobs: Vec::new(), stuck: None };
+        let committed = scheduler.commit(&[sampled]).remove(0);
+        (n_draft, committed.tokens, committed.at_limit, committed.n_beyond)
+    };
+    assert_eq!(step(&[], &[Token(65)]), (0, vec![Token(65)], false, 0));
+    assert_eq!(step(&[Token(66); 4], &[Token(66); 3]), (4, vec![Token(66)], true, 2));
+    assert!(scheduler.finish(seq).is_some());
+    scheduler.check();
+}

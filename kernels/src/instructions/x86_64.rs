@@ -2,6 +2,7 @@
 
 use crate::blocks::{Q4K, Q5K, Q6K, Weights};
 use crate::product::Way;
+use crate::rows::avx2::Avx2;
 use crate::rows::avx512::Avx512;
 use crate::simd::avx2::Vectors256;
 use crate::simd::avx512::Vectors512;
@@ -44,8 +45,7 @@ impl InstructionSet {
         }
     }
 
-    /// For a few columns: row by row, or in tiles too. With 16 registers of 256 bits, unpacking a tile takes as many
-    /// instructions as multiplying it row by row, and each further column fewer.
+    /// For a few columns: row by row.
     #[inline(never)] // What it names is compiled in this crate.
     pub fn few(self, weights: Weights) -> Option<Way> {
         match (self, weights) {
@@ -53,7 +53,9 @@ impl InstructionSet {
             (Self::Avx512, Weights::Q4K) => Some(Way::rows::<Avx512, Q4K>()),
             (Self::Avx512, Weights::Q5K) => Some(Way::rows::<Avx512, Q5K>()),
             (Self::Avx512, Weights::Q6K) => Some(Way::rows::<Avx512, Q6K>()),
-            (Self::AvxVnni | Self::Avx2, _) => self.tiles(weights),
+            (Self::AvxVnni | Self::Avx2, Weights::Q4K) => Some(Way::rows::<Avx2, Q4K>()),
+            (Self::AvxVnni | Self::Avx2, Weights::Q5K) => Some(Way::rows::<Avx2, Q5K>()),
+            (Self::AvxVnni | Self::Avx2, Weights::Q6K) => Some(Way::rows::<Avx2, Q6K>()),
         }
     }
 
