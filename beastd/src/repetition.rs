@@ -233,8 +233,8 @@ impl Repetition {
         held.any(|run| run.n_exact > run.n_in_prompt(answer, || prompt.read(&unit)) * run.period)
     }
 
-    /// The same for an answer that may repeat itself if the user wants it to: whether it ends with a sentence of its own
-    /// that it says at least four times.
+    /// The same for an answer that may repeat itself if the user wants it to: whether it ends with a sentence of its
+    /// own that it says at least four times.
     pub fn ends_in_own_sentence(&mut self, unit: impl Fn(Token) -> Option<Unit>) -> bool {
         let (answer, prompt) = (&self.answer, &mut self.prompt);
         let mut long = self.runs.iter_mut().filter(|run| {
@@ -254,8 +254,8 @@ impl Repetition {
         let Some(gram) = self.answer.last_chunk::<GRAM>() else { return };
         let Some(before) = self.ends.insert(*gram, at) else { return };
         let period = at - before;
-        // A multiple of a period that is followed adds nothing, unless only the multiple agrees exactly: two sentences in
-        // turn that differ by a word.
+        // A multiple of a period that is followed adds nothing, unless only the multiple agrees exactly: two sentences
+        // in turn that differ by a word.
         let adds_nothing =
             |run: &Run| period == run.period || period.is_multiple_of(run.period) && run.n_exact >= run.period;
         if self.runs.iter().any(adds_nothing) {
@@ -387,7 +387,6 @@ fn is_cycling(varied: &[Unit]) -> bool {
 /// date, must be adjacent there, since they occur everywhere; more may be lines of a log.
 fn n_copies(copy: &[Unit], prompt: &[Unit]) -> usize {
     let is_counter = |unit: Unit| unit.kind == Kind::Number;
-    let is_same = |a: Unit, b: Unit| a == b || is_counter(a) && is_counter(b);
     // A copy may begin anywhere in its period, so it is tried from its first token that is not a number, and from what
     // follows a mark, such as the end of a sentence.
     let Some(first) = copy.iter().position(|unit| !is_counter(*unit)) else { return 0 };

@@ -100,15 +100,10 @@ impl Stream {
     }
 
     /// The model is urged to end from this many tokens on. An end or limit within a likely loop then counts as its own.
+    /// If it is distinct, nobody wants a sentence of the model's own again and again before that either.
     #[must_use]
-    pub fn urged_from(self, soft_limit: usize) -> Self {
-        Self { soft_limit, ..self }
-    }
-
-    /// No sentence of the model's own is wanted again and again.
-    #[must_use]
-    pub fn distinct(self) -> Self {
-        Self { is_distinct: true, ..self }
+    pub fn urged_from(self, soft_limit: usize, is_distinct: bool) -> Self {
+        Self { soft_limit, is_distinct, ..self }
     }
 
     /// Shows these control tokens as text, because the parser of the answer needs them.

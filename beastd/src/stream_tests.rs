@@ -53,8 +53,8 @@ fn what_looks_like_a_stop_text_is_held_back_and_comes_when_it_is_none() {
 /// The text that the client gets of this answer, which reaches its limit, and the reason.
 fn at_the_limit(answer: &str, soft_limit: usize) -> (String, FinishReason) {
     let (tx, mut rx) = channel(answer.len());
-    let mut stream =
-        Stream::new(Arc::new(ByteVocab), tx, started(), &[], Vec::new(), false, answer.len()).urged_from(soft_limit);
+    let mut stream = Stream::new(Arc::new(ByteVocab), tx, started(), &[], Vec::new(), false, answer.len())
+        .urged_from(soft_limit, false);
     for byte in answer.bytes() {
         assert_eq!(stream.push(Token(i32::from(byte)), None, 1), None);
     }
@@ -80,12 +80,12 @@ fn a_likely_loop_at_the_limit_is_one_where_the_model_was_urged_to_end() {
 
 /// The text that the client gets of this answer, which ends by itself, and the reason.
 fn at_its_end(answer: &str, soft_limit: Option<usize>) -> (String, FinishReason) {
-    ended(answer, "", |stream| stream.urged_from(soft_limit.unwrap_or(usize::MAX)))
+    ended(answer, "", |stream| stream.urged_from(soft_limit.unwrap_or(usize::MAX), false))
 }
 
 /// The same for a request whose answer never means to repeat itself.
 fn at_its_distinct_end(answer: &str, prompt: &str) -> (String, FinishReason) {
-    ended(answer, prompt, |stream| stream.urged_from(usize::MAX).distinct())
+    ended(answer, prompt, |stream| stream.urged_from(usize::MAX, true))
 }
 
 fn ended(answer: &str, prompt: &str, with: impl FnOnce(Stream) -> Stream) -> (String, FinishReason) {

@@ -1,9 +1,9 @@
-//! Products in tiles: weights are unpacked in tiles of [`ROWS`] rows and one block, and each tile is multiplied with all
-//! columns before the next. Knows no instruction set, no tensors and no threads.
+//! Products of many columns: weights are unpacked in tiles of [`ROWS`] rows and one block, and each tile is multiplied
+//! with all columns before the next. Knows no instruction set, no tensors and no threads.
 //!
-//! Unpacking costs about as much as multiplying with five columns, so it is paid for once per tile. With fewer columns it
-//! is most of the work, and what comes next is fetched while it goes on. A tile and the sums stay in the caches of the
-//! first two levels; columns are read from the second or third, block by block, which is how they lie in memory.
+//! Unpacking costs about as much as multiplying with five columns, so it is paid for once per tile. A tile and the sums
+//! stay in the caches of the first two levels; columns are read from the second or third, block by block, which is how
+//! they lie in memory.
 
 use std::mem::MaybeUninit;
 
@@ -75,8 +75,8 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    /// Unpacks a block of the rows from `row` on; `before_part` is called before each of [`parts`]. Rows beyond the last
-    /// are zero.
+    /// Unpacks a block of the rows from `row` on; `before_part` is called before each of [`parts`]. Rows beyond the
+    /// last are zero.
     ///
     /// # Safety
     /// The weights are valid, and the CPU has the instruction set.

@@ -59,10 +59,9 @@ fn requests() -> Vec<Request> {
         logprobs: Some(3),
         priority: Priority::Background,
     };
-    let material = Span { start: 1, end: 300 };
+    let (material, grammar) = (Span { start: 1, end: 300 }, Some(Constraint::Grammar("root ::= \"a\"".into())));
     let truncate = |drop| Generate { overflow: Overflow::Truncate { material, drop }, ..Generate::default() };
     let reduce = Overflow::Reduce { material, instruction: "Merge.".into() };
-    let grammar = Some(Constraint::Grammar("root ::= \"a\"".into()));
     vec![
         Request::Generate(generate),
         Request::Generate(truncate(Place::Head)),

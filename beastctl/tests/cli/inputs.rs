@@ -206,7 +206,7 @@ fn the_users_own_prompt_wins_and_its_mistakes_have_a_line() {
         expect![[r#"
             exit 2
             out: ""
-            err: beastctl: DIR/config/beast/prompts/wrong.md:2: unknown key `engine`; try: one of description, model, system, variables, sampling, max_tokens, soft_limit, stop, one_line, think, schema, reduce
+            err: beastctl: DIR/config/beast/prompts/wrong.md:2: unknown key `engine`; try: one of description, model, system, variables, sampling, max_tokens, soft_limit, distinct, stop, one_line, think, schema, reduce
         "#]],
     );
     refused(

@@ -103,13 +103,13 @@ fn mistakes_on_the_command_line_are_told_before_a_daemon_is_asked() {
         err: beastctl: the prompt `explain` has no variable `to`; try: leave out -p: it has no variables
         exit 2
         out: ""
-        err: beastctl: DIR/config/beast/prompts/broken.md:2: unknown key `max_token`, did you mean `max_tokens`?; try: one of description, model, system, variables, sampling, max_tokens, soft_limit, stop, one_line, think, schema, reduce
+        err: beastctl: DIR/config/beast/prompts/broken.md:2: unknown key `max_token`, did you mean `max_tokens`?; try: one of description, model, system, variables, sampling, max_tokens, soft_limit, distinct, stop, one_line, think, schema, reduce
         exit 2
         out: ""
-        err: beastctl: DIR/config/beast/prompts/broken.md:2: unknown key `max_token`, did you mean `max_tokens`?; try: one of description, model, system, variables, sampling, max_tokens, soft_limit, stop, one_line, think, schema, reduce
+        err: beastctl: DIR/config/beast/prompts/broken.md:2: unknown key `max_token`, did you mean `max_tokens`?; try: one of description, model, system, variables, sampling, max_tokens, soft_limit, distinct, stop, one_line, think, schema, reduce
         exit 2
         out: ""
-        err: beastctl: DIR/config/beast/prompts/broken.md:2: unknown key `max_token`, did you mean `max_tokens`?; try: one of description, model, system, variables, sampling, max_tokens, soft_limit, stop, one_line, think, schema, reduce
+        err: beastctl: DIR/config/beast/prompts/broken.md:2: unknown key `max_token`, did you mean `max_tokens`?; try: one of description, model, system, variables, sampling, max_tokens, soft_limit, distinct, stop, one_line, think, schema, reduce
         exit 2
         out: ""
         err: beastctl: unknown command `summarise`, did you mean `summarize`?; try: beastctl --help for commands, beastctl prompts for prompts
@@ -438,7 +438,7 @@ fn the_text_of_a_new_prompt_is_typed_or_piped_in() {
         err: beastctl: '--- max_tokens: 0 --- x' starts with a dash, so it was parsed as options; try: beastctl prompts new -- '--- max_tokens: 0 --- x'
         exit 2
         out: ""
-        err: beastctl: the text:2: unknown key `max_token`, did you mean `max_tokens`?; try: one of description, model, system, variables, sampling, max_tokens, soft_limit, stop, one_line, think, schema, reduce
+        err: beastctl: the text:2: unknown key `max_token`, did you mean `max_tokens`?; try: one of description, model, system, variables, sampling, max_tokens, soft_limit, distinct, stop, one_line, think, schema, reduce
         exit 2
         out: ""
         err: beastctl: stdin is binary (a NUL byte at offset 1); try: convert it to text first, for example with pdftotext or iconv -t UTF-8

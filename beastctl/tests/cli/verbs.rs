@@ -193,7 +193,7 @@ fn version_knows_the_daemon_or_does_without() {
     let ran = beast.run(&["version"], b"");
     expect![[r#"
         exit 0
-        out: "beastctl VERSION, protocol 8\nbeastd is not running\n"
+        out: "beastctl VERSION, protocol 9\nbeastd is not running\n"
         err: "#]]
     .assert_eq(&ran.report().replace(this, "VERSION"));
 
@@ -201,7 +201,7 @@ fn version_knows_the_daemon_or_does_without() {
     let ran = beast.run(&["version"], b"");
     expect![[r#"
         exit 0
-        out: "beastctl VERSION, protocol 8\nbeastd 0.0.1, protocol 8, process 4711, engine llama.cpp\n"
+        out: "beastctl VERSION, protocol 9\nbeastd 0.0.1, protocol 9, process 4711, engine llama.cpp\n"
         err: "#]]
     .assert_eq(&ran.report().replace(this, "VERSION"));
     daemon.join().unwrap();

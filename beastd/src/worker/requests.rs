@@ -37,12 +37,8 @@ impl<E: Engine> Worker<'_, E> {
         } = admitted;
         let mut stream = Stream::new(Arc::clone(&self.vocab), events, started, &prompt, stop, ignore_eos, n_max_tokens)
             .showing(shown)
-            .urged_from(sampling.ending.from);
-        if distinct {
-            stream = stream.distinct();
-        }
-        let n_prompt = prompt.len();
-        let n_generated = resumed.tokens.len();
+            .urged_from(sampling.ending.from, distinct);
+        let (n_prompt, n_generated) = (prompt.len(), resumed.tokens.len());
         if let Some(reason) = stream.resume(&resumed.tokens, resumed.n_shown, n_max_tokens == 0) {
             // The answer was complete, and interrupted just before its end was sent.
             Metrics::add(&self.metrics.n_requests, 1);

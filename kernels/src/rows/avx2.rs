@@ -231,7 +231,7 @@ unsafe fn products<W: Unpack, const N: usize>(row: &[W], columns: &[Activations]
             // A prefetch past the end of the weights has no effect.
             _mm_prefetch::<_MM_HINT_T0>(ahead.wrapping_add(LINE * line));
         }
-        // SAFETY: as promised by the caller; n < N and i < n_blocks; four quarters of 64 activations, which are aligned.
+        // SAFETY: as promised by the caller; n < N and i < n_blocks; four quarters of 64 aligned activations.
         unsafe {
             let column = |n: usize| columns.get_unchecked(n * n_blocks + i);
             let shared = block.shared();

@@ -59,6 +59,7 @@ fn what_may_be_unsafe_is_the_socket_of_the_system_the_engine_and_its_kernels() {
         "launchd/src/peer.rs",
         "launchd/src/socket.rs",
         "kernels/src/product.rs",
+        "kernels/src/rows/avx2.rs",
         "kernels/src/rows/avx512.rs",
         "kernels/src/rows/neon.rs",
         "kernels/src/rows.rs",
