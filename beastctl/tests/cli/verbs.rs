@@ -174,7 +174,7 @@ fn stop_ends_a_daemon_of_another_protocol() {
     let beast = Beast::new();
     // Stands for the daemon's process: a cat without input ends only with the signal.
     let mut process = spawn(Command::new("cat").stdin(Stdio::piped()));
-    let welcome = Welcome { protocol: 9, version: "9.1.0".into(), pid: process.id() };
+    let welcome = Welcome { protocol: beast_protocol::VERSION + 1, version: "9.1.0".into(), pid: process.id() };
     let daemon = beast.daemon_of(welcome, Peer::sees_the_end);
     let stdin = process.stdin.take();
     let child = spawn(&mut beast.command(&["stop"]));
@@ -207,10 +207,16 @@ fn version_knows_the_daemon_or_does_without() {
     daemon.join().unwrap();
 
     let beast = Beast::new();
-    beast.daemon_of(Welcome { protocol: 9, version: "9.1.0".into(), pid: 7 }, Peer::sees_the_end);
+    beast.daemon_of(
+        Welcome { protocol: beast_protocol::VERSION + 1, version: "9.1.0".into(), pid: 7 },
+        Peer::sees_the_end,
+    );
     let ran = beast.run(&["version", "--json"], b"");
     let object: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
-    assert_eq!((&object["protocol"], &object["daemon"]["protocol"]), (&beast_protocol::VERSION.into(), &9.into()));
+    assert_eq!(
+        (&object["protocol"], &object["daemon"]["protocol"]),
+        (&beast_protocol::VERSION.into(), &(beast_protocol::VERSION + 1).into())
+    );
 }
 
 #[test]
