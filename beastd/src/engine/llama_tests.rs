@@ -11,8 +11,9 @@ const TEXT: &str = "Write a commit message for this diff. Use the imperative moo
     on a socket; clients send a prompt and get tokens back, one by one, until the model has nothing more to say. A scheduler puts \
     the tokens of several requests into one batch, and a cache keeps the beginnings that they share.";
 
-/// Largest difference between logits that rounding explains: a larger batch sums rows in another order.
-const ROUNDING: f32 = 0.45;
+/// Largest difference between logits that rounding explains: a larger batch sums rows in another order. The largest seen
+/// is 0.452, with AVX2.
+const ROUNDING: f32 = 0.455;
 
 pub(in crate::engine) fn model() -> LoadedModel {
     // Without a subscriber this silences llama.cpp.
