@@ -22,7 +22,7 @@ pub struct Admitted {
     pub n_max_tokens: usize,
     /// Stop strings; none is empty.
     pub stop: Vec<String>,
-    /// Whether nobody wants a sentence of the model's own again and again, however short the answer is.
+    /// Whether to leave out copies of a sentence before the soft limit as well.
     pub distinct: bool,
     /// Whether to ignore end-of-turn tokens.
     pub ignore_eos: bool,

@@ -119,6 +119,10 @@ impl Unit {
         };
         (!text.is_empty()).then(|| Self { hash: hasher.finish(), kind })
     }
+
+    fn is_number(self) -> bool {
+        self.kind == Kind::Number
+    }
 }
 
 /// Watches one answer for loops.
@@ -386,19 +390,17 @@ fn is_cycling(varied: &[Unit]) -> bool {
 /// How often these tokens occur in the prompt, with any numbers in place of theirs. A few of them, as in a version or
 /// date, must be adjacent there, since they occur everywhere; more may be lines of a log.
 fn n_copies(copy: &[Unit], prompt: &[Unit]) -> usize {
-    let is_counter = |unit: Unit| unit.kind == Kind::Number;
     // A copy may begin anywhere in its period, so it is tried from its first token that is not a number, and from what
     // follows a mark, such as the end of a sentence.
-    let Some(first) = copy.iter().position(|unit| !is_counter(*unit)) else { return 0 };
-    let after_marks = (1..copy.len()).filter(|n| copy[n - 1].kind == Kind::Other && !is_counter(copy[*n]));
+    let Some(first) = copy.iter().position(|unit| !unit.is_number()) else { return 0 };
+    let after_marks = (1..copy.len()).filter(|n| copy[n - 1].kind == Kind::Other && !copy[*n].is_number());
     let starts = std::iter::once(first).chain(after_marks).take(MOST_STARTS);
     starts.map(|start| n_rotated(&[&copy[start..], &copy[..start]].concat(), prompt)).max().unwrap_or(0)
 }
 
 /// The same for copies that begin where this one does.
 fn n_rotated(copy: &[Unit], prompt: &[Unit]) -> usize {
-    let is_counter = |unit: Unit| unit.kind == Kind::Number;
-    let is_same = |a: Unit, b: Unit| a == b || is_counter(a) && is_counter(b);
+    let is_same = |a: Unit, b: Unit| a == b || a.is_number() && b.is_number();
     let (mut n, mut n_adjacent, mut most_adjacent, mut at) = (0, 0, 0, 0);
     while let Some(rest) = prompt.get(at..).filter(|rest| rest.len() >= copy.len()) {
         if rest[0] == copy[0] && rest.iter().zip(copy).all(|(&a, &b)| is_same(a, b)) {

@@ -62,7 +62,7 @@ pub struct Stream {
     n_tokens: usize,
     /// From this many tokens on, the model is urged to end.
     soft_limit: usize,
-    /// Whether copies at the end are not wanted before that either.
+    /// Whether to leave out copies of a sentence before that as well.
     is_distinct: bool,
 }
 
@@ -100,7 +100,7 @@ impl Stream {
     }
 
     /// The model is urged to end from this many tokens on. An end or limit within a likely loop then counts as its own.
-    /// If it is distinct, nobody wants a sentence of the model's own again and again before that either.
+    /// `is_distinct` leaves out copies of a sentence before that as well.
     #[must_use]
     pub fn urged_from(self, soft_limit: usize, is_distinct: bool) -> Self {
         Self { soft_limit, is_distinct, ..self }

@@ -93,8 +93,10 @@ impl Rows {
             let (mut first, mut row_bytes) =
                 (self.at.add(row * self.row_bytes + block * size_of::<W>()), self.row_bytes);
             let n = self.n_rows - row;
-            let mut copy: [MaybeUninit<W>; ROWS] = [const { MaybeUninit::zeroed() }; ROWS];
+            let mut copy: [MaybeUninit<W>; ROWS];
             if n < ROWS {
+                // Few tiles are partial; the others need not wait until this is zero.
+                copy = [const { MaybeUninit::zeroed() }; ROWS];
                 for (i, copy) in copy.iter_mut().enumerate().take(n) {
                     copy.as_mut_ptr().copy_from_nonoverlapping(first.add(i * row_bytes).cast(), 1);
                 }

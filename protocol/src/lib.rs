@@ -46,7 +46,7 @@ pub use status::{
 /// - 6: embeddings; token counts; DRY and XTC.
 /// - 7: several models: a model's name in requests, one status per model.
 /// - 8: models of other servers in the status.
-/// - 9: whether sentences may come again and again (`distinct`).
+/// - 9: copies of a sentence can be left out (`distinct`).
 pub const VERSION: u32 = 9;
 
 /// Longest frame that is sent or accepted, in bytes, without its length prefix: 32 MiB, checked before any allocation.

@@ -65,8 +65,8 @@ pub struct Generate {
     /// `max_tokens`; and an answer that repeats itself is brought to its end at once. `None` if an answer that ends
     /// early would lack something.
     pub soft_limit: Option<u32>,
-    /// Before `soft_limit` too, nobody wants a sentence of the model's own again and again: an answer that ends with
-    /// four or more of them ends after the second.
+    /// Whether to leave out copies before `soft_limit` as well: an answer that ends with four or more copies of a
+    /// sentence that the prompt does not contain ends after the second.
     pub distinct: bool,
     /// The answer ends before the first of these strings; none may be empty.
     pub stop: Vec<String>,

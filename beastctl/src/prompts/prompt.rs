@@ -53,7 +53,7 @@ pub struct Prompt {
     pub max_tokens: Option<u32>,
     /// Where its answers should begin to end.
     pub soft_limit: Option<SoftLimit>,
-    /// Whether nobody wants a sentence of the model's own again and again.
+    /// Whether to leave out copies of a sentence before the soft limit as well.
     pub distinct: bool,
     /// Its stop strings, which the command line overrides.
     pub stop: Vec<String>,

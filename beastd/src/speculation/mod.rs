@@ -134,8 +134,8 @@ impl Request {
         if let Some(place) = self.place {
             let following = tokens.get(place.next..).unwrap_or_default();
             // A whole period has come twice: expects more of them, though only one is known.
-            let n_known = if place.n_match >= following.len() { n_max } else { following.len() };
-            self.expected.extend(following.iter().cycle().take(n_known.min(n_max)));
+            let n = if place.n_match >= following.len() { n_max } else { n_max.min(following.len()) };
+            self.expected.extend(following.iter().cycle().take(n));
         }
         if self.expected.is_empty() {
             self.place = None;

@@ -6,7 +6,8 @@
 use std::arch::x86_64::*;
 
 use super::Kernel;
-use crate::blocks::{BLOCK, Q4K, Q5K, Q6K};
+use super::avx512::half;
+use crate::blocks::{BLOCK, Q4K, Q5K, Q6K, scales_and_minima};
 use crate::tiles::{Column, Format};
 
 /// With the extensions F16C and FMA.
@@ -156,19 +157,12 @@ fn nibbles(bytes: __m256i) -> [__m256i; 2] {
     [lower(bytes), lower(_mm256_srli_epi16::<4>(bytes))]
 }
 
-/// Common to `Q4K` and `Q5K`: eight scales and eight minima of six bits each, in twelve bytes. The first four of both
-/// are the lower six bits of the first eight bytes. The last four of both consist of a nibble of the other bytes and
-/// the upper two bits of the first eight.
+/// Common to `Q4K` and `Q5K`.
 #[inline]
 #[target_feature(enable = "avx2,f16c")]
 fn groups_of_32(d: u16, d_min: u16, packed: &[u8; 12]) -> Shared {
-    let word = |i: usize| u32::from_le_bytes([packed[i], packed[i + 1], packed[i + 2], packed[i + 3]]);
-    let (a, b, c) = (word(0), word(4), word(8));
-    let six = 0x3f3f_3f3f;
-    let upper = |word: u32| ((word >> 6) & 0x0303_0303) << 4;
-    let join = |low: u32, high: u32| _mm_cvtsi64_si128((u64::from(low) | u64::from(high) << 32).cast_signed());
-    let scales = _mm_cvtepu8_epi16(join(a & six, (c & 0x0f0f_0f0f) | upper(a)));
-    let minima = join(b & six, ((c >> 4) & 0x0f0f_0f0f) | upper(b));
+    let [scales, minima] = scales_and_minima(packed).map(|bytes| _mm_cvtsi64_si128(bytes.cast_signed()));
+    let scales = _mm_cvtepu8_epi16(scales);
     let (low, high) = (_mm_unpacklo_epi16(scales, scales), _mm_unpackhi_epi16(scales, scales));
     let mut four = [[0; 4]; 8];
     // SAFETY: four times eight of 32 words.
@@ -279,10 +273,4 @@ unsafe fn scales<W: Unpack>(shared: &Shared, i: usize) -> __m256i {
         return _mm256_set1_epi32(first);
     }
     _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(_mm_set1_epi32(first)), _mm_set1_epi32(second))
-}
-
-#[inline]
-#[target_feature(enable = "f16c")]
-fn half(bits: u16) -> f32 {
-    _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(i32::from(bits))))
 }

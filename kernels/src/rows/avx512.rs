@@ -7,7 +7,7 @@
 use std::arch::x86_64::*;
 
 use super::Kernel;
-use crate::blocks::{BLOCK, Q4K, Q5K, Q6K};
+use crate::blocks::{BLOCK, Q4K, Q5K, Q6K, scales_and_minima};
 
 /// With the extensions F, BW, DQ and VNNI.
 pub(crate) struct Avx512;
@@ -102,19 +102,11 @@ fn nibbles(bytes: &[u8; 128]) -> [__m512i; 4] {
     [_mm512_and_si512(first, low), high(first), _mm512_and_si512(second, low), high(second)]
 }
 
-/// Common to `Q4K` and `Q5K`, without the weights: eight scales and eight minima of six bits each, in twelve bytes. The
-/// first four of both are the lower six bits of the first eight bytes. The last four of both consist of a nibble of the
-/// other bytes and the upper two bits of the first eight.
+/// Common to `Q4K` and `Q5K`, without the weights.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,f16c")]
 fn groups_of_32(d: u16, d_min: u16, packed: &[u8; 12]) -> Unpacked {
-    let word = |i: usize| u32::from_le_bytes([packed[i], packed[i + 1], packed[i + 2], packed[i + 3]]);
-    let (a, b, c) = (word(0), word(4), word(8));
-    let six = 0x3f3f_3f3f;
-    let upper = |word: u32| ((word >> 6) & 0x0303_0303) << 4;
-    let join = |low: u32, high: u32| _mm_cvtsi64_si128((u64::from(low) | u64::from(high) << 32).cast_signed());
-    let scales = join(a & six, (c & 0x0f0f_0f0f) | upper(a));
-    let minima = join(b & six, ((c >> 4) & 0x0f0f_0f0f) | upper(b));
+    let [scales, minima] = scales_and_minima(packed).map(|bytes| _mm_cvtsi64_si128(bytes.cast_signed()));
     let scales = _mm512_castsi128_si512(_mm_cvtepu8_epi16(scales));
     let spread = |first, second| _mm512_permutexvar_epi16(halves(first, second), scales);
     Unpacked {
@@ -313,6 +305,6 @@ unsafe fn products<W: Unpack, const N: usize>(row: &[W], columns: &[Activations]
 
 #[inline]
 #[target_feature(enable = "f16c")]
-fn half(bits: u16) -> f32 {
+pub(super) fn half(bits: u16) -> f32 {
     _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(i32::from(bits))))
 }

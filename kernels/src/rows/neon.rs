@@ -6,7 +6,7 @@
 use std::arch::aarch64::*;
 
 use super::Kernel;
-use crate::blocks::{BLOCK, Q4K, Q5K, Q6K};
+use crate::blocks::{BLOCK, Q4K, Q5K, Q6K, scales_and_minima};
 use crate::simd::neon::{Vectors128, dot, half, prefetch};
 use crate::tiles::{Column, Format, Rounded, round};
 
@@ -130,19 +130,11 @@ fn upper(bytes: uint8x16_t) -> uint8x16_t {
     vshrq_n_u8::<4>(bytes)
 }
 
-/// Common to `Q4K` and `Q5K`: eight scales and eight minima of six bits each, in twelve bytes. The first four of both
-/// are the lower six bits of the first eight bytes. The last four of both consist of a nibble of the other bytes and
-/// the upper two bits of the first eight.
+/// Common to `Q4K` and `Q5K`.
 #[inline]
 #[target_feature(enable = "neon")]
 fn groups_of_32(d: u16, d_min: u16, packed: &[u8; 12]) -> Shared {
-    let word = |i: usize| u32::from_le_bytes([packed[i], packed[i + 1], packed[i + 2], packed[i + 3]]);
-    let (a, b, c) = (word(0), word(4), word(8));
-    let six = 0x3f3f_3f3f;
-    let two = |word: u32| ((word >> 6) & 0x0303_0303) << 4;
-    let join = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
-    let scales = join(a & six, (c & 0x0f0f_0f0f) | two(a));
-    let minima = join(b & six, ((c >> 4) & 0x0f0f_0f0f) | two(b));
+    let [scales, minima] = scales_and_minima(packed);
     let mut bytes = [0; 16];
     bytes[..8].copy_from_slice(&scales.to_le_bytes().map(u8::cast_signed));
     Shared { d: half(d), scales: bytes, d_min: half(d_min), minima: vmovl_s8(vcreate_s8(minima)) }
