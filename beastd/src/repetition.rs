@@ -259,9 +259,12 @@ impl Repetition {
         let Some(before) = self.ends.insert(*gram, at) else { return };
         let period = at - before;
         // A multiple of a period that is followed adds nothing, unless only the multiple agrees exactly: two sentences
-        // in turn that differ by a word.
-        let adds_nothing =
-            |run: &Run| period == run.period || period.is_multiple_of(run.period) && run.n_exact >= run.period;
+        // in turn that differ by a word. Rulers differ at their ends.
+        let words = || self.answer[before..at].iter().filter(|unit| unit.kind == Kind::Word);
+        let adds_nothing = |run: &Run| {
+            let is_exact = run.n_exact >= run.period;
+            period == run.period || period.is_multiple_of(run.period) && (is_exact || 2 * words().count() < period)
+        };
         if self.runs.iter().any(adds_nothing) {
             return;
         }
