@@ -5,8 +5,7 @@
 
 use std::arch::x86_64::*;
 
-use super::Kernel;
-use super::avx512::half;
+use super::{Kernel, half};
 use crate::blocks::{BLOCK, Q4K, Q5K, Q6K, scales_and_minima};
 use crate::tiles::{Column, Format};
 

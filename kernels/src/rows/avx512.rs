@@ -6,7 +6,7 @@
 
 use std::arch::x86_64::*;
 
-use super::Kernel;
+use super::{Kernel, half};
 use crate::blocks::{BLOCK, Q4K, Q5K, Q6K, scales_and_minima};
 
 /// With the extensions F, BW, DQ and VNNI.
@@ -301,10 +301,4 @@ unsafe fn products<W: Unpack, const N: usize>(row: &[W], columns: &[Activations]
         let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
         _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
     })
-}
-
-#[inline]
-#[target_feature(enable = "f16c")]
-pub(super) fn half(bits: u16) -> f32 {
-    _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(i32::from(bits))))
 }
