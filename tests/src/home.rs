@@ -168,6 +168,10 @@ impl Home {
         }
         // Several daemons compute at the same time here, and none may take all cores.
         command.env("BEAST_N_THREADS", "1");
+        // So that all tests can run as on a CPU with less than this one has.
+        if let Some(set) = std::env::var_os("BEAST_TEST_INSTRUCTION_SET") {
+            command.env("BEAST_TEST_INSTRUCTION_SET", set);
+        }
         command
     }
 
