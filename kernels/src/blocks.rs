@@ -52,6 +52,7 @@ pub(super) struct Q5K {
 /// The eight scales and the eight minima of `Q4K` and `Q5K`, a byte each: six bits of twelve bytes. The first four of
 /// both are the lower six bits of the first eight bytes. The last four of both consist of a nibble of the other bytes
 /// and the upper two bits of the first eight.
+#[cfg(target_arch = "aarch64")]
 #[inline(always)]
 pub(super) fn scales_and_minima(packed: &[u8; 12]) -> [u64; 2] {
     let word = |i: usize| u32::from_le_bytes([packed[i], packed[i + 1], packed[i + 2], packed[i + 3]]);

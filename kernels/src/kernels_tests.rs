@@ -193,11 +193,12 @@ fn sets() -> Vec<InstructionSet> {
 }
 
 /// Whole tiles, what is left of rows and columns, and any.
-fn compare_shapes(of: Weights, way: &Way, noise: &mut Noise) {
+fn compare_shapes(of: Weights, way: &Way, most_columns: usize, noise: &mut Noise) {
     let mut shapes: Vec<_> = (1..=17).map(|n_columns| (3, 2, n_columns)).collect();
     shapes.extend([(1, 1, 1), (16, 7, 6), (31, 1, 3), (32, 1, 18), (33, 3, 19), (70, 2, 12), (64, 2, 23), (5, 1, 300)]);
     shapes.extend((0..20).map(|_| (1 + noise.below(80), 1 + noise.below(5), 1 + noise.below(40))));
     for (n_rows, n_blocks, n_columns) in shapes {
+        let n_columns = n_columns.min(most_columns);
         Example::new(of, n_rows, n_blocks, n_columns, noise).compare(of, way, n_columns);
     }
 }
@@ -207,8 +208,9 @@ fn products_are_those_of_the_definitions() {
     for set in sets() {
         for of in Weights::ALL {
             let mut noise = Noise(3_141_592_653_589_793);
-            for way in [set.few(of), set.tiles(of)].into_iter().flatten() {
-                compare_shapes(of, &way, &mut noise);
+            let ways = [(set.few(of), set.most_few()), (set.tiles(of), usize::MAX)];
+            for (way, most) in ways.into_iter().filter_map(|(way, most)| Some((way?, most))) {
+                compare_shapes(of, &way, most, &mut noise);
             }
             eprintln!("compared: {} {of:?}", set.name());
         }
@@ -219,11 +221,13 @@ fn products_are_those_of_the_definitions() {
 #[test]
 fn a_row_does_not_depend_on_the_number_of_columns() {
     for set in sets() {
-        for (of, way) in Weights::ALL.into_iter().filter_map(|of| Some((of, set.few(of)?))) {
-            let example = Example::new(of, 3, 3, FEW, &mut Noise(271_828_182_845_904));
-            let all = example.computed(&way, FEW);
-            for n_columns in 1..FEW {
-                let some = example.computed(&way, n_columns);
+        let most = if set.rounds_alike() { 40 } else { set.most_few() };
+        for of in Weights::ALL.into_iter().filter(|of| set.few(*of).is_some()) {
+            let computed = |example: &Example, n| example.computed(&way(set, of, n).expect("there is one"), n);
+            let example = Example::new(of, 37, 3, most, &mut Noise(271_828_182_845_904));
+            let all = computed(&example, most);
+            for n_columns in 1..most {
+                let some = computed(&example, n_columns);
                 let bits = |products: &[f32]| products.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
                 assert_eq!(bits(&some), bits(&all[..some.len()]), "{}, {of:?}, {n_columns} columns", set.name());
             }
@@ -232,22 +236,24 @@ fn a_row_does_not_depend_on_the_number_of_columns() {
 }
 
 #[test]
-fn a_step_of_few_columns_is_computed_in_one_way_and_a_prompt_in_tiles() {
+fn few_columns_and_many_are_computed_differently() {
     for set in InstructionSet::ALL.iter().copied() {
         for of in Weights::ALL {
             let computed = |n_columns| way(set, of, n_columns).map(|way| way.compute as usize);
+            let most = set.most_few();
             assert_eq!(computed(0), None);
-            assert!((1..=FEW).all(|n| computed(n) == set.few(of).map(|way| way.compute as usize)));
-            assert!([17, 512].iter().all(|n| computed(*n) == set.tiles(of).map(|way| way.compute as usize)));
+            assert!((1..=most).all(|n| computed(n) == set.few(of).map(|way| way.compute as usize)));
+            assert!([most + 1, 512].iter().all(|n| computed(*n) == set.tiles(of).map(|way| way.compute as usize)));
         }
     }
 }
 
 #[test]
 fn each_row_is_in_one_piece() {
-    for (n_threads, unit) in [1, 2, 3, 8, 64].into_iter().flat_map(|n| [(n, 1), (n, 32)]) {
+    let kinds = [(1, true), (16, true), (32, false)];
+    for (n_threads, (unit, is_read_bound)) in [1, 2, 3, 8, 64].into_iter().flat_map(|n| kinds.map(|kind| (n, kind))) {
         for n_rows in [1, 2, 5, 63, 64, 512, 2048, 65_536] {
-            let shares = Shares::new(n_rows, n_threads, unit);
+            let shares = Shares::new(n_rows, n_threads, unit, is_read_bound);
             let mut times = vec![0; n_rows];
             let mut i = 0;
             while i < n_threads || !shares.piece(i).is_empty() {

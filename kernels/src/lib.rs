@@ -2,8 +2,8 @@
 //! Knows weights, columns and instructions, and neither ggml's tensors nor threads, so that all of it can be tested on
 //! an emulated CPU without llama.cpp.
 //!
-//! Weights stay as they are in the file and are read once for all columns: row by row for a few (`rows.rs`), unpacked
-//! into tiles for many (`tiles.rs`). Which instruction set computes is chosen when the program runs, whatever it was
+//! Weights stay as they are in the file and are read once for all columns: unpacked into tiles for many (`tiles.rs`), and
+//! for a few into registers (`tiles/direct.rs`; on Arm row by row, `rows.rs`). Which instruction set computes is chosen when the program runs, whatever it was
 //! built for. All code that computes is instantiated in this crate, behind the function pointers of a [`Way`].
 #![allow(unsafe_code)]
 #![cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), allow(dead_code))]
@@ -11,6 +11,7 @@
 mod blocks;
 mod instructions;
 mod product;
+#[cfg(target_arch = "aarch64")]
 mod rows;
 mod simd;
 mod tiles;
@@ -19,15 +20,11 @@ pub use blocks::{BLOCK, Weights};
 pub use instructions::InstructionSet;
 pub use product::{Product, Shares, To, Way};
 
-/// More columns than this are computed in tiles, others row by row. Tiles are faster from five columns on, but round in
-/// another order, and greedy text must be the same with and without drafts or other requests.
-const FEW: usize = 16;
-
 /// How an instruction set computes products of these weights with so many columns, if it does.
 pub fn way(set: InstructionSet, weights: Weights, n_columns: usize) -> Option<Way> {
     match n_columns {
         0 => None,
-        1..=FEW => set.few(weights),
+        n if n <= set.most_few() => set.few(weights),
         _ => set.tiles(weights),
     }
 }

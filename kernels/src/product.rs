@@ -3,7 +3,10 @@
 use std::ops::Range;
 
 use super::blocks::{BLOCK, Q4K, Q5K, Q6K, Q8, Weights};
+#[cfg(target_arch = "aarch64")]
 use super::rows::Kernel;
+#[cfg(target_arch = "x86_64")]
+use super::tiles::Direct;
 use super::tiles::{self, Format, Rows, Tiles};
 
 /// How a product is computed. Rounds all columns first; pieces of rows can then be computed in any order.
@@ -14,6 +17,8 @@ pub struct Way {
     pub alignment: usize,
     /// Pieces have a multiple of so many rows, except the last.
     pub unit: usize,
+    /// Whether reading weights takes longer than computing.
+    pub is_read_bound: bool,
     pub round: Round,
     pub compute: Compute,
 }
@@ -23,15 +28,33 @@ pub type Round = unsafe fn(&Product, usize, *mut u8);
 pub type Compute = unsafe fn(&Product, *const u8, Range<usize>, To);
 
 impl Way {
-    /// Row by row, for a few columns.
+    /// Row by row, for a few columns, with a rounding of its own.
+    #[cfg(target_arch = "aarch64")]
     pub(super) fn rows<I: Kernel<W>, W>() -> Self {
         Self {
             block_bytes: size_of::<I::Column>(),
             alignment: align_of::<I::Column>(),
             unit: 1,
+            is_read_bound: true,
             round: round_row::<I, W>,
             compute: compute_rows::<I, W>,
         }
+    }
+
+    /// For weights of this type and a few columns, rounded as in tiles.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn few_of<I: Direct>(weights: Weights) -> Self {
+        match weights {
+            Weights::Q4K => Self::few::<I, Q4K>(),
+            Weights::Q5K => Self::few::<I, Q5K>(),
+            Weights::Q6K => Self::few::<I, Q6K>(),
+            Weights::Q8 => Self::few::<I, Q8>(),
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn few<I: Direct, W: Format>() -> Self {
+        Self { unit: I::LANES, is_read_bound: true, compute: compute_few::<I, W>, ..Self::tiles::<I, W>() }
     }
 
     /// In tiles, for many columns.
@@ -40,6 +63,7 @@ impl Way {
             block_bytes: size_of::<W::Column>(),
             alignment: align_of::<W::Column>(),
             unit: tiles::ROWS,
+            is_read_bound: false,
             round: round_tiled::<I, W>,
             compute: compute_tiles::<I, W>,
         }
@@ -85,6 +109,7 @@ impl Way {
 
 /// # Safety
 /// As [`Way::round`].
+#[cfg(target_arch = "aarch64")]
 unsafe fn round_row<I: Kernel<W>, W>(product: &Product, i: usize, columns: *mut u8) {
     // SAFETY: as promised by the caller.
     unsafe { I::round(&*product.block(i), &mut *columns.cast::<I::Column>().add(i)) };
@@ -101,6 +126,7 @@ unsafe fn round_tiled<I: Tiles, W: Format>(product: &Product, i: usize, columns:
 
 /// # Safety
 /// As [`Way::compute`].
+#[cfg(target_arch = "aarch64")]
 unsafe fn compute_rows<I: Kernel<W>, W>(product: &Product, columns: *const u8, rows: Range<usize>, to: To) {
     // SAFETY: as promised by the caller.
     unsafe {
@@ -117,12 +143,21 @@ unsafe fn compute_rows<I: Kernel<W>, W>(product: &Product, columns: *const u8, r
 unsafe fn compute_tiles<I: Tiles, W: Format>(product: &Product, columns: *const u8, rows: Range<usize>, to: To) {
     // SAFETY: as promised by the caller.
     unsafe {
-        let columns = std::slice::from_raw_parts(columns.cast::<W::Column>(), product.n_blocks_of_columns());
-        let (first, row_bytes) = (product.row(rows.start), product.row_bytes);
-        let weights = Rows { at: first, row_bytes, n_rows: rows.len(), n_blocks: product.n_blocks };
+        let (weights, columns) = product.parts::<W>(columns, &rows);
         tiles::multiply::<I, W>(weights, columns, |column, row, products| {
-            to.place(column, rows.start + row).copy_from_nonoverlapping(products.as_ptr(), products.len());
+            to.store(column, rows.start + row, products);
         });
+    }
+}
+
+/// # Safety
+/// As [`Way::compute`].
+#[cfg(target_arch = "x86_64")]
+unsafe fn compute_few<I: Direct, W: Format>(product: &Product, columns: *const u8, rows: Range<usize>, to: To) {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        let (weights, columns) = product.parts::<W>(columns, &rows);
+        I::multiply_few::<W>(weights, columns, |column, row, products| to.store(column, rows.start + row, products));
     }
 }
 
@@ -153,6 +188,15 @@ impl To {
     unsafe fn place(self, column: usize, row: usize) -> *mut f32 {
         // SAFETY: as promised by the caller.
         unsafe { self.at.add(column * self.column_bytes).cast::<f32>().add(row) }
+    }
+
+    /// Stores the products of a column with the rows from `row` on.
+    ///
+    /// # Safety
+    /// As above, with all these rows.
+    unsafe fn store(self, column: usize, row: usize, products: &[f32]) {
+        // SAFETY: as promised by the caller.
+        unsafe { self.place(column, row).copy_from_nonoverlapping(products.as_ptr(), products.len()) };
     }
 }
 
@@ -185,6 +229,19 @@ impl Product {
     #[inline]
     pub fn n_blocks_of_columns(&self) -> usize {
         self.n_columns * self.n_blocks
+    }
+
+    /// These rows, and all columns as they were rounded for them.
+    ///
+    /// # Safety
+    /// As [`Way::compute`].
+    unsafe fn parts<'a, W: Format>(&self, columns: *const u8, rows: &Range<usize>) -> (Rows, &'a [W::Column]) {
+        // SAFETY: as promised by the caller.
+        unsafe {
+            let columns = std::slice::from_raw_parts(columns.cast::<W::Column>(), self.n_blocks_of_columns());
+            let at = self.row(rows.start);
+            (Rows { at, row_bytes: self.row_bytes, n_rows: rows.len(), n_blocks: self.n_blocks }, columns)
+        }
     }
 
     /// # Safety
@@ -222,8 +279,8 @@ impl Product {
 
 /// The rows of one product, shared by the threads: each starts with a long piece of its own, and threads that finish
 /// early take short pieces of the rest, so that a thread without a core delays little. Long, because memory reads are
-/// fastest in one go: two threads read the 2.6B's 1.56 GB in 41 ms in halves and in 45 in pieces of 128 rows. Tiles
-/// compute longer than they read, so their short pieces are single tiles.
+/// fastest in one go: two threads read the 2.6B's 1.56 GB in 41 ms in halves and in 45 in pieces of 128 rows. What
+/// computes longer than it reads has the shortest pieces instead.
 pub struct Shares {
     n_rows: usize,
     n_threads: usize,
@@ -234,10 +291,10 @@ pub struct Shares {
 
 impl Shares {
     /// All pieces but the last have a multiple of `unit` rows.
-    pub fn new(n_rows: usize, n_threads: usize, unit: usize) -> Self {
+    pub fn new(n_rows: usize, n_threads: usize, unit: usize, is_read_bound: bool) -> Self {
         let share = n_rows.div_ceil(unit).div_ceil(n_threads);
         let long = share - share / 4;
-        let short = if unit == 1 { (share - long).div_ceil(2).max(1) } else { 1 };
+        let short = if is_read_bound { (share - long).div_ceil(2).max(1) } else { 1 };
         Self { n_rows, n_threads, long: long * unit, short: short * unit }
     }
 

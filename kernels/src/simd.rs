@@ -14,7 +14,7 @@ pub(super) mod neon;
 ///
 /// # Safety
 /// Of all functions: the CPU has the instruction set.
-pub(super) trait Simd {
+pub(super) trait Simd: Copy {
     const LANES: usize;
     /// Whether one factor of `dot` must be unsigned.
     const IS_MIXED: bool;
@@ -62,7 +62,8 @@ pub(super) trait Simd {
     /// The sums that `begin` got, plus all products since.
     unsafe fn end(sums: Self::Ints, part: Self::Ints) -> Self::Ints;
     unsafe fn to_floats(a: Self::Ints) -> Self::Floats;
-    unsafe fn as_floats(bits: Self::Ints) -> Self::Floats;
+    /// The f16 values in the lower halves of the lanes. The upper halves mean nothing.
+    unsafe fn from_halves(a: Self::Ints) -> Self::Floats;
     unsafe fn mul(a: Self::Floats, b: Self::Floats) -> Self::Floats;
 }
 
@@ -72,7 +73,8 @@ pub(super) trait Simd {
 /// As above.
 #[cfg(target_arch = "x86_64")]
 pub(super) trait Products: Simd {
-    /// Most columns whose sums stay in registers, with two vectors of rows.
+    /// Most columns whose sums stay in registers, with two vectors of rows. As many are multiplied without tiles, which
+    /// would be faster with two more at most.
     const MOST_COLUMNS: usize;
 
     /// # Safety

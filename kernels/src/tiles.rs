@@ -12,6 +12,7 @@ use tile::Tile;
 
 #[cfg(target_arch = "aarch64")]
 pub(super) use rounding::Rounded;
+#[cfg(target_arch = "aarch64")]
 pub(super) use tile::Column;
 pub(super) use tile::Format;
 #[cfg(target_arch = "aarch64")]
@@ -19,6 +20,8 @@ pub(super) use tile::round;
 
 #[cfg(target_arch = "x86_64")]
 mod broadcast;
+#[cfg(target_arch = "x86_64")]
+mod direct;
 mod formats;
 #[cfg(target_arch = "aarch64")]
 mod i8mm;
@@ -59,6 +62,17 @@ pub(super) trait Tiles {
     unsafe fn multiply<W: Format>(tile: &Tile, columns: &[W::Column], sums: &mut [Sums]);
 }
 
+/// An instruction set that also multiplies a few columns without tiles. Its functions may only be called where the CPU
+/// has it.
+#[cfg(target_arch = "x86_64")]
+pub(super) trait Direct: Tiles {
+    /// As [`multiply`], for up to [`Products::MOST_COLUMNS`](super::simd::Products::MOST_COLUMNS) columns.
+    ///
+    /// # Safety
+    /// As there.
+    unsafe fn multiply_few<W: Format>(rows: Rows, columns: &[W::Column], store: impl FnMut(usize, usize, &[f32]));
+}
+
 /// A column's sums, one for each row of the tile.
 #[repr(C, align(64))]
 #[derive(Clone, Copy)]
@@ -75,8 +89,30 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    /// Unpacks a block of the rows from `row` on; `before_part` is called before each of [`parts`]. Rows beyond the
-    /// last are zero.
+    /// A block of `n` rows from `row` on. If there are fewer, they are copied, and the others are zero.
+    ///
+    /// # Safety
+    /// The weights are valid.
+    #[inline(always)]
+    unsafe fn block<W>(&self, row: usize, block: usize, n: usize, copy: &mut [MaybeUninit<W>; ROWS]) -> tile::Rows {
+        // SAFETY: as promised by the caller; bytes of zero are valid blocks.
+        unsafe {
+            let (mut first, mut row_bytes) =
+                (self.at.add(row * self.row_bytes + block * size_of::<W>()), self.row_bytes);
+            let n_left = self.n_rows - row;
+            if n_left < n {
+                // Few tiles are partial; the others need not wait until this is zero.
+                *copy = [const { MaybeUninit::zeroed() }; ROWS];
+                for (i, copy) in copy.iter_mut().enumerate().take(n_left) {
+                    copy.as_mut_ptr().copy_from_nonoverlapping(first.add(i * row_bytes).cast(), 1);
+                }
+                (first, row_bytes) = (copy.as_ptr().cast(), size_of::<W>());
+            }
+            tile::Rows { first, row_bytes, number: 0 }
+        }
+    }
+
+    /// Unpacks a block of the rows from `row` on; `before_part` is called before each of [`parts`].
     ///
     /// # Safety
     /// The weights are valid, and the CPU has the instruction set.
@@ -88,24 +124,14 @@ impl Rows {
         to: &mut Tile,
         mut before_part: impl FnMut(usize),
     ) {
-        // SAFETY: as promised by the caller; bytes of zero are valid blocks.
+        let mut copy = [const { MaybeUninit::uninit() }; ROWS];
+        // SAFETY: as promised by the caller.
         unsafe {
-            let (mut first, mut row_bytes) =
-                (self.at.add(row * self.row_bytes + block * size_of::<W>()), self.row_bytes);
-            let n = self.n_rows - row;
-            let mut copy: [MaybeUninit<W>; ROWS];
-            if n < ROWS {
-                // Few tiles are partial; the others need not wait until this is zero.
-                copy = [const { MaybeUninit::zeroed() }; ROWS];
-                for (i, copy) in copy.iter_mut().enumerate().take(n) {
-                    copy.as_mut_ptr().copy_from_nonoverlapping(first.add(i * row_bytes).cast(), 1);
-                }
-                (first, row_bytes) = (copy.as_ptr().cast(), size_of::<W>());
-            }
+            let all = self.block::<W>(row, block, ROWS, &mut copy);
             for part in 0..parts::<T>() {
                 before_part(part);
                 let number = part * T::LANES;
-                T::unpack::<W>(tile::Rows { first: first.add(number * row_bytes), row_bytes, number }, to);
+                T::unpack::<W>(tile::Rows { first: all.first.add(number * all.row_bytes), number, ..all }, to);
             }
         }
     }
@@ -137,7 +163,7 @@ pub(super) unsafe fn multiply<T: Tiles, W: Format>(
                 let here = &columns[block * n_columns + first..][..sums.len()];
                 // The next tiles as they lie in memory. In many small portions, since the CPU stalls when it has too
                 // many to wait for.
-                let mut ahead = Ahead::new::<W>(&rows, row, block, first == 0);
+                let mut ahead = Ahead::new::<W>(&rows, row, block, ROWS, first == 0);
                 let n_groups = sums.len().div_ceil(T::MOST_COLUMNS);
                 let n_parts = parts::<T>() + n_groups;
                 // SAFETY: as promised by the caller.
@@ -169,14 +195,15 @@ struct Ahead {
 impl Ahead {
     const LINE: usize = 64;
 
-    fn new<W>(rows: &Rows, row: usize, block: usize, is_wanted: bool) -> Self {
-        let bytes = ROWS * size_of::<W>();
-        let at = rows.at.wrapping_add((row + ROWS) * rows.row_bytes + block * bytes);
+    /// Of as many rows as are computed now.
+    fn new<W>(rows: &Rows, row: usize, block: usize, n_rows: usize, is_wanted: bool) -> Self {
+        let bytes = n_rows * size_of::<W>();
+        let at = rows.at.wrapping_add((row + n_rows) * rows.row_bytes + block * bytes);
         Self { at, n_lines: if is_wanted { bytes.div_ceil(Self::LINE) } else { 0 }, n_fetched: 0 }
     }
 
     /// Fetches the `part`th of `n_parts` portions.
-    #[inline]
+    #[inline(always)]
     fn fetch(&mut self, part: usize, n_parts: usize) {
         let until = self.n_lines * part / n_parts;
         for line in self.n_fetched..until {
@@ -187,13 +214,13 @@ impl Ahead {
 }
 
 /// A prefetch past the end of the weights has no effect.
-#[inline]
+#[inline(always)]
 fn prefetch(at: *const u8) {
     #[cfg(target_arch = "x86_64")]
     {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
         // SAFETY: every x86-64 CPU has it, and it may be given any address.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) };
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) };
     }
     #[cfg(target_arch = "aarch64")]
     crate::simd::neon::prefetch(at);

@@ -34,6 +34,17 @@ impl InstructionSet {
         }
     }
 
+    /// Most columns that are few. Tiles may be faster for fewer, but round in another order, and greedy text must be the
+    /// same with and without drafts or other requests.
+    pub fn most_few(self) -> usize {
+        16
+    }
+
+    /// Whether products are rounded alike for any number of columns.
+    pub fn rounds_alike(self) -> bool {
+        false
+    }
+
     /// For a few columns: row by row.
     #[inline(never)] // What it names is compiled in this crate.
     pub fn few(self, weights: Weights) -> Option<Way> {

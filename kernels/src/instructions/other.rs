@@ -18,6 +18,14 @@ impl InstructionSet {
         match self {}
     }
 
+    pub fn most_few(self) -> usize {
+        match self {}
+    }
+
+    pub fn rounds_alike(self) -> bool {
+        match self {}
+    }
+
     pub fn few(self, _weights: Weights) -> Option<Way> {
         match self {}
     }

@@ -1,9 +1,8 @@
 //! Those of x86-64.
 
-use crate::blocks::{Q4K, Q5K, Q6K, Weights};
+use crate::blocks::Weights;
 use crate::product::Way;
-use crate::rows::avx2::Avx2;
-use crate::rows::avx512::Avx512;
+use crate::simd::Products;
 use crate::simd::avx2::Vectors256;
 use crate::simd::avx512::Vectors512;
 
@@ -45,17 +44,29 @@ impl InstructionSet {
         }
     }
 
-    /// For a few columns: row by row.
+    /// Most columns that are few.
+    pub fn most_few(self) -> usize {
+        match self {
+            Self::Avx512 => Vectors512::MOST_COLUMNS,
+            Self::AvxVnni => Vectors256::<true>::MOST_COLUMNS,
+            Self::Avx2 => Vectors256::<false>::MOST_COLUMNS,
+        }
+    }
+
+    /// Whether products are rounded alike for any number of columns.
+    pub fn rounds_alike(self) -> bool {
+        true
+    }
+
+    /// For a few columns: without tiles.
     #[inline(never)] // What it names is compiled in this crate.
     pub fn few(self, weights: Weights) -> Option<Way> {
-        match (self, weights) {
-            (_, Weights::Q8) => None,
-            (Self::Avx512, Weights::Q4K) => Some(Way::rows::<Avx512, Q4K>()),
-            (Self::Avx512, Weights::Q5K) => Some(Way::rows::<Avx512, Q5K>()),
-            (Self::Avx512, Weights::Q6K) => Some(Way::rows::<Avx512, Q6K>()),
-            (Self::AvxVnni | Self::Avx2, Weights::Q4K) => Some(Way::rows::<Avx2, Q4K>()),
-            (Self::AvxVnni | Self::Avx2, Weights::Q5K) => Some(Way::rows::<Avx2, Q5K>()),
-            (Self::AvxVnni | Self::Avx2, Weights::Q6K) => Some(Way::rows::<Avx2, Q6K>()),
+        match self {
+            Self::Avx512 => Some(Way::few_of::<Vectors512>(weights)),
+            Self::AvxVnni => Some(Way::few_of::<Vectors256<true>>(weights)),
+            // Its products do not fit into the 16 bits that AVX2 has without VNNI.
+            Self::Avx2 if weights == Weights::Q8 => None,
+            Self::Avx2 => Some(Way::few_of::<Vectors256<false>>(weights)),
         }
     }
 
@@ -65,8 +76,7 @@ impl InstructionSet {
         match self {
             Self::Avx512 => Some(Way::tiles_of::<Vectors512>(weights)),
             Self::AvxVnni => Some(Way::tiles_of::<Vectors256<true>>(weights)),
-            // Its products do not fit into the 16 bits that AVX2 has without VNNI.
-            Self::Avx2 if weights == Weights::Q8 => None,
+            Self::Avx2 if weights == Weights::Q8 => None, // as above
             Self::Avx2 => Some(Way::tiles_of::<Vectors256<false>>(weights)),
         }
     }

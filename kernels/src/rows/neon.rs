@@ -8,7 +8,7 @@ use std::arch::aarch64::*;
 use super::Kernel;
 use crate::blocks::{BLOCK, Q4K, Q5K, Q6K, scales_and_minima};
 use crate::simd::neon::{Vectors128, dot, half, prefetch};
-use crate::tiles::{Column, Format, Rounded, round};
+use crate::tiles::{Column, Format, round};
 
 /// NEON with the extension dotprod.
 pub(crate) struct Dotprod;
@@ -21,7 +21,7 @@ const AHEAD: usize = 4096;
 const LINE: usize = 64;
 
 /// Weights that this kernel can unpack.
-trait Unpack: Format<Column = Rounded> {
+trait Unpack: Format {
     /// What all weights of the block share.
     ///
     /// # Safety
@@ -141,15 +141,15 @@ fn groups_of_32(d: u16, d_min: u16, packed: &[u8; 12]) -> Shared {
 }
 
 impl<W: Unpack> Kernel<W> for Dotprod {
-    type Column = Rounded;
+    type Column = W::Column;
 
     #[target_feature(enable = "neon,dotprod")]
-    unsafe fn round(x: &[f32; BLOCK], to: &mut Rounded) {
+    unsafe fn round(x: &[f32; BLOCK], to: &mut W::Column) {
         *to = round::<Vectors128<false>, W>(x);
     }
 
     #[target_feature(enable = "neon,dotprod")]
-    unsafe fn row(row: &[W], columns: &[Rounded], mut store: impl FnMut(usize, f32)) {
+    unsafe fn row(row: &[W], columns: &[W::Column], mut store: impl FnMut(usize, f32)) {
         let per_go = row.len() * MOST_COLUMNS;
         for (i, columns) in columns.chunks(per_go).enumerate() {
             let mut keep = |products: &[f32]| {
@@ -176,7 +176,7 @@ impl<W: Unpack> Kernel<W> for Dotprod {
 /// As [`Kernel::row`], with N columns.
 #[inline]
 #[target_feature(enable = "neon,dotprod")]
-unsafe fn products<W: Unpack, const N: usize>(row: &[W], columns: &[Rounded]) -> [f32; N] {
+unsafe fn products<W: Unpack, const N: usize>(row: &[W], columns: &[W::Column]) -> [f32; N] {
     let n_blocks = row.len();
     debug_assert_eq!(columns.len(), N * n_blocks);
     let mut sums = [vdupq_n_f32(0.0); N];

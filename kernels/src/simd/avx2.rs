@@ -6,6 +6,7 @@ use std::arch::x86_64::*;
 use super::{Products, Simd};
 
 /// 256 bits.
+#[derive(Clone, Copy)]
 pub(in super::super) struct Vectors256<const HAS_VNNI: bool>;
 
 impl<const HAS_VNNI: bool> Simd for Vectors256<HAS_VNNI> {
@@ -107,8 +108,10 @@ impl<const HAS_VNNI: bool> Simd for Vectors256<HAS_VNNI> {
         _mm256_cvtepi32_ps(a)
     }
     #[inline(always)]
-    unsafe fn as_floats(bits: __m256i) -> __m256 {
-        _mm256_castsi256_ps(bits)
+    unsafe fn from_halves(a: __m256i) -> __m256 {
+        let words = _mm256_and_si256(a, _mm256_set1_epi32(0xffff));
+        let words = _mm256_permute4x64_epi64::<0b1000>(_mm256_packus_epi32(words, words));
+        _mm256_cvtph_ps(_mm256_castsi256_si128(words))
     }
     #[inline(always)]
     unsafe fn mul(a: __m256, b: __m256) -> __m256 {

@@ -6,6 +6,7 @@ use std::arch::x86_64::*;
 use super::{Products, Simd};
 
 /// 512 bits.
+#[derive(Clone, Copy)]
 pub(in super::super) struct Vectors512;
 
 impl Simd for Vectors512 {
@@ -103,8 +104,8 @@ impl Simd for Vectors512 {
         _mm512_cvtepi32_ps(a)
     }
     #[inline(always)]
-    unsafe fn as_floats(bits: __m512i) -> __m512 {
-        _mm512_castsi512_ps(bits)
+    unsafe fn from_halves(a: __m512i) -> __m512 {
+        _mm512_cvtph_ps(_mm512_cvtepi32_epi16(a))
     }
     #[inline(always)]
     unsafe fn mul(a: __m512, b: __m512) -> __m512 {

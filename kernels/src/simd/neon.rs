@@ -7,6 +7,7 @@ use std::arch::asm;
 use super::Simd;
 
 /// 128 bits, with the extension dotprod and perhaps i8mm.
+#[derive(Clone, Copy)]
 pub(in super::super) struct Vectors128<const HAS_I8MM: bool>;
 
 /// Adds four products of signed bytes in each lane: `vdotq_s32`.
@@ -170,8 +171,16 @@ impl<const HAS_I8MM: bool> Simd for Vectors128<HAS_I8MM> {
         vcvtq_f32_s32(a)
     }
     #[inline(always)]
-    unsafe fn as_floats(bits: int32x4_t) -> float32x4_t {
-        vreinterpretq_f32_s32(bits)
+    unsafe fn from_halves(a: int32x4_t) -> float32x4_t {
+        let words = vmovn_s32(a);
+        let floats: float32x4_t;
+        asm!(
+            "fcvtl {floats:v}.4s, {words:v}.4h",
+            floats = lateout(vreg) floats,
+            words = in(vreg) words,
+            options(pure, nomem, nostack, preserves_flags)
+        );
+        floats
     }
     #[inline(always)]
     unsafe fn mul(a: float32x4_t, b: float32x4_t) -> float32x4_t {

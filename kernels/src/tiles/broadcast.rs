@@ -7,7 +7,18 @@
 use super::super::blocks::BLOCK;
 use super::super::simd::{Products, Simd};
 use super::tile::{self, Column, Format, Rows, STEP, Tile};
-use super::{ROWS, Sums, Tiles};
+use super::{Direct, ROWS, Sums, Tiles, direct};
+
+/// Aligns the stack of the function that it is used in. The compiler does so only for a variable that needs it, and
+/// otherwise saves registers across two lines of the cache: with AVX2 and 128 columns that took twice the time.
+macro_rules! align_stack {
+    () => {
+        #[repr(align(64))]
+        struct Line;
+        let line = Line;
+        std::hint::black_box(&line);
+    };
+}
 
 /// Implements `Tiles` with vectors, given the names of the extensions that they need.
 macro_rules! tiles {
@@ -23,14 +34,45 @@ macro_rules! tiles {
 
             #[target_feature(enable = $extensions)]
             unsafe fn unpack<W: Format>(rows: Rows, to: &mut Tile) {
+                align_stack!();
                 // SAFETY: as promised by the caller.
-                unsafe { W::unpack::<$vectors>(rows, to) };
+                unsafe { tile::unpack::<$vectors, W>(rows, to) };
             }
 
             #[target_feature(enable = $extensions)]
             unsafe fn multiply<W: Format>(tile: &Tile, columns: &[W::Column], sums: &mut [Sums]) {
+                align_stack!();
                 // SAFETY: as promised by the caller.
                 unsafe { multiply::<$vectors, W>(tile, columns, sums) };
+            }
+        }
+
+        impl Direct for $vectors {
+            #[target_feature(enable = $extensions)]
+            unsafe fn multiply_few<W: Format>(
+                rows: super::Rows,
+                columns: &[W::Column],
+                store: impl FnMut(usize, usize, &[f32]),
+            ) {
+                align_stack!();
+                // SAFETY: each arm has as many columns as it says.
+                unsafe {
+                    match columns.len() / rows.n_blocks {
+                        1 => direct::multiply::<$vectors, W, 1>(rows, columns, store),
+                        2 => direct::multiply::<$vectors, W, 2>(rows, columns, store),
+                        3 => direct::multiply::<$vectors, W, 3>(rows, columns, store),
+                        4 if <$vectors as Products>::MOST_COLUMNS >= 4 => {
+                            direct::multiply::<$vectors, W, 4>(rows, columns, store)
+                        }
+                        5 if <$vectors as Products>::MOST_COLUMNS >= 5 => {
+                            direct::multiply::<$vectors, W, 5>(rows, columns, store)
+                        }
+                        6 if <$vectors as Products>::MOST_COLUMNS >= 6 => {
+                            direct::multiply::<$vectors, W, 6>(rows, columns, store)
+                        }
+                        n => unreachable!("{n} columns are not few"),
+                    }
+                }
             }
         }
     };
@@ -85,27 +127,21 @@ unsafe fn multiply_rows<S: Products, W: Format, const N: usize>(
     // SAFETY: as promised by the caller; rows, groups and steps are within the tile, and four activations from a
     // multiple of four on within the block.
     unsafe {
-        let is_moved = S::IS_MIXED && W::IS_SIGNED;
         let mut d = [[0.0; 8]; N];
         for n in 0..N {
             d[n] = columns[n].scales();
         }
         let mut products = [[S::splat_float(0.0); 2]; N];
-        for group in 0..BLOCK / W::GROUP {
-            let start = if is_moved { two::<S>(tile.start[group].as_ptr().add(row).cast()) } else { [S::splat(0); 2] };
-            let mut group_sums = [start; N];
-            for at in (W::GROUP * group / STEP..W::GROUP * (group + 1) / STEP).step_by(W::STEPS) {
-                add::<S, W, N>(tile, row, at, columns, &mut group_sums);
+        for part in 0..tile::parts::<W>() {
+            // Without a loop, which some compilers leave as one, with its sums in memory.
+            let of = &mut products;
+            add_group::<S, W, N>(tile, row, W::group(part, 0), columns, &d, of);
+            if W::OPEN > 1 {
+                add_group::<S, W, N>(tile, row, W::group(part, 1), columns, &d, of);
             }
-            let scales = two_floats::<S>(tile.scales[group].as_ptr().add(row));
-            for n in 0..N {
-                for i in 0..2 {
-                    let mut sums = S::to_floats(group_sums[n][i]);
-                    if W::Column::HAS_GROUPS {
-                        sums = S::mul(sums, S::splat_float(d[n][group]));
-                    }
-                    products[n][i] = S::add_product(products[n][i], sums, scales[i]);
-                }
+            if W::OPEN > 2 {
+                add_group::<S, W, N>(tile, row, W::group(part, 2), columns, &d, of);
+                add_group::<S, W, N>(tile, row, W::group(part, 3), columns, &d, of);
             }
         }
         if W::HAS_MINIMA {
@@ -118,6 +154,61 @@ unsafe fn multiply_rows<S: Products, W: Format, const N: usize>(
                 S::store_floats(to, S::add_product(S::load_floats(to), products[n][i], d));
             }
         }
+    }
+}
+
+/// Adds the products of a group of weights, times its scale and, if the columns' groups have any, theirs.
+///
+/// # Safety
+/// As above.
+#[inline(always)]
+unsafe fn add_group<S: Products, W: Format, const N: usize>(
+    tile: &Tile,
+    row: usize,
+    group: usize,
+    columns: &[W::Column],
+    d: &[[f32; 8]; N],
+    products: &mut [[S::Floats; 2]; N],
+) {
+    // SAFETY: as above.
+    unsafe {
+        let is_moved = S::IS_MIXED && W::IS_SIGNED;
+        let start = if is_moved { two::<S>(tile.start[group].as_ptr().add(row).cast()) } else { [S::splat(0); 2] };
+        let mut sums = [start; N];
+        if W::MOVED_UP > 0 {
+            for n in 0..N {
+                sums[n] = [without_move::<S, W>(&columns[n], group); 2];
+            }
+        }
+        for at in (W::GROUP * group / STEP..W::GROUP * (group + 1) / STEP).step_by(W::STEPS) {
+            add::<S, W, N>(tile, row, at, columns, &mut sums);
+        }
+        let scales = two_floats::<S>(tile.scales[group].as_ptr().add(row));
+        for n in 0..N {
+            for i in 0..2 {
+                let mut sums = S::to_floats(sums[n][i]);
+                if W::Column::HAS_GROUPS {
+                    sums = S::mul(sums, S::splat_float(d[n][group]));
+                }
+                products[n][i] = S::add_product(products[n][i], sums, scales[i]);
+            }
+        }
+    }
+}
+
+/// What the sums of a group start with if its weights are moved up.
+///
+/// # Safety
+/// The CPU has the instruction set.
+#[inline(always)]
+pub(super) unsafe fn without_move<S: Products, W: Format>(column: &W::Column, group: usize) -> S::Ints {
+    // One word of a pair counts. The sums are broadcast in pairs, because there is no instruction for a single one.
+    let minus = (-W::MOVED_UP).cast_unsigned();
+    let factor = i32::from(minus) << (16 * (group % 2));
+    // SAFETY: as promised by the caller; the pair is within the sums.
+    unsafe {
+        let pair = column.sums().as_ptr().add(group & !1).cast::<i32>().read_unaligned();
+        S::dot_words(S::splat(0), S::splat(pair), S::splat(factor))
     }
 }
 

@@ -5,176 +5,221 @@ use super::super::blocks::{BLOCK, Q4K, Q5K, Q6K, Q8};
 use super::super::simd::Simd;
 use super::ROWS;
 use super::rounding::{Rounded, RoundedBy32};
-use super::tile::{Format, Rows, STEP, Tile};
+use super::tile::{Format, MOST_OPEN, Minima, Rows, Take};
 
 impl Format for Q4K {
-    type Column = Rounded;
+    type Column = Rounded<8>;
+    type Header<S: Simd> = GroupsOf32<S>;
     const GROUP: usize = 32;
+    const OPEN: usize = 2;
     const IS_SIGNED: bool = false;
     const HAS_MINIMA: bool = true;
-    // 8 * 2 * 15 * 127 is less than 32,768.
-    const STEPS: usize = 8;
+    // Eight would fit as well (8 * 2 * 15 * 127 is less than 32,768), but with AVX2 they fill too many registers.
+    const STEPS: usize = 4;
 
     #[inline(always)]
-    unsafe fn unpack<S: Simd>(rows: Rows, to: &mut Tile) {
+    unsafe fn header<S: Simd>(rows: Rows) -> GroupsOf32<S> {
+        // SAFETY: as promised by the caller.
+        unsafe { GroupsOf32::new(rows) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<S: Simd>(header: &GroupsOf32<S>, part: usize) -> [S::Floats; MOST_OPEN] {
+        // SAFETY: as promised by the caller.
+        unsafe { header.scales(part) }
+    }
+
+    #[inline(always)]
+    unsafe fn minima<S: Simd>(header: &GroupsOf32<S>) -> Minima<S> {
+        header.minima
+    }
+
+    #[inline(always)]
+    unsafe fn part<S: Simd>(rows: Rows, _header: &GroupsOf32<S>, part: usize, to: &mut impl Take<S>) {
         // SAFETY: as promised by the caller; the block has nine times sixteen bytes.
         unsafe {
-            groups_of_32::<S>(rows, to);
-            for piece in 0..8 {
+            for half in 0..2 {
                 // Each 32 bytes hold 64 weights: the lower nibbles are the first 32.
-                let at = 16 * (piece / 2) + 4 * (piece % 2);
-                let nibbles = rows.transpose::<S>(16 + 16 * piece);
+                let nibbles = rows.transpose::<S>(16 + 32 * part + 16 * half);
+                let at = 16 * part + 4 * half;
+                let (mut first, mut second) = (nibbles, nibbles);
                 for i in 0..4 {
-                    to.set::<S>(at + i, rows, lower::<S>(nibbles[i]));
-                    to.set::<S>(at + 8 + i, rows, lower::<S>(S::right(nibbles[i], 4)));
+                    first[i] = lower::<S>(nibbles[i]);
+                    second[i] = lower::<S>(S::right(nibbles[i], 4));
                 }
+                to.take(0, at, first);
+                to.take(1, at + 8, second);
             }
         }
     }
 
     #[inline(always)]
-    fn round(x: &[f32; BLOCK], is_unsigned: bool) -> Rounded {
-        Rounded::new(x, is_unsigned)
+    fn round(x: &[f32; BLOCK], _is_unsigned: bool) -> Self::Column {
+        Rounded::new(x)
     }
 }
 
 impl Format for Q5K {
-    type Column = Rounded;
+    type Column = Rounded<8>;
+    /// And the fifth bits: bit i of byte k is that of weight k in group i.
+    type Header<S: Simd> = (GroupsOf32<S>, [[S::Ints; 4]; 2]);
     const GROUP: usize = 32;
+    const OPEN: usize = 2;
     const IS_SIGNED: bool = false;
     const HAS_MINIMA: bool = true;
     // 4 * 2 * 31 * 127 is less than 32,768.
     const STEPS: usize = 4;
 
     #[inline(always)]
-    unsafe fn unpack<S: Simd>(rows: Rows, to: &mut Tile) {
+    unsafe fn header<S: Simd>(rows: Rows) -> Self::Header<S> {
+        // SAFETY: as promised by the caller.
+        unsafe { (GroupsOf32::new(rows), [rows.transpose::<S>(16), rows.transpose::<S>(32)]) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<S: Simd>(header: &Self::Header<S>, part: usize) -> [S::Floats; MOST_OPEN] {
+        // SAFETY: as promised by the caller.
+        unsafe { header.0.scales(part) }
+    }
+
+    #[inline(always)]
+    unsafe fn minima<S: Simd>(header: &Self::Header<S>) -> Minima<S> {
+        header.0.minima
+    }
+
+    #[inline(always)]
+    unsafe fn part<S: Simd>(rows: Rows, (_, fifths): &Self::Header<S>, part: usize, to: &mut impl Take<S>) {
         // SAFETY: as promised by the caller; the block has eleven times sixteen bytes.
         unsafe {
-            groups_of_32::<S>(rows, to);
-            let fifth = S::splat(0x1010_1010);
+            let bit = S::splat(0x0101_0101);
             for half in 0..2 {
-                // Bit i of byte k is the fifth bit of weight k in group i.
-                let mut high = rows.transpose::<S>(16 + 16 * half);
-                for pair in 0..4 {
-                    let nibbles = rows.transpose::<S>(48 + 32 * pair + 16 * half);
-                    let at = 16 * pair + 4 * half;
-                    for i in 0..4 {
-                        let first = S::or(lower::<S>(nibbles[i]), S::and(S::left(high[i], 4), fifth));
-                        let second = lower::<S>(S::right(nibbles[i], 4));
-                        to.set::<S>(at + i, rows, first);
-                        to.set::<S>(at + 8 + i, rows, S::or(second, S::and(S::left(high[i], 3), fifth)));
-                        high[i] = S::right(high[i], 2);
-                    }
+                let nibbles = rows.transpose::<S>(48 + 32 * part + 16 * half);
+                let at = 16 * part + 4 * half;
+                let (mut first, mut second) = (nibbles, nibbles);
+                for i in 0..4 {
+                    let fifth = S::right(fifths[half][i], 2 * part as i32);
+                    first[i] = S::or(lower::<S>(nibbles[i]), S::left(S::and(fifth, bit), 4));
+                    let fifth = S::left(S::and(S::right(fifth, 1), bit), 4);
+                    second[i] = S::or(lower::<S>(S::right(nibbles[i], 4)), fifth);
                 }
+                to.take(0, at, first);
+                to.take(1, at + 8, second);
             }
         }
     }
 
     #[inline(always)]
-    fn round(x: &[f32; BLOCK], is_unsigned: bool) -> Rounded {
-        Rounded::new(x, is_unsigned)
+    fn round(x: &[f32; BLOCK], _is_unsigned: bool) -> Self::Column {
+        Rounded::new(x)
     }
 }
 
 impl Format for Q6K {
-    type Column = Rounded;
+    type Column = Rounded<16>;
+    /// A byte of scale for each group, and what they are multiplied with.
+    type Header<S: Simd> = ([S::Ints; 4], S::Floats);
     const GROUP: usize = 16;
-    const IS_SIGNED: bool = true;
+    const OPEN: usize = 4;
+    const IS_SIGNED: bool = false;
+    const MOVED_UP: i16 = 32;
     const HAS_MINIMA: bool = false;
-    // 2 * 2 * 32 * 255 is less than 32,768.
+    // 2 * 2 * 63 * 127 is less than 32,768.
     const STEPS: usize = 2;
 
+    /// Of each half of the block, sixteen weights of each quarter.
     #[inline(always)]
-    unsafe fn unpack<S: Simd>(rows: Rows, to: &mut Tile) {
+    fn group(part: usize, i: usize) -> usize {
+        8 * (part / 2) + part % 2 + 2 * i
+    }
+
+    #[inline(always)]
+    unsafe fn header<S: Simd>(rows: Rows) -> Self::Header<S> {
         // SAFETY: as promised by the caller; the block has 128 bytes of lower nibbles, 64 of upper pairs of bits, 16
         // scales, and `d`.
+        unsafe { (rows.transpose::<S>(192), rows.halves::<S>(208)) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<S: Simd>((scales, d): &Self::Header<S>, part: usize) -> [S::Floats; MOST_OPEN] {
+        // SAFETY: as promised by the caller.
         unsafe {
-            let d = rows.halves::<S>(208);
-            let scales = rows.transpose::<S>(192);
+            let (first, second) = (scales[2 * (part / 2)], scales[2 * (part / 2) + 1]);
+            let byte = part % 2;
+            [
+                scale::<S>(first, byte, *d),
+                scale::<S>(first, byte + 2, *d),
+                scale::<S>(second, byte, *d),
+                scale::<S>(second, byte + 2, *d),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn part<S: Simd>(rows: Rows, _header: &Self::Header<S>, part: usize, to: &mut impl Take<S>) {
+        // SAFETY: as promised by the caller; as above.
+        unsafe {
+            let (half, piece) = (part / 2, part % 2);
+            let first = rows.transpose::<S>(64 * half + 16 * piece);
+            let second = rows.transpose::<S>(64 * half + 32 + 16 * piece);
+            let high = rows.transpose::<S>(128 + 32 * half + 16 * piece);
+            let two_bits = S::splat(0x3030_3030);
+            let mut q = [first; 4];
             for i in 0..4 {
-                to.set_scales::<S>(4 * i, rows, scales[i], d);
+                q[0][i] = S::or(lower::<S>(first[i]), S::and(S::left(high[i], 4), two_bits));
+                q[1][i] = S::or(lower::<S>(second[i]), S::and(S::left(high[i], 2), two_bits));
+                q[2][i] = S::or(lower::<S>(S::right(first[i], 4)), S::and(high[i], two_bits));
+                q[3][i] = S::or(lower::<S>(S::right(second[i], 4)), S::and(S::right(high[i], 2), two_bits));
+            }
+            if !S::IS_MIXED {
+                for q in q.as_flattened_mut() {
+                    *q = S::sub_bytes(*q, S::splat(0x2020_2020));
+                }
             }
             for i in 0..4 {
-                // Of each half of the block, sixteen weights of each quarter at a time.
-                let (half, piece) = (i / 2, i % 2);
-                let first = rows.transpose::<S>(64 * half + 16 * piece);
-                let second = rows.transpose::<S>(64 * half + 32 + 16 * piece);
-                let high = rows.transpose::<S>(128 + 32 * half + 16 * piece);
-                six_bits::<S>(first, second, high, 8 * half + piece, rows, to);
+                to.take(i, 4 * Self::group(part, i), q[i]);
             }
         }
     }
 
     #[inline(always)]
-    fn round(x: &[f32; BLOCK], is_unsigned: bool) -> Rounded {
-        Rounded::new(x, is_unsigned)
-    }
-}
-
-/// Four groups of sixteen weights each; the first is `group`, and the others are every second one after it.
-///
-/// # Safety
-/// The CPU has the instruction set.
-#[inline(always)]
-unsafe fn six_bits<S: Simd>(
-    first: [S::Ints; 4],
-    second: [S::Ints; 4],
-    high: [S::Ints; 4],
-    group: usize,
-    rows: Rows,
-    to: &mut Tile,
-) {
-    // SAFETY: as promised by the caller.
-    unsafe {
-        let (two_bits, offset) = (S::splat(0x3030_3030), S::splat(0x2020_2020));
-        let mut totals = [S::splat(0); 4];
-        for i in 0..4 {
-            let nibbles = [first[i], second[i], S::right(first[i], 4), S::right(second[i], 4)];
-            let bits = [S::left(high[i], 4), S::left(high[i], 2), high[i], S::right(high[i], 2)];
-            for k in 0..4 {
-                let q = S::sub_bytes(S::or(lower::<S>(nibbles[k]), S::and(bits[k], two_bits)), offset);
-                if S::IS_MIXED {
-                    totals[k] = total::<S>(totals[k], q);
-                }
-                to.set::<S>(4 * (group + 2 * k) + i, rows, q);
-            }
-        }
-        if S::IS_MIXED {
-            for k in 0..4 {
-                to.set_start::<S>(group + 2 * k, rows, totals[k]);
-            }
-        }
+    fn round(x: &[f32; BLOCK], _is_unsigned: bool) -> Self::Column {
+        Rounded::new(x)
     }
 }
 
 impl Format for Q8 {
     type Column = RoundedBy32;
+    /// The scale of each group.
+    type Header<S: Simd> = [S::Floats; 8];
     const GROUP: usize = 32;
+    const OPEN: usize = 1;
     const IS_SIGNED: bool = true;
     const HAS_MINIMA: bool = false;
     // Not even one fits: instruction sets with sums of 16 bits leave this type to llama.cpp.
     const STEPS: usize = 8;
 
     #[inline(always)]
-    unsafe fn unpack<S: Simd>(rows: Rows, to: &mut Tile) {
+    unsafe fn header<S: Simd>(rows: Rows) -> [S::Floats; 8] {
         // SAFETY: as promised by the caller; eight times `d` and 32 weights.
         unsafe {
+            let mut scales = [S::splat_float(0.0); 8];
             for group in 0..8 {
-                S::store_floats(to.scales[group].as_mut_ptr().add(rows.number), rows.halves::<S>(34 * group));
-                let mut sum = S::splat(0);
-                for half in 0..2 {
-                    let q = rows.transpose::<S>(34 * group + 2 + 16 * half);
-                    for i in 0..4 {
-                        if S::IS_MIXED {
-                            sum = total::<S>(sum, q[i]);
-                        }
-                        to.set::<S>(8 * group + 4 * half + i, rows, q[i]);
-                    }
-                }
-                if S::IS_MIXED {
-                    to.set_start::<S>(group, rows, sum);
-                }
+                scales[group] = rows.halves::<S>(34 * group);
             }
+            scales
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<S: Simd>(header: &[S::Floats; 8], part: usize) -> [S::Floats; MOST_OPEN] {
+        [header[part]; MOST_OPEN]
+    }
+
+    #[inline(always)]
+    unsafe fn part<S: Simd>(rows: Rows, _header: &[S::Floats; 8], part: usize, to: &mut impl Take<S>) {
+        for half in 0..2 {
+            // SAFETY: as promised by the caller; as above.
+            unsafe { to.take(0, 8 * part + 4 * half, rows.transpose::<S>(34 * part + 2 + 16 * half)) };
         }
     }
 
@@ -184,33 +229,63 @@ impl Format for Q8 {
     }
 }
 
-/// Scales and minima of `Q4K` and `Q5K`: eight each of six bits, in twelve bytes. The first four of both are the lower
-/// six bits of the first eight bytes. The last four of both consist of a nibble of the other bytes and the upper two
-/// bits of the first eight. `d` and `d_min` come before.
-///
-/// # Safety
-/// As [`Format::unpack`].
-#[inline(always)]
-unsafe fn groups_of_32<S: Simd>(rows: Rows, to: &mut Tile) {
-    // SAFETY: as promised by the caller.
-    unsafe {
-        let [both, a, b, c] = rows.transpose::<S>(0);
-        S::store_floats(to.d_min.as_mut_ptr().add(rows.number), floats::<S>(S::right(both, 16)));
-        let d = floats::<S>(both);
-        let (six, two) = (S::splat(0x3f3f_3f3f), S::splat(0x3030_3030));
-        let scales = [S::and(a, six), S::or(lower::<S>(c), S::and(S::right(a, 2), two))];
-        let minima = [S::and(b, six), S::or(lower::<S>(S::right(c, 4)), S::and(S::right(b, 2), two))];
-        for i in 0..2 {
-            to.set_scales::<S>(4 * i, rows, scales[i], d);
-            let pairs = [minima[i], S::right(minima[i], 16)];
-            for k in 0..2 {
+/// Scales and minima of `Q4K` and `Q5K`.
+#[derive(Clone, Copy)]
+pub(in super::super) struct GroupsOf32<S: Simd> {
+    /// A byte for each group.
+    scales: [S::Ints; 2],
+    d: S::Floats,
+    minima: Minima<S>,
+}
+
+impl<S: Simd> GroupsOf32<S> {
+    /// Eight scales and minima of six bits each, in twelve bytes. The first four of both are the lower six bits of the
+    /// first eight bytes. The last four of both consist of a nibble of the other bytes and the upper two bits of the
+    /// first eight. `d` and `d_min` come before.
+    ///
+    /// # Safety
+    /// As [`Format::header`].
+    #[inline(always)]
+    unsafe fn new(rows: Rows) -> Self {
+        // SAFETY: as promised by the caller.
+        unsafe {
+            let [both, a, b, c] = rows.transpose::<S>(0);
+            let (six, two) = (S::splat(0x3f3f_3f3f), S::splat(0x3030_3030));
+            let scales = [S::and(a, six), S::or(lower::<S>(c), S::and(S::right(a, 2), two))];
+            let bytes = [S::and(b, six), S::or(lower::<S>(S::right(c, 4)), S::and(S::right(b, 2), two))];
+            let mut pairs = [both; 4];
+            for i in 0..4 {
                 // Two bytes become two words.
-                let first = S::and(pairs[k], S::splat(0xff));
-                let second = S::left(S::and(pairs[k], S::splat(0xff00)), 8);
-                S::store(to.minima[2 * i + k].as_mut_ptr().add(rows.number).cast(), S::or(first, second));
+                let two = if i % 2 == 0 { bytes[i / 2] } else { S::right(bytes[i / 2], 16) };
+                let (first, second) = (S::and(two, S::splat(0xff)), S::and(two, S::splat(0xff00)));
+                pairs[i] = S::or(first, S::left(second, 8));
             }
+            let minima = Minima { pairs, d: S::from_halves(S::right(both, 16)) };
+            Self { scales, d: S::from_halves(both), minima }
         }
     }
+
+    /// # Safety
+    /// As [`Format::scales`].
+    #[inline(always)]
+    unsafe fn scales(&self, part: usize) -> [S::Floats; MOST_OPEN] {
+        let (bytes, first) = (self.scales[part / 2], 2 * (part % 2));
+        // SAFETY: as promised by the caller.
+        unsafe {
+            let (a, b) = (scale::<S>(bytes, first, self.d), scale::<S>(bytes, first + 1, self.d));
+            [a, b, a, b]
+        }
+    }
+}
+
+/// A byte of each lane, with its sign, times `d`.
+///
+/// # Safety
+/// The CPU has the instruction set.
+#[inline(always)]
+unsafe fn scale<S: Simd>(bytes: S::Ints, byte: usize, d: S::Floats) -> S::Floats {
+    // SAFETY: as promised by the caller.
+    unsafe { S::mul(d, S::to_floats(S::signed_right(S::left(bytes, 24 - 8 * byte as i32), 24))) }
 }
 
 /// # Safety
@@ -219,30 +294,6 @@ unsafe fn groups_of_32<S: Simd>(rows: Rows, to: &mut Tile) {
 unsafe fn lower<S: Simd>(bytes: S::Ints) -> S::Ints {
     // SAFETY: as promised by the caller.
     unsafe { S::and(bytes, S::splat(0x0f0f_0f0f)) }
-}
-
-/// Adds the four signed bytes of each lane.
-///
-/// # Safety
-/// The CPU has the instruction set.
-#[inline(always)]
-unsafe fn total<S: Simd>(sums: S::Ints, bytes: S::Ints) -> S::Ints {
-    // SAFETY: as promised by the caller.
-    unsafe { S::end(sums, S::dot(S::begin(sums), S::splat(0x0101_0101), bytes)) }
-}
-
-/// The f16 values in the lower halves of the lanes. Their bits are those of an f32 whose exponent is too small by 112.
-///
-/// # Safety
-/// The CPU has the instruction set.
-#[inline(always)]
-unsafe fn floats<S: Simd>(halves: S::Ints) -> S::Floats {
-    // SAFETY: as promised by the caller.
-    unsafe {
-        let magnitude = S::left(S::and(halves, S::splat(0x7fff)), 13);
-        let sign = S::left(S::and(halves, S::splat(0x8000)), 16);
-        S::mul(S::as_floats(S::or(magnitude, sign)), S::splat_float(f32::from_bits((127 + 112) << 23)))
-    }
 }
 
 impl Rows {
@@ -282,63 +333,7 @@ impl Rows {
             for i in 0..S::LANES {
                 halves[i] = self.first.add(i * self.row_bytes + at).cast::<u16>().read_unaligned().into();
             }
-            floats::<S>(S::load(halves.as_ptr().cast()))
-        }
-    }
-}
-
-impl Tile {
-    /// Of two steps, the even one comes first.
-    ///
-    /// # Safety
-    /// The CPU has the instruction set.
-    #[inline(always)]
-    unsafe fn set<S: Simd>(&mut self, step: usize, rows: Rows, q: S::Ints) {
-        // SAFETY: as promised by the caller; the tile has these rows.
-        unsafe {
-            let to = self.q[step].as_mut_ptr().add(STEP * rows.number);
-            if S::IS_PAIRED && !step.is_multiple_of(2) {
-                let before = self.q[step - 1].as_mut_ptr().add(STEP * rows.number);
-                let first = S::load(before);
-                S::store(before, S::zip_low(first, q));
-                S::store(to, S::zip_high(first, q));
-            } else {
-                S::store(to, q);
-            }
-        };
-    }
-
-    /// The scales of four groups, one byte of each lane for each.
-    ///
-    /// # Safety
-    /// As above.
-    #[inline(always)]
-    unsafe fn set_scales<S: Simd>(&mut self, group: usize, rows: Rows, bytes: S::Ints, d: S::Floats) {
-        // SAFETY: as above.
-        unsafe {
-            let scales = [
-                S::signed_right(S::left(bytes, 24), 24),
-                S::signed_right(S::left(bytes, 16), 24),
-                S::signed_right(S::left(bytes, 8), 24),
-                S::signed_right(bytes, 24),
-            ];
-            for i in 0..4 {
-                let to = self.scales[group + i].as_mut_ptr().add(rows.number);
-                S::store_floats(to, S::mul(d, S::to_floats(scales[i])));
-            }
-        }
-    }
-
-    /// What sums of a group start with, given the total of its weights.
-    ///
-    /// # Safety
-    /// As above.
-    #[inline(always)]
-    unsafe fn set_start<S: Simd>(&mut self, group: usize, rows: Rows, total: S::Ints) {
-        // SAFETY: as above.
-        unsafe {
-            let start = S::sub(S::splat(0), S::left(total, 7));
-            S::store(self.start[group].as_mut_ptr().add(rows.number).cast(), start);
+            S::from_halves(S::load(halves.as_ptr().cast()))
         }
     }
 }

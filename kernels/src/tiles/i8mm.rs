@@ -22,7 +22,7 @@ impl Tiles for Vectors128<true> {
     #[target_feature(enable = "neon,dotprod,i8mm")]
     unsafe fn unpack<W: Format>(rows: Rows, to: &mut Tile) {
         // SAFETY: as promised by the caller.
-        unsafe { W::unpack::<Self>(rows, to) };
+        unsafe { tile::unpack::<Self, W>(rows, to) };
     }
 
     #[target_feature(enable = "neon,dotprod,i8mm")]

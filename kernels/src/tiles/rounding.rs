@@ -6,11 +6,10 @@ use super::tile::Column;
 /// A block of a column for weights of ggml's K types: `x = d * q`.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub(in super::super) struct Rounded {
-    /// Plus 128 where tiles need unsigned bytes.
+pub(in super::super) struct Rounded<const GROUPS: usize> {
     q: [i8; BLOCK],
-    /// Sums of 32 activations each.
-    sums: [i16; 8],
+    /// The sum of each group.
+    sums: [i16; GROUPS],
     d: f32,
 }
 
@@ -18,12 +17,13 @@ pub(in super::super) struct Rounded {
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(in super::super) struct RoundedBy32 {
+    /// Plus 128 where tiles need unsigned bytes.
     q: [i8; BLOCK],
     /// As f16.
     d: [u16; 8],
 }
 
-impl Column for Rounded {
+impl<const GROUPS: usize> Column for Rounded<GROUPS> {
     const HAS_GROUPS: bool = false;
 
     #[inline(always)]
@@ -37,7 +37,7 @@ impl Column for Rounded {
     }
 
     #[inline(always)]
-    fn sums(&self) -> &[i16; 8] {
+    fn sums(&self) -> &[i16] {
         &self.sums
     }
 }
@@ -56,33 +56,33 @@ impl Column for RoundedBy32 {
     }
 
     #[inline(always)]
-    fn sums(&self) -> &[i16; 8] {
-        &[0; 8]
+    fn sums(&self) -> &[i16] {
+        &[]
     }
 }
 
-impl Rounded {
+impl<const GROUPS: usize> Rounded<GROUPS> {
     /// As ggml's `quantize_row_q8_K`: the largest becomes -127.
     #[inline(always)]
-    pub(super) fn new(x: &[f32; BLOCK], is_unsigned: bool) -> Self {
+    pub(super) fn new(x: &[f32; BLOCK]) -> Self {
         let (low, high) = bounds(x);
         let largest = if -low > high { low } else { high };
-        let mut to = Self { q: [0; BLOCK], sums: [0; 8], d: 0.0 };
+        let mut to = Self { q: [0; BLOCK], sums: [0; GROUPS], d: 0.0 };
         if largest != 0.0 {
             let scale = -127.0 / largest;
             to.d = 1.0 / scale;
+            let n = BLOCK / GROUPS;
             for (i, sum) in to.sums.iter_mut().enumerate() {
                 let mut total = 0;
                 // In one loop, which is twice as fast as one for words, one for their sum, and one for bytes.
-                for k in 0..32 {
-                    let word = nearest_product(x[32 * i + k], scale).min(127);
+                for k in n * i..n * (i + 1) {
+                    let word = nearest_product(x[k], scale).min(127);
                     total += word;
-                    to.q[32 * i + k] = word as i8;
+                    to.q[k] = word as i8;
                 }
                 *sum = total as i16;
             }
         }
-        move_up(&mut to.q, is_unsigned);
         to
     }
 }

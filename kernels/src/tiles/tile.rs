@@ -3,6 +3,8 @@
 //! Four consecutive weights of a row are a lane of a vector, and a vector holds such lanes of several rows, so one
 //! instruction multiplies them with four activations, and the sums of a column need no reduction.
 
+#![expect(clippy::needless_range_loop, reason = "functions of iterators lack the instruction set, see `simd.rs`")]
+
 use super::super::blocks::BLOCK;
 use super::super::simd::Simd;
 use super::ROWS;
@@ -42,29 +44,78 @@ pub(in super::super) trait Column: Copy {
 
     fn q(&self) -> &[i8; BLOCK];
     fn scales(&self) -> [f32; 8];
-    /// Sums of 32 activations each, where weights have minima.
-    fn sums(&self) -> &[i16; 8];
+    /// The sum of each group's activations, where weights have minima or are moved up.
+    fn sums(&self) -> &[i16];
 }
 
-/// Weights that can be unpacked into tiles.
+/// Most groups that are unpacked side by side.
+pub(super) const MOST_OPEN: usize = 4;
+
+/// Types of weights: how a block of as many rows as a vector has lanes is unpacked into vectors, in parts of some groups
+/// each. A group is weights that share a scale.
+///
+/// # Safety
+/// Of all functions: the CPU has the instruction set, and the blocks are valid.
 pub(in super::super) trait Format {
     type Column: Column;
-    /// Weights that share a scale.
+    /// What is unpacked before the weights.
+    type Header<S: Simd>: Copy;
+    /// Weights in a group.
     const GROUP: usize;
+    /// Groups in a part.
+    const OPEN: usize;
     const IS_SIGNED: bool;
+    /// What makes the weights unsigned where one factor must be.
+    const MOVED_UP: i16 = 0;
     const HAS_MINIMA: bool;
     /// How many products of pairs of bytes can be added in 16 bits.
     #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "only x86 has sums of 16 bits"))]
     const STEPS: usize;
 
-    /// Unpacks a block of as many rows as a vector has lanes.
-    ///
-    /// # Safety
-    /// The CPU has the instruction set, and the blocks are valid.
-    unsafe fn unpack<S: Simd>(rows: Rows, to: &mut Tile);
+    /// The `i`th group of a part.
+    #[inline(always)]
+    fn group(part: usize, i: usize) -> usize {
+        Self::OPEN * part + i
+    }
+
+    unsafe fn header<S: Simd>(rows: Rows) -> Self::Header<S>;
+
+    /// Scales of a part's groups; those beyond `OPEN` mean nothing.
+    unsafe fn scales<S: Simd>(header: &Self::Header<S>, part: usize) -> [S::Floats; MOST_OPEN];
+
+    /// If it `HAS_MINIMA`.
+    #[inline(always)]
+    unsafe fn minima<S: Simd>(_header: &Self::Header<S>) -> Minima<S> {
+        unreachable!("this type has no minima")
+    }
+
+    /// Gives all weights of a part to `to`.
+    unsafe fn part<S: Simd>(rows: Rows, header: &Self::Header<S>, part: usize, to: &mut impl Take<S>);
 
     /// Rounds 256 activations as ggml does for these weights.
     fn round(x: &[f32; BLOCK], is_unsigned: bool) -> Self::Column;
+}
+
+/// What weights are unpacked for. A trait, because a closure would not be inlined everywhere.
+pub(in super::super) trait Take<S: Simd> {
+    /// Takes the weights of four steps, of which the first is `step`; `i` is the number of their group within the part.
+    ///
+    /// # Safety
+    /// The CPU has the instruction set.
+    unsafe fn take(&mut self, i: usize, step: usize, q: [S::Ints; 4]);
+}
+
+/// Parts of a block.
+pub(super) const fn parts<W: Format>() -> usize {
+    BLOCK / (W::GROUP * W::OPEN)
+}
+
+/// What is subtracted from the weights of each group, times the `d` of its row.
+#[derive(Clone, Copy)]
+pub(in super::super) struct Minima<S: Simd> {
+    /// Of two groups of 32 each, as words.
+    pub(super) pairs: [S::Ints; BLOCK / 64],
+    pub(super) d: S::Floats,
 }
 
 /// A block of as many rows as a vector has lanes.
@@ -74,6 +125,86 @@ pub(in super::super) struct Rows {
     pub(super) row_bytes: usize,
     /// The tile's number of the first one.
     pub(super) number: usize,
+}
+
+/// Unpacks a block of as many rows as a vector has lanes.
+///
+/// # Safety
+/// As [`Format`]'s functions.
+#[inline(always)]
+pub(super) unsafe fn unpack<S: Simd, W: Format>(rows: Rows, to: &mut Tile) {
+    // SAFETY: as promised by the caller; the tile has these rows.
+    unsafe {
+        let header = W::header::<S>(rows);
+        if W::HAS_MINIMA {
+            let minima = W::minima::<S>(&header);
+            for pair in 0..BLOCK / 64 {
+                S::store(to.minima[pair].as_mut_ptr().add(rows.number).cast(), minima.pairs[pair]);
+            }
+            S::store_floats(to.d_min.as_mut_ptr().add(rows.number), minima.d);
+        }
+        for part in 0..parts::<W>() {
+            let is_moved = S::IS_MIXED && W::IS_SIGNED;
+            let mut filling = Filling { tile: &mut *to, rows, is_moved, totals: [S::splat(0); MOST_OPEN] };
+            W::part::<S>(rows, &header, part, &mut filling);
+            let totals = filling.totals;
+            let scales = W::scales::<S>(&header, part);
+            for i in 0..W::OPEN {
+                let group = W::group(part, i);
+                S::store_floats(to.scales[group].as_mut_ptr().add(rows.number), scales[i]);
+                if is_moved {
+                    let start = S::sub(S::splat(0), S::left(totals[i], 7));
+                    S::store(to.start[group].as_mut_ptr().add(rows.number).cast(), start);
+                }
+            }
+        }
+    }
+}
+
+/// Adds the signed bytes of each lane.
+///
+/// # Safety
+/// The CPU has the instruction set.
+#[inline(always)]
+pub(super) unsafe fn total<S: Simd>(mut sums: S::Ints, bytes: [S::Ints; 4]) -> S::Ints {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        let mut part = S::begin(sums);
+        for i in 0..4 {
+            part = S::dot(part, S::splat(0x0101_0101), bytes[i]);
+        }
+        sums = S::end(sums, part);
+    }
+    sums
+}
+
+/// A tile that gets the weights of some of its rows.
+struct Filling<'a, S: Simd> {
+    tile: &'a mut Tile,
+    rows: Rows,
+    /// Whether activations are moved up.
+    is_moved: bool,
+    /// Sums of the weights of each group of the part, if so.
+    totals: [S::Ints; MOST_OPEN],
+}
+
+impl<S: Simd> Take<S> for Filling<'_, S> {
+    #[inline(always)]
+    unsafe fn take(&mut self, i: usize, step: usize, q: [S::Ints; 4]) {
+        // SAFETY: as promised by the caller; the tile has these rows and steps, and the first step is even.
+        unsafe {
+            for k in (0..4).step_by(2) {
+                let is_paired = S::IS_PAIRED;
+                let first = if is_paired { S::zip_low(q[k], q[k + 1]) } else { q[k] };
+                let second = if is_paired { S::zip_high(q[k], q[k + 1]) } else { q[k + 1] };
+                S::store(self.tile.q[step + k].as_mut_ptr().add(STEP * self.rows.number), first);
+                S::store(self.tile.q[step + k + 1].as_mut_ptr().add(STEP * self.rows.number), second);
+            }
+            if self.is_moved {
+                self.totals[i] = total::<S>(self.totals[i], q);
+            }
+        }
+    }
 }
 
 /// Rounds 256 activations.

@@ -97,8 +97,7 @@ unsafe fn find(params: &ComputeParams, dst: &sys::ggml_tensor) -> Option<(Produc
         column_bytes: columns.nb[1],
         to: To { at: dst.data.cast(), column_bytes: dst.nb[1] },
     };
-    // llama.cpp reserves as much for its own rounding as tiles need. Rows need slightly more on x86, where it reserves
-    // more: for its own tiles, which share the buffer.
+    // llama.cpp reserves as much for its own rounding, and on x86 more, for its own tiles, which share the buffer.
     let needed = way.bytes_of_columns(&product) + params.wdata.cast::<u8>().align_offset(way.alignment);
     (params.wsize >= needed).then_some((product, way))
 }
@@ -139,7 +138,7 @@ unsafe fn multiply(product: &Product, way: &Way, params: &ComputeParams) {
             ggml_threadpool_chunk_set(params.threadpool, params.nth);
         }
         ggml_barrier(params.threadpool);
-        let shares = Shares::new(product.n_rows, n_threads, way.unit);
+        let shares = Shares::new(product.n_rows, n_threads, way.unit, way.is_read_bound);
         let mut i = this;
         loop {
             let piece = shares.piece(i);

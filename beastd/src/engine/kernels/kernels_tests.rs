@@ -155,27 +155,32 @@ fn compare(format: &Format, way: &Way, (n_rows, n_blocks, n_columns): (usize, us
 }
 
 /// Compares for whole tiles, and for what is left of rows and columns.
-fn compare_shapes(format: &Format, way: &Way) {
+fn compare_shapes(format: &Format, way: impl Fn(usize) -> Way) {
     for n_columns in 1..=17 {
-        compare(format, way, (3, 2, n_columns));
+        compare(format, &way(n_columns), (3, 2, n_columns));
     }
     for shape in [(1, 1, 1), (16, 7, 6), (31, 1, 3), (32, 1, 18), (33, 3, 19), (70, 2, 12), (64, 2, 23), (5, 1, 300)] {
-        compare(format, way, shape);
+        compare(format, &way(shape.2), shape);
     }
     let mut noise = Noise(3_141_592_653_589_793);
     let mut any = |n: u64| usize::try_from(1 + noise.next() % n).expect("small");
     for _ in 0..20 {
-        compare(format, way, (any(80), any(5), any(40)));
+        let shape = (any(80), any(5), any(40));
+        compare(format, &way(shape.2), shape);
     }
 }
 
-/// Row by row and in tiles, where an instruction set has both.
+/// With tiles, and as `way` chooses.
 fn compare_all(format: &Format) {
     assert_eq!(hook::weights_of(format.of), Some(format.weights));
     for set in InstructionSet::ALL {
         if set.is_supported() {
-            let ways = [set.few(format.weights), set.tiles(format.weights)];
-            ways.iter().flatten().for_each(|way| compare_shapes(format, way));
+            if set.tiles(format.weights).is_some() {
+                compare_shapes(format, |_| set.tiles(format.weights).expect("there is one"));
+            }
+            if set.few(format.weights).is_some() {
+                compare_shapes(format, |n| beast_kernels::way(*set, format.weights, n).expect("there is one"));
+            }
         } else {
             eprintln!("skipped: this CPU has no {}", set.name());
         }
@@ -210,7 +215,7 @@ fn products_of_llama_cpp_come_here() {
     use crate::engine::{ContextOptions, LlamaEngine, ModelOptions, load, log_to_tracing};
 
     if InstructionSet::best().and_then(|set| set.few(Weights::Q4K)).is_none() {
-        eprintln!("skipped: this CPU has no kernels for rows");
+        eprintln!("skipped: this CPU has no kernels");
         return;
     }
     log_to_tracing();

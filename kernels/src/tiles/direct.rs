@@ -1,0 +1,166 @@
+//! A few columns: weights are unpacked as for tiles, but multiplied while they are in registers.
+//!
+//! A tile pays when many columns use it: it costs as many writes and reads as unpacking costs instructions. The products
+//! are computed in the same order as those of tiles (`broadcast.rs`), so their rounding is the same, and it does not
+//! matter how many columns a step has.
+#![expect(clippy::needless_range_loop, reason = "functions of iterators lack the instruction set, see `simd.rs`")]
+
+use std::mem::MaybeUninit;
+
+use super::super::simd::Products;
+use super::broadcast::without_move;
+use super::tile::{self, Column, Format, MOST_OPEN, STEP, Take};
+use super::{Ahead, ROWS, Rows};
+
+/// Multiplies all rows with N columns, as [`super::multiply`].
+///
+/// # Safety
+/// As there.
+#[inline(always)]
+pub(super) unsafe fn multiply<S: Products, W: Format, const N: usize>(
+    rows: Rows,
+    columns: &[W::Column],
+    mut store: impl FnMut(usize, usize, &[f32]),
+) {
+    assert_eq!(columns.len(), N * rows.n_blocks);
+    for row in (0..rows.n_rows).step_by(S::LANES) {
+        // SAFETY: as promised by the caller.
+        unsafe {
+            let mut sums = [S::splat_float(0.0); N];
+            for block in 0..rows.n_blocks {
+                let here = columns.get_unchecked(N * block..).first_chunk().expect("there are N columns");
+                let mut copy = [const { MaybeUninit::uninit() }; ROWS];
+                let lanes = rows.block::<W>(row, block, S::LANES, &mut copy);
+                add::<S, W, N>(lanes, here, Ahead::new::<W>(&rows, row, block, S::LANES, true), &mut sums);
+            }
+            for n in 0..N {
+                let mut products = [MaybeUninit::uninit(); ROWS];
+                S::store_floats(products.as_mut_ptr().cast(), sums[n]);
+                store(n, row, products[..(rows.n_rows - row).min(S::LANES)].assume_init_ref());
+            }
+        }
+    }
+}
+
+/// Adds the products of a block of as many rows as a vector has lanes.
+///
+/// # Safety
+/// The CPU has the instruction set, and the blocks are valid.
+#[inline(always)]
+unsafe fn add<S: Products, W: Format, const N: usize>(
+    rows: tile::Rows,
+    columns: &[W::Column; N],
+    mut ahead: Ahead,
+    sums: &mut [S::Floats; N],
+) {
+    // SAFETY: as promised by the caller; groups and steps are within the block.
+    unsafe {
+        let header = W::header::<S>(rows);
+        let mut d = [[0.0; 8]; N];
+        for n in 0..N {
+            d[n] = columns[n].scales();
+        }
+        let mut products = [S::splat_float(0.0); N];
+        for part in 0..tile::parts::<W>() {
+            ahead.fetch(part + 1, tile::parts::<W>());
+            let group_sums = dots::<S, W, N>(rows, &header, part, columns);
+            let scales = W::scales::<S>(&header, part);
+            for i in 0..W::OPEN {
+                for n in 0..N {
+                    let mut sums = S::to_floats(group_sums[i][n]);
+                    if W::Column::HAS_GROUPS {
+                        sums = S::mul(sums, S::splat_float(d[n][W::group(part, i)]));
+                    }
+                    products[n] = S::add_product(products[n], sums, scales[i]);
+                }
+            }
+        }
+        if W::HAS_MINIMA {
+            let minima = W::minima::<S>(&header);
+            for n in 0..N {
+                let mut offsets = S::splat(0);
+                for pair in 0..minima.pairs.len() {
+                    let x = S::splat(columns[n].sums().as_ptr().add(2 * pair).cast::<i32>().read_unaligned());
+                    offsets = S::dot_words(offsets, minima.pairs[pair], x);
+                }
+                products[n] = S::sub_product(products[n], S::to_floats(offsets), minima.d);
+            }
+        }
+        for n in 0..N {
+            let d = S::splat_float(if W::Column::HAS_GROUPS { 1.0 } else { d[n][0] });
+            sums[n] = S::add_product(sums[n], products[n], d);
+        }
+    }
+}
+
+/// Sums of the products of bytes, for each group of a part and each column.
+///
+/// # Safety
+/// As above.
+#[inline(always)]
+unsafe fn dots<S: Products, W: Format, const N: usize>(
+    rows: tile::Rows,
+    header: &W::Header<S>,
+    part: usize,
+    columns: &[W::Column; N],
+) -> [[S::Ints; N]; MOST_OPEN] {
+    // SAFETY: as above.
+    unsafe {
+        let (sums, totals) = ([[S::splat(0); N]; MOST_OPEN], [S::splat(0); MOST_OPEN]);
+        let mut dots = Dots::<S, W, N> { columns, sums, totals };
+        if W::MOVED_UP > 0 {
+            for i in 0..W::OPEN {
+                for n in 0..N {
+                    dots.sums[i][n] = without_move::<S, W>(&columns[n], W::group(part, i));
+                }
+            }
+        }
+        W::part::<S>(rows, header, part, &mut dots);
+        let Dots { mut sums, totals, .. } = dots;
+        if Dots::<S, W, N>::IS_MOVED {
+            for i in 0..W::OPEN {
+                for n in 0..N {
+                    // Activations were moved up by 128.
+                    sums[i][n] = S::sub(sums[i][n], S::left(totals[i], 7));
+                }
+            }
+        }
+        sums
+    }
+}
+
+/// The sums so far.
+struct Dots<'a, S: Products, W: Format, const N: usize> {
+    columns: &'a [W::Column; N],
+    sums: [[S::Ints; N]; MOST_OPEN],
+    /// Of the weights alone, if activations are moved up.
+    totals: [S::Ints; MOST_OPEN],
+}
+
+impl<S: Products, W: Format, const N: usize> Dots<'_, S, W, N> {
+    const IS_MOVED: bool = S::IS_MIXED && W::IS_SIGNED;
+    const AT_ONCE: usize = if W::STEPS < 4 { W::STEPS } else { 4 };
+}
+
+impl<S: Products, W: Format, const N: usize> Take<S> for Dots<'_, S, W, N> {
+    #[inline(always)]
+    unsafe fn take(&mut self, i: usize, step: usize, q: [S::Ints; 4]) {
+        // SAFETY: as promised by the caller; steps are within the block.
+        unsafe {
+            if Self::IS_MOVED {
+                self.totals[i] = tile::total::<S>(self.totals[i], q);
+            }
+            for n in 0..N {
+                let x = self.columns[n].q().as_ptr().add(STEP * step).cast::<i32>();
+                for first in (0..4).step_by(Self::AT_ONCE) {
+                    let mut part = S::begin(self.sums[i][n]);
+                    for k in first..first + Self::AT_ONCE {
+                        let x = S::splat(x.add(k).read_unaligned());
+                        part = if Self::IS_MOVED { S::dot(part, x, q[k]) } else { S::dot(part, q[k], x) };
+                    }
+                    self.sums[i][n] = S::end(self.sums[i][n], part);
+                }
+            }
+        }
+    }
+}
