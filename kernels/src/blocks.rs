@@ -49,20 +49,6 @@ pub(super) struct Q5K {
     pub(super) q: [u8; 128],
 }
 
-/// The eight scales and the eight minima of `Q4K` and `Q5K`, a byte each: six bits of twelve bytes. The first four of
-/// both are the lower six bits of the first eight bytes. The last four of both consist of a nibble of the other bytes
-/// and the upper two bits of the first eight.
-#[cfg(target_arch = "aarch64")]
-#[inline(always)]
-pub(super) fn scales_and_minima(packed: &[u8; 12]) -> [u64; 2] {
-    let word = |i: usize| u32::from_le_bytes([packed[i], packed[i + 1], packed[i + 2], packed[i + 3]]);
-    let (a, b, c) = (word(0), word(4), word(8));
-    let six = 0x3f3f_3f3f;
-    let upper = |word: u32| ((word >> 6) & 0x0303_0303) << 4;
-    let join = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
-    [join(a & six, (c & 0x0f0f_0f0f) | upper(a)), join(b & six, ((c >> 4) & 0x0f0f_0f0f) | upper(b))]
-}
-
 /// ggml's `block_q6_K`: sixteen groups of 16, each with a scale; `w = d * scale * (q - 32)`.
 #[repr(C)]
 pub(super) struct Q6K {

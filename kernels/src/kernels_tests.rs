@@ -43,12 +43,14 @@ fn halves(weights: Weights) -> Vec<usize> {
     }
 }
 
-/// Random blocks, with f16 values of about 0.01 of both signs: random bytes could also be infinities.
+/// Random blocks, with f16 values of about 0.01 of both signs, since random bytes could also be infinities; one in eight
+/// is smaller than the smallest normal f16.
 fn blocks(noise: &mut Noise, weights: Weights, n: usize) -> Vec<u8> {
     let mut bytes: Vec<u8> = (0..n * weights.block_bytes()).map(|_| noise.next().to_le_bytes()[0]).collect();
     for block in bytes.chunks_mut(weights.block_bytes()) {
         for at in halves(weights) {
-            block[at + 1] = 0x21 | block[at + 1] & 0x80;
+            let exponent = if noise.below(8) == 0 { 0 } else { 0x20 };
+            block[at + 1] = exponent | block[at + 1] & 0x81;
         }
     }
     bytes
@@ -89,8 +91,8 @@ fn weight(weights: Weights, block: &[u8], i: usize) -> f32 {
 fn rounded(weights: Weights, x: &[f32]) -> Vec<f32> {
     let largest = |x: &[f32]| x.iter().fold(0.0, |most: f32, x| if x.abs() > most.abs() { *x } else { most });
     let to_half = |x: f32| {
-        // The nearest number with eleven bits; ours are not smaller than the smallest normal f16.
-        let unit = 2_f32.powi(x.log2().floor() as i32 - 10);
+        // The nearest number with eleven bits, or multiple of the smallest one.
+        let unit = 2_f32.powi((x.log2().floor() as i32 - 10).max(-24));
         if x == 0.0 { 0.0 } else { (x / unit).round_ties_even() * unit }
     };
     let group = if weights == Weights::Q8 { 32 } else { BLOCK };
@@ -131,6 +133,10 @@ impl Example {
         // Nothing but zeros, and nothing but ones.
         x[..BLOCK].fill(0.0);
         x.last_chunk_mut::<BLOCK>().expect("there is a block").fill(1.0);
+        // Small ones, whose scale is no normal f16.
+        if let Some(small) = x.get_mut(BLOCK..2 * BLOCK) {
+            small.iter_mut().for_each(|x| *x *= 0.001);
+        }
         Self { weights, row_bytes: n_blocks * of.block_bytes(), n_blocks, x }
     }
 
@@ -221,12 +227,13 @@ fn products_are_those_of_the_definitions() {
 #[test]
 fn a_row_does_not_depend_on_the_number_of_columns() {
     for set in sets() {
-        let most = if set.rounds_alike() { 40 } else { set.most_few() };
+        // On Arm, tiles add in another order than rows.
+        let most = if cfg!(target_arch = "x86_64") { 300 } else { set.most_few() };
         for of in Weights::ALL.into_iter().filter(|of| set.few(*of).is_some()) {
             let computed = |example: &Example, n| example.computed(&way(set, of, n).expect("there is one"), n);
             let example = Example::new(of, 37, 3, most, &mut Noise(271_828_182_845_904));
             let all = computed(&example, most);
-            for n_columns in 1..most {
+            for n_columns in (1..40.min(most)).chain([255, 256, 257].into_iter().filter(|n| *n < most)) {
                 let some = computed(&example, n_columns);
                 let bits = |products: &[f32]| products.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
                 assert_eq!(bits(&some), bits(&all[..some.len()]), "{}, {of:?}, {n_columns} columns", set.name());

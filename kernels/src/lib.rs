@@ -2,9 +2,10 @@
 //! Knows weights, columns and instructions, and neither ggml's tensors nor threads, so that all of it can be tested on
 //! an emulated CPU without llama.cpp.
 //!
-//! Weights stay as they are in the file and are read once for all columns: unpacked into tiles for many (`tiles.rs`), and
-//! for a few into registers (`tiles/direct.rs`; on Arm row by row, `rows.rs`). Which instruction set computes is chosen when the program runs, whatever it was
-//! built for. All code that computes is instantiated in this crate, behind the function pointers of a [`Way`].
+//! Weights stay as they are in the file and are read once for all columns: unpacked into tiles for many (`tiles.rs`),
+//! and for a few into registers (`tiles/direct.rs`; on Arm row by row, `rows.rs`). Which instruction set computes is
+//! chosen when the program runs, whatever it was built for. All code that computes is instantiated in this crate,
+//! behind the function pointers of a [`Way`].
 #![allow(unsafe_code)]
 #![cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), allow(dead_code))]
 

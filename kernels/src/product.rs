@@ -4,7 +4,9 @@ use std::ops::Range;
 
 use super::blocks::{BLOCK, Q4K, Q5K, Q6K, Q8, Weights};
 #[cfg(target_arch = "aarch64")]
-use super::rows::Kernel;
+use super::rows::{self, Unpack};
+#[cfg(target_arch = "aarch64")]
+use super::simd::neon::Vectors128;
 #[cfg(target_arch = "x86_64")]
 use super::tiles::Direct;
 use super::tiles::{self, Format, Rows, Tiles};
@@ -28,16 +30,16 @@ pub type Round = unsafe fn(&Product, usize, *mut u8);
 pub type Compute = unsafe fn(&Product, *const u8, Range<usize>, To);
 
 impl Way {
-    /// Row by row, for a few columns, with a rounding of its own.
+    /// Row by row, for a few columns, with sums in another order than those of tiles.
     #[cfg(target_arch = "aarch64")]
-    pub(super) fn rows<I: Kernel<W>, W>() -> Self {
+    pub(super) fn rows<W: Unpack>() -> Self {
         Self {
-            block_bytes: size_of::<I::Column>(),
-            alignment: align_of::<I::Column>(),
+            block_bytes: size_of::<W::Column>(),
+            alignment: align_of::<W::Column>(),
             unit: 1,
             is_read_bound: true,
-            round: round_row::<I, W>,
-            compute: compute_rows::<I, W>,
+            round: round_row::<W>,
+            compute: compute_rows::<W>,
         }
     }
 
@@ -98,8 +100,8 @@ impl Way {
     /// Computes these rows with all columns, which were rounded in this way.
     ///
     /// # Safety
-    /// The weights are valid; `to` has a place for each product, and nothing else uses the places of these rows; the
-    /// CPU has the instruction set.
+    /// The weights are valid, and the product has these rows; all blocks of `columns` were rounded; `to` has a place
+    /// for each product, and nothing else uses the places of these rows; the CPU has the instruction set.
     #[inline]
     pub unsafe fn compute(&self, product: &Product, columns: *const u8, rows: Range<usize>, to: To) {
         // SAFETY: as promised by the caller.
@@ -110,9 +112,9 @@ impl Way {
 /// # Safety
 /// As [`Way::round`].
 #[cfg(target_arch = "aarch64")]
-unsafe fn round_row<I: Kernel<W>, W>(product: &Product, i: usize, columns: *mut u8) {
+unsafe fn round_row<W: Unpack>(product: &Product, i: usize, columns: *mut u8) {
     // SAFETY: as promised by the caller.
-    unsafe { I::round(&*product.block(i), &mut *columns.cast::<I::Column>().add(i)) };
+    unsafe { columns.cast::<W::Column>().add(i).write(<Vectors128<false> as Tiles>::round::<W>(&*product.block(i))) };
 }
 
 /// # Safety
@@ -127,13 +129,13 @@ unsafe fn round_tiled<I: Tiles, W: Format>(product: &Product, i: usize, columns:
 /// # Safety
 /// As [`Way::compute`].
 #[cfg(target_arch = "aarch64")]
-unsafe fn compute_rows<I: Kernel<W>, W>(product: &Product, columns: *const u8, rows: Range<usize>, to: To) {
+unsafe fn compute_rows<W: Unpack>(product: &Product, columns: *const u8, rows: Range<usize>, to: To) {
     // SAFETY: as promised by the caller.
     unsafe {
-        let columns = std::slice::from_raw_parts(columns.cast::<I::Column>(), product.n_blocks_of_columns());
+        let columns = std::slice::from_raw_parts(columns.cast::<W::Column>(), product.n_blocks_of_columns());
         for row in rows {
             let weights = std::slice::from_raw_parts(product.row(row).cast::<W>(), product.n_blocks);
-            I::row(weights, columns, |column, product| *to.place(column, row) = product);
+            rows::row(weights, columns, |column, product| *to.place(column, row) = product);
         }
     }
 }
@@ -143,7 +145,7 @@ unsafe fn compute_rows<I: Kernel<W>, W>(product: &Product, columns: *const u8, r
 unsafe fn compute_tiles<I: Tiles, W: Format>(product: &Product, columns: *const u8, rows: Range<usize>, to: To) {
     // SAFETY: as promised by the caller.
     unsafe {
-        let (weights, columns) = product.parts::<W>(columns, &rows);
+        let (weights, columns) = product.rows_and_columns::<W>(columns, &rows);
         tiles::multiply::<I, W>(weights, columns, |column, row, products| {
             to.store(column, rows.start + row, products);
         });
@@ -156,7 +158,7 @@ unsafe fn compute_tiles<I: Tiles, W: Format>(product: &Product, columns: *const 
 unsafe fn compute_few<I: Direct, W: Format>(product: &Product, columns: *const u8, rows: Range<usize>, to: To) {
     // SAFETY: as promised by the caller.
     unsafe {
-        let (weights, columns) = product.parts::<W>(columns, &rows);
+        let (weights, columns) = product.rows_and_columns::<W>(columns, &rows);
         I::multiply_few::<W>(weights, columns, |column, row, products| to.store(column, rows.start + row, products));
     }
 }
@@ -235,7 +237,11 @@ impl Product {
     ///
     /// # Safety
     /// As [`Way::compute`].
-    unsafe fn parts<'a, W: Format>(&self, columns: *const u8, rows: &Range<usize>) -> (Rows, &'a [W::Column]) {
+    unsafe fn rows_and_columns<'a, W: Format>(
+        &self,
+        columns: *const u8,
+        rows: &Range<usize>,
+    ) -> (Rows, &'a [W::Column]) {
         // SAFETY: as promised by the caller.
         unsafe {
             let columns = std::slice::from_raw_parts(columns.cast::<W::Column>(), self.n_blocks_of_columns());

@@ -1,4 +1,4 @@
-//! The vectors that tiles are computed with; each instruction set is a file that implements them. Knows no weights.
+//! The vectors that products are computed with; each instruction set is a file that implements them. Knows no weights.
 //!
 //! All functions are inlined wherever they are called: the instruction set is enabled where `Tiles` is implemented, and
 //! a function that is not inlined there would pass registers through memory.
@@ -67,14 +67,14 @@ pub(super) trait Simd: Copy {
     unsafe fn mul(a: Self::Floats, b: Self::Floats) -> Self::Floats;
 }
 
-/// What `tiles/broadcast.rs` needs besides.
+/// What x86 needs besides.
 ///
 /// # Safety
 /// As above.
 #[cfg(target_arch = "x86_64")]
 pub(super) trait Products: Simd {
-    /// Most columns whose sums stay in registers, with two vectors of rows. As many are multiplied without tiles, which
-    /// would be faster with two more at most.
+    /// Most columns whose sums stay in registers, with two vectors of rows. Up to as many are multiplied
+    /// without tiles; measured, that would pay for two more at most.
     const MOST_COLUMNS: usize;
 
     /// # Safety

@@ -1,22 +1,18 @@
 //! Products of many columns: weights are unpacked in tiles of [`ROWS`] rows and one block, and each tile is multiplied
 //! with all columns before the next. Knows no instruction set, no tensors and no threads.
 //!
-//! Unpacking costs about as much as multiplying with five columns, so it is paid for once per tile. A tile and the sums
+//! Unpacking costs as much as multiplying with several columns, so it is paid for once per tile. A tile and the sums
 //! stay in the caches of the first two levels; columns are read from the second or third, block by block, which is how
 //! they lie in memory.
 
 use std::mem::MaybeUninit;
 
 use super::blocks::BLOCK;
-use tile::Tile;
+use tile::{Lanes, Tile};
 
-#[cfg(target_arch = "aarch64")]
-pub(super) use rounding::Rounded;
 #[cfg(target_arch = "aarch64")]
 pub(super) use tile::Column;
 pub(super) use tile::Format;
-#[cfg(target_arch = "aarch64")]
-pub(super) use tile::round;
 
 #[cfg(target_arch = "x86_64")]
 mod broadcast;
@@ -49,11 +45,11 @@ pub(super) trait Tiles {
     /// See above.
     unsafe fn round<W: Format>(x: &[f32; BLOCK]) -> W::Column;
 
-    /// Unpacks a block of each of `LANES` rows.
+    /// Unpacks a block of each of `LANES` rows, the tile's from `row` on.
     ///
     /// # Safety
-    /// The blocks are valid.
-    unsafe fn unpack<W: Format>(rows: tile::Rows, to: &mut Tile);
+    /// See above; the blocks are valid, and the tile has these rows.
+    unsafe fn unpack<W: Format>(lanes: Lanes, row: usize, to: &mut Tile);
 
     /// Adds the products of a tile and up to `MOST_COLUMNS` columns to as many sums.
     ///
@@ -66,7 +62,7 @@ pub(super) trait Tiles {
 /// has it.
 #[cfg(target_arch = "x86_64")]
 pub(super) trait Direct: Tiles {
-    /// As [`multiply`], for up to [`Products::MOST_COLUMNS`](super::simd::Products::MOST_COLUMNS) columns.
+    /// As [`multiply`], for up to `MOST_COLUMNS` columns.
     ///
     /// # Safety
     /// As there.
@@ -89,12 +85,13 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    /// A block of `n` rows from `row` on. If there are fewer, they are copied, and the others are zero.
+    /// A block of `n` rows, `ROWS` at most, from `row` on. If there are fewer, they are copied, and the others are
+    /// zero.
     ///
     /// # Safety
-    /// The weights are valid.
+    /// The weights are valid and have such a row and block; `copy` outlives the result.
     #[inline(always)]
-    unsafe fn block<W>(&self, row: usize, block: usize, n: usize, copy: &mut [MaybeUninit<W>; ROWS]) -> tile::Rows {
+    unsafe fn block<W>(&self, row: usize, block: usize, n: usize, copy: &mut [MaybeUninit<W>; ROWS]) -> Lanes {
         // SAFETY: as promised by the caller; bytes of zero are valid blocks.
         unsafe {
             let (mut first, mut row_bytes) =
@@ -108,11 +105,11 @@ impl Rows {
                 }
                 (first, row_bytes) = (copy.as_ptr().cast(), size_of::<W>());
             }
-            tile::Rows { first, row_bytes, number: 0 }
+            Lanes { first, row_bytes }
         }
     }
 
-    /// Unpacks a block of the rows from `row` on; `before_part` is called before each of [`parts`].
+    /// Unpacks a block of the rows from `row` on; `before_part` is called before each of [`parts_of_tile`].
     ///
     /// # Safety
     /// The weights are valid, and the CPU has the instruction set.
@@ -122,23 +119,23 @@ impl Rows {
         row: usize,
         block: usize,
         to: &mut Tile,
-        mut before_part: impl FnMut(usize),
+        mut before_part: impl FnMut(),
     ) {
         let mut copy = [const { MaybeUninit::uninit() }; ROWS];
         // SAFETY: as promised by the caller.
         unsafe {
             let all = self.block::<W>(row, block, ROWS, &mut copy);
-            for part in 0..parts::<T>() {
-                before_part(part);
-                let number = part * T::LANES;
-                T::unpack::<W>(tile::Rows { first: all.first.add(number * all.row_bytes), number, ..all }, to);
+            for part in 0..parts_of_tile::<T>() {
+                before_part();
+                let row = part * T::LANES;
+                T::unpack::<W>(Lanes { first: all.first.add(row * all.row_bytes), ..all }, row, to);
             }
         }
     }
 }
 
 /// In how many parts a tile is unpacked.
-const fn parts<T: Tiles>() -> usize {
+const fn parts_of_tile<T: Tiles>() -> usize {
     ROWS / T::LANES
 }
 
@@ -146,7 +143,8 @@ const fn parts<T: Tiles>() -> usize {
 /// on. `store` is called with the number of a column, of its first row, and the products of that and the next rows.
 ///
 /// # Safety
-/// The weights are valid, `columns` has `n_blocks` blocks of each column, and the CPU has the instruction set.
+/// The weights are valid, there are blocks, `columns` has `n_blocks` blocks of each column, and the CPU has the
+/// instruction set.
 pub(super) unsafe fn multiply<T: Tiles, W: Format>(
     rows: Rows,
     columns: &[W::Column],
@@ -161,16 +159,14 @@ pub(super) unsafe fn multiply<T: Tiles, W: Format>(
             sums.fill(Sums([0.0; ROWS]));
             for block in 0..rows.n_blocks {
                 let here = &columns[block * n_columns + first..][..sums.len()];
-                // The next tiles as they lie in memory. In many small portions, since the CPU stalls when it has too
-                // many to wait for.
-                let mut ahead = Ahead::new::<W>(&rows, row, block, ROWS, first == 0);
                 let n_groups = sums.len().div_ceil(T::MOST_COLUMNS);
-                let n_parts = parts::<T>() + n_groups;
+                let n_portions = if first == 0 { parts_of_tile::<T>() + n_groups } else { 0 };
+                let mut ahead = Ahead::new::<W>(&rows, row, block, ROWS, n_portions);
                 // SAFETY: as promised by the caller.
-                unsafe { rows.unpack::<T, W>(row, block, &mut tile, |part| ahead.fetch(part + 1, n_parts)) };
+                unsafe { rows.unpack::<T, W>(row, block, &mut tile, || ahead.fetch()) };
                 let mut at = 0;
                 for group in 0..n_groups {
-                    ahead.fetch(parts::<T>() + group + 1, n_parts);
+                    ahead.fetch();
                     // As equal as possible: with few columns, `multiply` waits for its own results.
                     let n = (sums.len() - at).div_ceil(n_groups - group);
                     // SAFETY: as promised by the caller.
@@ -184,28 +180,31 @@ pub(super) unsafe fn multiply<T: Tiles, W: Format>(
     }
 }
 
-/// What to fetch into the caches while one block of a tile is multiplied: as many bytes of the next tile, in the order
-/// of memory.
+/// What to fetch into the caches while a block of some rows is computed: as many bytes of the next rows, in the
+/// order of memory. In many small portions, since the CPU stalls when it has too many to wait for.
 struct Ahead {
     at: *const u8,
     n_lines: usize,
+    n_portions: usize,
+    /// Portions so far, and lines.
+    n_done: usize,
     n_fetched: usize,
 }
 
 impl Ahead {
     const LINE: usize = 64;
 
-    /// Of as many rows as are computed now.
-    fn new<W>(rows: &Rows, row: usize, block: usize, n_rows: usize, is_wanted: bool) -> Self {
+    fn new<W>(rows: &Rows, row: usize, block: usize, n_rows: usize, n_portions: usize) -> Self {
         let bytes = n_rows * size_of::<W>();
         let at = rows.at.wrapping_add((row + n_rows) * rows.row_bytes + block * bytes);
-        Self { at, n_lines: if is_wanted { bytes.div_ceil(Self::LINE) } else { 0 }, n_fetched: 0 }
+        Self { at, n_lines: bytes.div_ceil(Self::LINE), n_portions, n_done: 0, n_fetched: 0 }
     }
 
-    /// Fetches the `part`th of `n_parts` portions.
+    /// Fetches the next portion.
     #[inline(always)]
-    fn fetch(&mut self, part: usize, n_parts: usize) {
-        let until = self.n_lines * part / n_parts;
+    fn fetch(&mut self) {
+        self.n_done += 1;
+        let Some(until) = (self.n_lines * self.n_done).checked_div(self.n_portions) else { return };
         for line in self.n_fetched..until {
             prefetch(self.at.wrapping_add(line * Self::LINE));
         }
@@ -213,7 +212,7 @@ impl Ahead {
     }
 }
 
-/// A prefetch past the end of the weights has no effect.
+/// A prefetch past the end of the weights does no harm.
 #[inline(always)]
 fn prefetch(at: *const u8) {
     #[cfg(target_arch = "x86_64")]

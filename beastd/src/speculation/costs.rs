@@ -1,7 +1,8 @@
 //! Cost of a step of n tokens on this machine, in microseconds: measured, not assumed.
 //!
-//! A GPU computes sixteen tokens in hardly more time than one; two CPU cores need six times as long. This curve decides
-//! more than anything else whether speculation pays, so every step refines it, with one curve per number of threads.
+//! A GPU computes sixteen tokens in hardly more time than one; two CPU cores need two to six times as long. This curve
+//! decides more than anything else whether speculation pays, so every step refines it, with one curve per number of
+//! threads.
 
 use std::collections::BTreeMap;
 

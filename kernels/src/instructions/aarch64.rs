@@ -4,7 +4,6 @@ use std::arch::is_aarch64_feature_detected;
 
 use crate::blocks::{Q4K, Q5K, Q6K, Weights};
 use crate::product::Way;
-use crate::rows::neon::Dotprod;
 use crate::simd::neon::Vectors128;
 
 /// An instruction set, from the best on.
@@ -34,24 +33,19 @@ impl InstructionSet {
         }
     }
 
-    /// Most columns that are few. Tiles may be faster for fewer, but round in another order, and greedy text must be the
-    /// same with and without drafts or other requests.
+    /// Most columns that are multiplied without tiles. Tiles may be faster for fewer, but add in another order, and
+    /// greedy text must be the same with and without drafts or other requests.
     pub fn most_few(self) -> usize {
         16
-    }
-
-    /// Whether products are rounded alike for any number of columns.
-    pub fn rounds_alike(self) -> bool {
-        false
     }
 
     /// For a few columns: row by row.
     #[inline(never)] // What it names is compiled in this crate.
     pub fn few(self, weights: Weights) -> Option<Way> {
         match weights {
-            Weights::Q4K => Some(Way::rows::<Dotprod, Q4K>()),
-            Weights::Q5K => Some(Way::rows::<Dotprod, Q5K>()),
-            Weights::Q6K => Some(Way::rows::<Dotprod, Q6K>()),
+            Weights::Q4K => Some(Way::rows::<Q4K>()),
+            Weights::Q5K => Some(Way::rows::<Q5K>()),
+            Weights::Q6K => Some(Way::rows::<Q6K>()),
             Weights::Q8 => None,
         }
     }

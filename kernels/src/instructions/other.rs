@@ -22,10 +22,6 @@ impl InstructionSet {
         match self {}
     }
 
-    pub fn rounds_alike(self) -> bool {
-        match self {}
-    }
-
     pub fn few(self, _weights: Weights) -> Option<Way> {
         match self {}
     }

@@ -44,18 +44,13 @@ impl InstructionSet {
         }
     }
 
-    /// Most columns that are few.
+    /// Most columns that are multiplied without tiles.
     pub fn most_few(self) -> usize {
         match self {
             Self::Avx512 => Vectors512::MOST_COLUMNS,
             Self::AvxVnni => Vectors256::<true>::MOST_COLUMNS,
             Self::Avx2 => Vectors256::<false>::MOST_COLUMNS,
         }
-    }
-
-    /// Whether products are rounded alike for any number of columns.
-    pub fn rounds_alike(self) -> bool {
-        true
     }
 
     /// For a few columns: without tiles.

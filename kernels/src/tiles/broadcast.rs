@@ -6,11 +6,11 @@
 
 use super::super::blocks::BLOCK;
 use super::super::simd::{Products, Simd};
-use super::tile::{self, Column, Format, Rows, STEP, Tile};
-use super::{Direct, ROWS, Sums, Tiles, direct};
+use super::tile::{self, Column, Format, Lanes, STEP, Tile};
+use super::{Direct, ROWS, Rows, Sums, Tiles, direct};
 
 /// Aligns the stack of the function that it is used in. The compiler does so only for a variable that needs it, and
-/// otherwise saves registers across two lines of the cache: with AVX2 and 128 columns that took twice the time.
+/// otherwise saves registers across two lines of the cache: with AVX2 and 128 columns that took 1.7 times as long.
 macro_rules! align_stack {
     () => {
         #[repr(align(64))]
@@ -20,7 +20,7 @@ macro_rules! align_stack {
     };
 }
 
-/// Implements `Tiles` with vectors, given the names of the extensions that they need.
+/// Implements `Tiles` and `Direct` with vectors, given the names of the extensions that they need.
 macro_rules! tiles {
     ($vectors:ty, $extensions:literal) => {
         impl Tiles for $vectors {
@@ -33,10 +33,10 @@ macro_rules! tiles {
             }
 
             #[target_feature(enable = $extensions)]
-            unsafe fn unpack<W: Format>(rows: Rows, to: &mut Tile) {
+            unsafe fn unpack<W: Format>(lanes: Lanes, row: usize, to: &mut Tile) {
                 align_stack!();
                 // SAFETY: as promised by the caller.
-                unsafe { tile::unpack::<$vectors, W>(rows, to) };
+                unsafe { tile::unpack::<$vectors, W>(lanes, row, to) };
             }
 
             #[target_feature(enable = $extensions)]
@@ -50,29 +50,13 @@ macro_rules! tiles {
         impl Direct for $vectors {
             #[target_feature(enable = $extensions)]
             unsafe fn multiply_few<W: Format>(
-                rows: super::Rows,
+                rows: Rows,
                 columns: &[W::Column],
                 store: impl FnMut(usize, usize, &[f32]),
             ) {
                 align_stack!();
-                // SAFETY: each arm has as many columns as it says.
-                unsafe {
-                    match columns.len() / rows.n_blocks {
-                        1 => direct::multiply::<$vectors, W, 1>(rows, columns, store),
-                        2 => direct::multiply::<$vectors, W, 2>(rows, columns, store),
-                        3 => direct::multiply::<$vectors, W, 3>(rows, columns, store),
-                        4 if <$vectors as Products>::MOST_COLUMNS >= 4 => {
-                            direct::multiply::<$vectors, W, 4>(rows, columns, store)
-                        }
-                        5 if <$vectors as Products>::MOST_COLUMNS >= 5 => {
-                            direct::multiply::<$vectors, W, 5>(rows, columns, store)
-                        }
-                        6 if <$vectors as Products>::MOST_COLUMNS >= 6 => {
-                            direct::multiply::<$vectors, W, 6>(rows, columns, store)
-                        }
-                        n => unreachable!("{n} columns are not few"),
-                    }
-                }
+                // SAFETY: as promised by the caller.
+                unsafe { direct::multiply::<$vectors, W>(rows, columns, store) };
             }
         }
     };
@@ -82,7 +66,7 @@ tiles!(super::super::simd::avx512::Vectors512, "avx512f,avx512bw,avx512dq,avx512
 tiles!(super::super::simd::avx2::Vectors256<true>, "avx2,avxvnni,f16c,fma");
 tiles!(super::super::simd::avx2::Vectors256<false>, "avx2,f16c,fma");
 
-/// Adds the products of a tile and up to eight columns to as many sums.
+/// Adds the products of a tile and up to `MOST_COLUMNS` columns to as many sums.
 ///
 /// # Safety
 /// The CPU has the instruction set.
@@ -132,14 +116,14 @@ unsafe fn multiply_rows<S: Products, W: Format, const N: usize>(
             d[n] = columns[n].scales();
         }
         let mut products = [[S::splat_float(0.0); 2]; N];
-        for part in 0..tile::parts::<W>() {
+        for part in 0..tile::parts_of_block::<W>() {
             // Without a loop, which some compilers leave as one, with its sums in memory.
             let of = &mut products;
             add_group::<S, W, N>(tile, row, W::group(part, 0), columns, &d, of);
-            if W::OPEN > 1 {
+            if W::GROUPS_IN_PART > 1 {
                 add_group::<S, W, N>(tile, row, W::group(part, 1), columns, &d, of);
             }
-            if W::OPEN > 2 {
+            if W::GROUPS_IN_PART > 2 {
                 add_group::<S, W, N>(tile, row, W::group(part, 2), columns, &d, of);
                 add_group::<S, W, N>(tile, row, W::group(part, 3), columns, &d, of);
             }
@@ -172,7 +156,7 @@ unsafe fn add_group<S: Products, W: Format, const N: usize>(
 ) {
     // SAFETY: as above.
     unsafe {
-        let is_moved = S::IS_MIXED && W::IS_SIGNED;
+        let is_moved = tile::moves_columns::<S, W>();
         let start = if is_moved { two::<S>(tile.start[group].as_ptr().add(row).cast()) } else { [S::splat(0); 2] };
         let mut sums = [start; N];
         if W::MOVED_UP > 0 {
@@ -238,7 +222,7 @@ unsafe fn add<S: Products, W: Format, const N: usize>(
                 let x = columns.get_unchecked(n).q().as_ptr().add(STEP * at);
                 let x = S::splat(x.cast::<i32>().read_unaligned());
                 for i in 0..2 {
-                    parts[n][i] = match S::IS_MIXED && W::IS_SIGNED {
+                    parts[n][i] = match tile::moves_columns::<S, W>() {
                         true => S::dot(parts[n][i], x, q[i]),
                         false => S::dot(parts[n][i], q[i], x),
                     };

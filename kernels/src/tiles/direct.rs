@@ -1,23 +1,47 @@
 //! A few columns: weights are unpacked as for tiles, but multiplied while they are in registers.
 //!
-//! A tile pays when many columns use it: it costs as many writes and reads as unpacking costs instructions. The products
-//! are computed in the same order as those of tiles (`broadcast.rs`), so their rounding is the same, and it does not
-//! matter how many columns a step has.
+//! Writing and reading a tile costs about as much as unpacking it, which pays only for many columns. Products are added
+//! in the same order as with tiles (`broadcast.rs`), so they are rounded alike for any number of columns.
 #![expect(clippy::needless_range_loop, reason = "functions of iterators lack the instruction set, see `simd.rs`")]
 
 use std::mem::MaybeUninit;
 
+use super::super::blocks::BLOCK;
 use super::super::simd::Products;
 use super::broadcast::without_move;
-use super::tile::{self, Column, Format, MOST_OPEN, STEP, Take};
+use super::tile::{self, Column, Format, Lanes, MOST_IN_PART, STEP, Take};
 use super::{Ahead, ROWS, Rows};
 
-/// Multiplies all rows with N columns, as [`super::multiply`].
+/// As [`super::multiply`], for up to `MOST_COLUMNS` columns.
 ///
 /// # Safety
 /// As there.
 #[inline(always)]
-pub(super) unsafe fn multiply<S: Products, W: Format, const N: usize>(
+pub(super) unsafe fn multiply<S: Products, W: Format>(
+    rows: Rows,
+    columns: &[W::Column],
+    store: impl FnMut(usize, usize, &[f32]),
+) {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        match columns.len() / rows.n_blocks {
+            1 => multiply_all::<S, W, 1>(rows, columns, store),
+            2 => multiply_all::<S, W, 2>(rows, columns, store),
+            3 => multiply_all::<S, W, 3>(rows, columns, store),
+            4 if S::MOST_COLUMNS >= 4 => multiply_all::<S, W, 4>(rows, columns, store),
+            5 if S::MOST_COLUMNS >= 5 => multiply_all::<S, W, 5>(rows, columns, store),
+            6 if S::MOST_COLUMNS >= 6 => multiply_all::<S, W, 6>(rows, columns, store),
+            n => unreachable!("{n} columns are not few"),
+        }
+    }
+}
+
+/// With N columns.
+///
+/// # Safety
+/// As above.
+#[inline(always)]
+unsafe fn multiply_all<S: Products, W: Format, const N: usize>(
     rows: Rows,
     columns: &[W::Column],
     mut store: impl FnMut(usize, usize, &[f32]),
@@ -31,12 +55,13 @@ pub(super) unsafe fn multiply<S: Products, W: Format, const N: usize>(
                 let here = columns.get_unchecked(N * block..).first_chunk().expect("there are N columns");
                 let mut copy = [const { MaybeUninit::uninit() }; ROWS];
                 let lanes = rows.block::<W>(row, block, S::LANES, &mut copy);
-                add::<S, W, N>(lanes, here, Ahead::new::<W>(&rows, row, block, S::LANES, true), &mut sums);
+                let ahead = Ahead::new::<W>(&rows, row, block, S::LANES, BLOCK / (4 * STEP));
+                add::<S, W, N>(lanes, here, ahead, &mut sums);
             }
             for n in 0..N {
-                let mut products = [MaybeUninit::uninit(); ROWS];
-                S::store_floats(products.as_mut_ptr().cast(), sums[n]);
-                store(n, row, products[..(rows.n_rows - row).min(S::LANES)].assume_init_ref());
+                let mut products = [0.0; ROWS];
+                S::store_floats(products.as_mut_ptr(), sums[n]);
+                store(n, row, &products[..(rows.n_rows - row).min(S::LANES)]);
             }
         }
     }
@@ -48,24 +73,23 @@ pub(super) unsafe fn multiply<S: Products, W: Format, const N: usize>(
 /// The CPU has the instruction set, and the blocks are valid.
 #[inline(always)]
 unsafe fn add<S: Products, W: Format, const N: usize>(
-    rows: tile::Rows,
+    lanes: Lanes,
     columns: &[W::Column; N],
     mut ahead: Ahead,
     sums: &mut [S::Floats; N],
 ) {
     // SAFETY: as promised by the caller; groups and steps are within the block.
     unsafe {
-        let header = W::header::<S>(rows);
+        let header = W::header::<S>(lanes);
         let mut d = [[0.0; 8]; N];
         for n in 0..N {
             d[n] = columns[n].scales();
         }
         let mut products = [S::splat_float(0.0); N];
-        for part in 0..tile::parts::<W>() {
-            ahead.fetch(part + 1, tile::parts::<W>());
-            let group_sums = dots::<S, W, N>(rows, &header, part, columns);
+        for part in 0..tile::parts_of_block::<W>() {
+            let group_sums = dots::<S, W, N>(lanes, &header, part, columns, &mut ahead);
             let scales = W::scales::<S>(&header, part);
-            for i in 0..W::OPEN {
+            for i in 0..W::GROUPS_IN_PART {
                 for n in 0..N {
                     let mut sums = S::to_floats(group_sums[i][n]);
                     if W::Column::HAS_GROUPS {
@@ -99,26 +123,27 @@ unsafe fn add<S: Products, W: Format, const N: usize>(
 /// As above.
 #[inline(always)]
 unsafe fn dots<S: Products, W: Format, const N: usize>(
-    rows: tile::Rows,
+    lanes: Lanes,
     header: &W::Header<S>,
     part: usize,
     columns: &[W::Column; N],
-) -> [[S::Ints; N]; MOST_OPEN] {
+    ahead: &mut Ahead,
+) -> [[S::Ints; N]; MOST_IN_PART] {
     // SAFETY: as above.
     unsafe {
-        let (sums, totals) = ([[S::splat(0); N]; MOST_OPEN], [S::splat(0); MOST_OPEN]);
-        let mut dots = Dots::<S, W, N> { columns, sums, totals };
+        let (sums, totals) = ([[S::splat(0); N]; MOST_IN_PART], [S::splat(0); MOST_IN_PART]);
+        let mut dots = Dots::<S, W, N> { columns, sums, totals, ahead };
         if W::MOVED_UP > 0 {
-            for i in 0..W::OPEN {
+            for i in 0..W::GROUPS_IN_PART {
                 for n in 0..N {
                     dots.sums[i][n] = without_move::<S, W>(&columns[n], W::group(part, i));
                 }
             }
         }
-        W::part::<S>(rows, header, part, &mut dots);
+        W::part::<S>(lanes, header, part, &mut dots);
         let Dots { mut sums, totals, .. } = dots;
         if Dots::<S, W, N>::IS_MOVED {
-            for i in 0..W::OPEN {
+            for i in 0..W::GROUPS_IN_PART {
                 for n in 0..N {
                     // Activations were moved up by 128.
                     sums[i][n] = S::sub(sums[i][n], S::left(totals[i], 7));
@@ -129,32 +154,33 @@ unsafe fn dots<S: Products, W: Format, const N: usize>(
     }
 }
 
-/// The sums so far.
+/// Multiplies weights with N columns as they are unpacked.
 struct Dots<'a, S: Products, W: Format, const N: usize> {
     columns: &'a [W::Column; N],
-    sums: [[S::Ints; N]; MOST_OPEN],
+    sums: [[S::Ints; N]; MOST_IN_PART],
     /// Of the weights alone, if activations are moved up.
-    totals: [S::Ints; MOST_OPEN],
+    totals: [S::Ints; MOST_IN_PART],
+    ahead: &'a mut Ahead,
 }
 
 impl<S: Products, W: Format, const N: usize> Dots<'_, S, W, N> {
-    const IS_MOVED: bool = S::IS_MIXED && W::IS_SIGNED;
-    const AT_ONCE: usize = if W::STEPS < 4 { W::STEPS } else { 4 };
+    const IS_MOVED: bool = tile::moves_columns::<S, W>();
 }
 
 impl<S: Products, W: Format, const N: usize> Take<S> for Dots<'_, S, W, N> {
     #[inline(always)]
     unsafe fn take(&mut self, i: usize, step: usize, q: [S::Ints; 4]) {
-        // SAFETY: as promised by the caller; steps are within the block.
+        // SAFETY: as promised by the caller: the step is within the block.
         unsafe {
+            self.ahead.fetch();
             if Self::IS_MOVED {
                 self.totals[i] = tile::total::<S>(self.totals[i], q);
             }
             for n in 0..N {
                 let x = self.columns[n].q().as_ptr().add(STEP * step).cast::<i32>();
-                for first in (0..4).step_by(Self::AT_ONCE) {
+                for first in (0..4).step_by(W::STEPS) {
                     let mut part = S::begin(self.sums[i][n]);
-                    for k in first..first + Self::AT_ONCE {
+                    for k in first..first + W::STEPS {
                         let x = S::splat(x.add(k).read_unaligned());
                         part = if Self::IS_MOVED { S::dot(part, x, q[k]) } else { S::dot(part, q[k], x) };
                     }

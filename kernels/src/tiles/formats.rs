@@ -5,26 +5,26 @@ use super::super::blocks::{BLOCK, Q4K, Q5K, Q6K, Q8};
 use super::super::simd::Simd;
 use super::ROWS;
 use super::rounding::{Rounded, RoundedBy32};
-use super::tile::{Format, MOST_OPEN, Minima, Rows, Take};
+use super::tile::{Format, Lanes, MOST_IN_PART, Minima, Take};
 
 impl Format for Q4K {
     type Column = Rounded<8>;
     type Header<S: Simd> = GroupsOf32<S>;
     const GROUP: usize = 32;
-    const OPEN: usize = 2;
+    const GROUPS_IN_PART: usize = 2;
     const IS_SIGNED: bool = false;
     const HAS_MINIMA: bool = true;
     // Eight would fit as well (8 * 2 * 15 * 127 is less than 32,768), but with AVX2 they fill too many registers.
     const STEPS: usize = 4;
 
     #[inline(always)]
-    unsafe fn header<S: Simd>(rows: Rows) -> GroupsOf32<S> {
+    unsafe fn header<S: Simd>(lanes: Lanes) -> GroupsOf32<S> {
         // SAFETY: as promised by the caller.
-        unsafe { GroupsOf32::new(rows) }
+        unsafe { GroupsOf32::new(lanes) }
     }
 
     #[inline(always)]
-    unsafe fn scales<S: Simd>(header: &GroupsOf32<S>, part: usize) -> [S::Floats; MOST_OPEN] {
+    unsafe fn scales<S: Simd>(header: &GroupsOf32<S>, part: usize) -> [S::Floats; MOST_IN_PART] {
         // SAFETY: as promised by the caller.
         unsafe { header.scales(part) }
     }
@@ -35,12 +35,12 @@ impl Format for Q4K {
     }
 
     #[inline(always)]
-    unsafe fn part<S: Simd>(rows: Rows, _header: &GroupsOf32<S>, part: usize, to: &mut impl Take<S>) {
+    unsafe fn part<S: Simd>(lanes: Lanes, _header: &GroupsOf32<S>, part: usize, to: &mut impl Take<S>) {
         // SAFETY: as promised by the caller; the block has nine times sixteen bytes.
         unsafe {
             for half in 0..2 {
                 // Each 32 bytes hold 64 weights: the lower nibbles are the first 32.
-                let nibbles = rows.transpose::<S>(16 + 32 * part + 16 * half);
+                let nibbles = lanes.transpose::<S>(16 + 32 * part + 16 * half);
                 let at = 16 * part + 4 * half;
                 let (mut first, mut second) = (nibbles, nibbles);
                 for i in 0..4 {
@@ -64,20 +64,20 @@ impl Format for Q5K {
     /// And the fifth bits: bit i of byte k is that of weight k in group i.
     type Header<S: Simd> = (GroupsOf32<S>, [[S::Ints; 4]; 2]);
     const GROUP: usize = 32;
-    const OPEN: usize = 2;
+    const GROUPS_IN_PART: usize = 2;
     const IS_SIGNED: bool = false;
     const HAS_MINIMA: bool = true;
     // 4 * 2 * 31 * 127 is less than 32,768.
     const STEPS: usize = 4;
 
     #[inline(always)]
-    unsafe fn header<S: Simd>(rows: Rows) -> Self::Header<S> {
+    unsafe fn header<S: Simd>(lanes: Lanes) -> Self::Header<S> {
         // SAFETY: as promised by the caller.
-        unsafe { (GroupsOf32::new(rows), [rows.transpose::<S>(16), rows.transpose::<S>(32)]) }
+        unsafe { (GroupsOf32::new(lanes), [lanes.transpose::<S>(16), lanes.transpose::<S>(32)]) }
     }
 
     #[inline(always)]
-    unsafe fn scales<S: Simd>(header: &Self::Header<S>, part: usize) -> [S::Floats; MOST_OPEN] {
+    unsafe fn scales<S: Simd>(header: &Self::Header<S>, part: usize) -> [S::Floats; MOST_IN_PART] {
         // SAFETY: as promised by the caller.
         unsafe { header.0.scales(part) }
     }
@@ -88,12 +88,12 @@ impl Format for Q5K {
     }
 
     #[inline(always)]
-    unsafe fn part<S: Simd>(rows: Rows, (_, fifths): &Self::Header<S>, part: usize, to: &mut impl Take<S>) {
+    unsafe fn part<S: Simd>(lanes: Lanes, (_, fifths): &Self::Header<S>, part: usize, to: &mut impl Take<S>) {
         // SAFETY: as promised by the caller; the block has eleven times sixteen bytes.
         unsafe {
             let bit = S::splat(0x0101_0101);
             for half in 0..2 {
-                let nibbles = rows.transpose::<S>(48 + 32 * part + 16 * half);
+                let nibbles = lanes.transpose::<S>(48 + 32 * part + 16 * half);
                 let at = 16 * part + 4 * half;
                 let (mut first, mut second) = (nibbles, nibbles);
                 for i in 0..4 {
@@ -119,7 +119,7 @@ impl Format for Q6K {
     /// A byte of scale for each group, and what they are multiplied with.
     type Header<S: Simd> = ([S::Ints; 4], S::Floats);
     const GROUP: usize = 16;
-    const OPEN: usize = 4;
+    const GROUPS_IN_PART: usize = 4;
     const IS_SIGNED: bool = false;
     const MOVED_UP: i16 = 32;
     const HAS_MINIMA: bool = false;
@@ -133,14 +133,14 @@ impl Format for Q6K {
     }
 
     #[inline(always)]
-    unsafe fn header<S: Simd>(rows: Rows) -> Self::Header<S> {
+    unsafe fn header<S: Simd>(lanes: Lanes) -> Self::Header<S> {
         // SAFETY: as promised by the caller; the block has 128 bytes of lower nibbles, 64 of upper pairs of bits, 16
         // scales, and `d`.
-        unsafe { (rows.transpose::<S>(192), rows.halves::<S>(208)) }
+        unsafe { (lanes.transpose::<S>(192), lanes.halves::<S>(208)) }
     }
 
     #[inline(always)]
-    unsafe fn scales<S: Simd>((scales, d): &Self::Header<S>, part: usize) -> [S::Floats; MOST_OPEN] {
+    unsafe fn scales<S: Simd>((scales, d): &Self::Header<S>, part: usize) -> [S::Floats; MOST_IN_PART] {
         // SAFETY: as promised by the caller.
         unsafe {
             let (first, second) = (scales[2 * (part / 2)], scales[2 * (part / 2) + 1]);
@@ -155,13 +155,13 @@ impl Format for Q6K {
     }
 
     #[inline(always)]
-    unsafe fn part<S: Simd>(rows: Rows, _header: &Self::Header<S>, part: usize, to: &mut impl Take<S>) {
+    unsafe fn part<S: Simd>(lanes: Lanes, _header: &Self::Header<S>, part: usize, to: &mut impl Take<S>) {
         // SAFETY: as promised by the caller; as above.
         unsafe {
             let (half, piece) = (part / 2, part % 2);
-            let first = rows.transpose::<S>(64 * half + 16 * piece);
-            let second = rows.transpose::<S>(64 * half + 32 + 16 * piece);
-            let high = rows.transpose::<S>(128 + 32 * half + 16 * piece);
+            let first = lanes.transpose::<S>(64 * half + 16 * piece);
+            let second = lanes.transpose::<S>(64 * half + 32 + 16 * piece);
+            let high = lanes.transpose::<S>(128 + 32 * half + 16 * piece);
             let two_bits = S::splat(0x3030_3030);
             let mut q = [first; 4];
             for i in 0..4 {
@@ -192,34 +192,34 @@ impl Format for Q8 {
     /// The scale of each group.
     type Header<S: Simd> = [S::Floats; 8];
     const GROUP: usize = 32;
-    const OPEN: usize = 1;
+    const GROUPS_IN_PART: usize = 1;
     const IS_SIGNED: bool = true;
     const HAS_MINIMA: bool = false;
     // Not even one fits: instruction sets with sums of 16 bits leave this type to llama.cpp.
-    const STEPS: usize = 8;
+    const STEPS: usize = 4;
 
     #[inline(always)]
-    unsafe fn header<S: Simd>(rows: Rows) -> [S::Floats; 8] {
+    unsafe fn header<S: Simd>(lanes: Lanes) -> [S::Floats; 8] {
         // SAFETY: as promised by the caller; eight times `d` and 32 weights.
         unsafe {
             let mut scales = [S::splat_float(0.0); 8];
             for group in 0..8 {
-                scales[group] = rows.halves::<S>(34 * group);
+                scales[group] = lanes.halves::<S>(34 * group);
             }
             scales
         }
     }
 
     #[inline(always)]
-    unsafe fn scales<S: Simd>(header: &[S::Floats; 8], part: usize) -> [S::Floats; MOST_OPEN] {
-        [header[part]; MOST_OPEN]
+    unsafe fn scales<S: Simd>(header: &[S::Floats; 8], part: usize) -> [S::Floats; MOST_IN_PART] {
+        [header[part]; MOST_IN_PART]
     }
 
     #[inline(always)]
-    unsafe fn part<S: Simd>(rows: Rows, _header: &[S::Floats; 8], part: usize, to: &mut impl Take<S>) {
+    unsafe fn part<S: Simd>(lanes: Lanes, _header: &[S::Floats; 8], part: usize, to: &mut impl Take<S>) {
         for half in 0..2 {
             // SAFETY: as promised by the caller; as above.
-            unsafe { to.take(0, 8 * part + 4 * half, rows.transpose::<S>(34 * part + 2 + 16 * half)) };
+            unsafe { to.take(0, 8 * part + 4 * half, lanes.transpose::<S>(34 * part + 2 + 16 * half)) };
         }
     }
 
@@ -246,10 +246,10 @@ impl<S: Simd> GroupsOf32<S> {
     /// # Safety
     /// As [`Format::header`].
     #[inline(always)]
-    unsafe fn new(rows: Rows) -> Self {
+    unsafe fn new(lanes: Lanes) -> Self {
         // SAFETY: as promised by the caller.
         unsafe {
-            let [both, a, b, c] = rows.transpose::<S>(0);
+            let [both, a, b, c] = lanes.transpose::<S>(0);
             let (six, two) = (S::splat(0x3f3f_3f3f), S::splat(0x3030_3030));
             let scales = [S::and(a, six), S::or(lower::<S>(c), S::and(S::right(a, 2), two))];
             let bytes = [S::and(b, six), S::or(lower::<S>(S::right(c, 4)), S::and(S::right(b, 2), two))];
@@ -268,7 +268,7 @@ impl<S: Simd> GroupsOf32<S> {
     /// # Safety
     /// As [`Format::scales`].
     #[inline(always)]
-    unsafe fn scales(&self, part: usize) -> [S::Floats; MOST_OPEN] {
+    unsafe fn scales(&self, part: usize) -> [S::Floats; MOST_IN_PART] {
         let (bytes, first) = (self.scales[part / 2], 2 * (part % 2));
         // SAFETY: as promised by the caller.
         unsafe {
@@ -296,7 +296,7 @@ unsafe fn lower<S: Simd>(bytes: S::Ints) -> S::Ints {
     unsafe { S::and(bytes, S::splat(0x0f0f_0f0f)) }
 }
 
-impl Rows {
+impl Lanes {
     /// Sixteen bytes of each row, `at` bytes from its start: first four of each, then the next four of each, and so on.
     ///
     /// # Safety

@@ -7,7 +7,7 @@ use super::super::blocks::BLOCK;
 use super::super::simd::Simd;
 use super::super::simd::neon::{Vectors128, matrix};
 use super::neon::{ROWS_AT_ONCE, finish, two_floats};
-use super::tile::{self, Column, Format, Rows, STEP, Tile};
+use super::tile::{self, Column, Format, Lanes, STEP, Tile};
 use super::{ROWS, Sums, Tiles};
 
 impl Tiles for Vectors128<true> {
@@ -20,9 +20,9 @@ impl Tiles for Vectors128<true> {
     }
 
     #[target_feature(enable = "neon,dotprod,i8mm")]
-    unsafe fn unpack<W: Format>(rows: Rows, to: &mut Tile) {
+    unsafe fn unpack<W: Format>(lanes: Lanes, row: usize, to: &mut Tile) {
         // SAFETY: as promised by the caller.
-        unsafe { tile::unpack::<Self, W>(rows, to) };
+        unsafe { tile::unpack::<Self, W>(lanes, row, to) };
     }
 
     #[target_feature(enable = "neon,dotprod,i8mm")]

@@ -7,7 +7,7 @@ use std::arch::aarch64::*;
 use super::super::blocks::BLOCK;
 use super::super::simd::Simd;
 use super::super::simd::neon::{Vectors128, dot_lane};
-use super::tile::{self, Column, Format, Rows, STEP, Tile};
+use super::tile::{self, Column, Format, Lanes, STEP, Tile};
 use super::{ROWS, Sums, Tiles};
 
 /// Rows whose sums are in registers at once.
@@ -23,9 +23,9 @@ impl Tiles for Vectors128<false> {
     }
 
     #[target_feature(enable = "neon,dotprod")]
-    unsafe fn unpack<W: Format>(rows: Rows, to: &mut Tile) {
+    unsafe fn unpack<W: Format>(lanes: Lanes, row: usize, to: &mut Tile) {
         // SAFETY: as promised by the caller.
-        unsafe { tile::unpack::<Self, W>(rows, to) };
+        unsafe { tile::unpack::<Self, W>(lanes, row, to) };
     }
 
     #[target_feature(enable = "neon,dotprod")]

@@ -1,4 +1,4 @@
-//! Columns, rounded for tiles as ggml rounds them. Without instructions of any set: the compiler finds the vectors.
+//! Columns, rounded as ggml rounds them. Without instructions of any set: the compiler finds the vectors.
 
 use super::super::blocks::BLOCK;
 use super::tile::Column;
@@ -17,7 +17,7 @@ pub(in super::super) struct Rounded<const GROUPS: usize> {
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(in super::super) struct RoundedBy32 {
-    /// Plus 128 where tiles need unsigned bytes.
+    /// Plus 128 where one factor must be unsigned.
     q: [i8; BLOCK],
     /// As f16.
     d: [u16; 8],
@@ -64,6 +64,7 @@ impl Column for RoundedBy32 {
 impl<const GROUPS: usize> Rounded<GROUPS> {
     /// As ggml's `quantize_row_q8_K`: the largest becomes -127.
     #[inline(always)]
+    #[expect(clippy::needless_range_loop, reason = "two arrays are indexed alike")]
     pub(super) fn new(x: &[f32; BLOCK]) -> Self {
         let (low, high) = bounds(x);
         let largest = if -low > high { low } else { high };
@@ -168,7 +169,12 @@ fn to_half(x: f32) -> u16 {
     ((bits + 0xfff + (bits >> 13 & 1)) >> 13) as u16
 }
 
+/// A positive, finite f16. Without a multiplication of a number that is not normal, which takes a CPU long.
 #[inline(always)]
 fn from_half(bits: u16) -> f32 {
-    f32::from_bits(u32::from(bits & 0x7fff) << 13) * f32::from_bits((127 + 112) << 23)
+    let smallest = f32::from_bits((127 - 24) << 23);
+    match bits & 0x7c00 {
+        0 => f32::from(bits) * smallest,
+        _ => f32::from_bits((u32::from(bits) << 13) + (112 << 23)),
+    }
 }

@@ -18,9 +18,8 @@ pub(in super::super) struct Tile {
     /// Four weights of each row. Where vectors are paired, eight of each of the first two rows out of four in each even
     /// step, and of the other two in the odd one.
     pub(super) q: [[u8; ROWS * STEP]; BLOCK / STEP],
-    /// For each group of 16 or 32 weights, what its sums start with if activations are moved up by 128, to be unsigned:
-    /// this takes it back.
-    pub(super) start: [[i32; ROWS]; BLOCK / 16],
+    /// What the sums of each group of 32 weights start with if activations are moved up by 128: this takes it back.
+    pub(super) start: [[i32; ROWS]; BLOCK / 32],
     pub(super) scales: [[f32; ROWS]; BLOCK / 16],
     /// The minima of two groups of 32.
     pub(super) minima: [[[i16; 2]; ROWS]; BLOCK / 64],
@@ -30,14 +29,14 @@ pub(in super::super) struct Tile {
 impl Tile {
     pub(in super::super) const EMPTY: Self = Self {
         q: [[0; ROWS * STEP]; BLOCK / STEP],
-        start: [[0; ROWS]; BLOCK / 16],
+        start: [[0; ROWS]; BLOCK / 32],
         scales: [[0.0; ROWS]; BLOCK / 16],
         minima: [[[0; 2]; ROWS]; BLOCK / 64],
         d_min: [0.0; ROWS],
     };
 }
 
-/// A block of a column, rounded for tiles.
+/// A block of a column, rounded.
 pub(in super::super) trait Column: Copy {
     /// Whether each 32 activations have a scale of their own; the first of `scales` is for all otherwise.
     const HAS_GROUPS: bool;
@@ -49,10 +48,10 @@ pub(in super::super) trait Column: Copy {
 }
 
 /// Most groups that are unpacked side by side.
-pub(super) const MOST_OPEN: usize = 4;
+pub(super) const MOST_IN_PART: usize = 4;
 
-/// Types of weights: how a block of as many rows as a vector has lanes is unpacked into vectors, in parts of some groups
-/// each. A group is weights that share a scale.
+/// Types of weights: how a block of as many rows as a vector has lanes is unpacked into vectors, in parts of some
+/// groups each. A group is weights that share a scale.
 ///
 /// # Safety
 /// Of all functions: the CPU has the instruction set, and the blocks are valid.
@@ -63,25 +62,27 @@ pub(in super::super) trait Format {
     /// Weights in a group.
     const GROUP: usize;
     /// Groups in a part.
-    const OPEN: usize;
+    const GROUPS_IN_PART: usize;
+    /// Whether weights stay signed, so that activations are moved up where one factor must be unsigned.
     const IS_SIGNED: bool;
-    /// What makes the weights unsigned where one factor must be.
+    /// What is added to weights where one factor must be unsigned; the sums of the column's groups take it back.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "only x86 has such instructions"))]
     const MOVED_UP: i16 = 0;
     const HAS_MINIMA: bool;
-    /// How many products of pairs of bytes can be added in 16 bits.
+    /// Steps between `begin` and `end`, four at most: their sums fit into 16 bits.
     #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "only x86 has sums of 16 bits"))]
     const STEPS: usize;
 
     /// The `i`th group of a part.
     #[inline(always)]
     fn group(part: usize, i: usize) -> usize {
-        Self::OPEN * part + i
+        Self::GROUPS_IN_PART * part + i
     }
 
-    unsafe fn header<S: Simd>(rows: Rows) -> Self::Header<S>;
+    unsafe fn header<S: Simd>(lanes: Lanes) -> Self::Header<S>;
 
-    /// Scales of a part's groups; those beyond `OPEN` mean nothing.
-    unsafe fn scales<S: Simd>(header: &Self::Header<S>, part: usize) -> [S::Floats; MOST_OPEN];
+    /// Scales of a part's groups; those beyond `GROUPS_IN_PART` mean nothing.
+    unsafe fn scales<S: Simd>(header: &Self::Header<S>, part: usize) -> [S::Floats; MOST_IN_PART];
 
     /// If it `HAS_MINIMA`.
     #[inline(always)]
@@ -90,7 +91,7 @@ pub(in super::super) trait Format {
     }
 
     /// Gives all weights of a part to `to`.
-    unsafe fn part<S: Simd>(rows: Rows, header: &Self::Header<S>, part: usize, to: &mut impl Take<S>);
+    unsafe fn part<S: Simd>(lanes: Lanes, header: &Self::Header<S>, part: usize, to: &mut impl Take<S>);
 
     /// Rounds 256 activations as ggml does for these weights.
     fn round(x: &[f32; BLOCK], is_unsigned: bool) -> Self::Column;
@@ -101,13 +102,18 @@ pub(in super::super) trait Take<S: Simd> {
     /// Takes the weights of four steps, of which the first is `step`; `i` is the number of their group within the part.
     ///
     /// # Safety
-    /// The CPU has the instruction set.
+    /// The CPU has the instruction set; `step` is a multiple of four within the block, and `i` below `GROUPS_IN_PART`.
     unsafe fn take(&mut self, i: usize, step: usize, q: [S::Ints; 4]);
 }
 
+/// Whether activations are moved up by 128, to be unsigned.
+pub(super) const fn moves_columns<S: Simd, W: Format>() -> bool {
+    S::IS_MIXED && W::IS_SIGNED
+}
+
 /// Parts of a block.
-pub(super) const fn parts<W: Format>() -> usize {
-    BLOCK / (W::GROUP * W::OPEN)
+pub(super) const fn parts_of_block<W: Format>() -> usize {
+    BLOCK / (W::GROUP * W::GROUPS_IN_PART)
 }
 
 /// What is subtracted from the weights of each group, times the `d` of its row.
@@ -120,41 +126,39 @@ pub(in super::super) struct Minima<S: Simd> {
 
 /// A block of as many rows as a vector has lanes.
 #[derive(Clone, Copy)]
-pub(in super::super) struct Rows {
+pub(in super::super) struct Lanes {
     pub(super) first: *const u8,
     pub(super) row_bytes: usize,
-    /// The tile's number of the first one.
-    pub(super) number: usize,
 }
 
-/// Unpacks a block of as many rows as a vector has lanes.
+/// Unpacks a block of as many rows as a vector has lanes; the tile's number of the first is `row`.
 ///
 /// # Safety
 /// As [`Format`]'s functions.
 #[inline(always)]
-pub(super) unsafe fn unpack<S: Simd, W: Format>(rows: Rows, to: &mut Tile) {
+pub(super) unsafe fn unpack<S: Simd, W: Format>(lanes: Lanes, row: usize, to: &mut Tile) {
     // SAFETY: as promised by the caller; the tile has these rows.
     unsafe {
-        let header = W::header::<S>(rows);
+        let header = W::header::<S>(lanes);
         if W::HAS_MINIMA {
             let minima = W::minima::<S>(&header);
             for pair in 0..BLOCK / 64 {
-                S::store(to.minima[pair].as_mut_ptr().add(rows.number).cast(), minima.pairs[pair]);
+                S::store(to.minima[pair].as_mut_ptr().add(row).cast(), minima.pairs[pair]);
             }
-            S::store_floats(to.d_min.as_mut_ptr().add(rows.number), minima.d);
+            S::store_floats(to.d_min.as_mut_ptr().add(row), minima.d);
         }
-        for part in 0..parts::<W>() {
-            let is_moved = S::IS_MIXED && W::IS_SIGNED;
-            let mut filling = Filling { tile: &mut *to, rows, is_moved, totals: [S::splat(0); MOST_OPEN] };
-            W::part::<S>(rows, &header, part, &mut filling);
+        for part in 0..parts_of_block::<W>() {
+            let is_moved = moves_columns::<S, W>();
+            let mut filling = Filling { tile: &mut *to, row, is_moved, totals: [S::splat(0); MOST_IN_PART] };
+            W::part::<S>(lanes, &header, part, &mut filling);
             let totals = filling.totals;
             let scales = W::scales::<S>(&header, part);
-            for i in 0..W::OPEN {
+            for i in 0..W::GROUPS_IN_PART {
                 let group = W::group(part, i);
-                S::store_floats(to.scales[group].as_mut_ptr().add(rows.number), scales[i]);
+                S::store_floats(to.scales[group].as_mut_ptr().add(row), scales[i]);
                 if is_moved {
                     let start = S::sub(S::splat(0), S::left(totals[i], 7));
-                    S::store(to.start[group].as_mut_ptr().add(rows.number).cast(), start);
+                    S::store(to.start[group].as_mut_ptr().add(row).cast(), start);
                 }
             }
         }
@@ -181,11 +185,12 @@ pub(super) unsafe fn total<S: Simd>(mut sums: S::Ints, bytes: [S::Ints; 4]) -> S
 /// A tile that gets the weights of some of its rows.
 struct Filling<'a, S: Simd> {
     tile: &'a mut Tile,
-    rows: Rows,
+    /// The first of them.
+    row: usize,
     /// Whether activations are moved up.
     is_moved: bool,
     /// Sums of the weights of each group of the part, if so.
-    totals: [S::Ints; MOST_OPEN],
+    totals: [S::Ints; MOST_IN_PART],
 }
 
 impl<S: Simd> Take<S> for Filling<'_, S> {
@@ -197,8 +202,8 @@ impl<S: Simd> Take<S> for Filling<'_, S> {
                 let is_paired = S::IS_PAIRED;
                 let first = if is_paired { S::zip_low(q[k], q[k + 1]) } else { q[k] };
                 let second = if is_paired { S::zip_high(q[k], q[k + 1]) } else { q[k + 1] };
-                S::store(self.tile.q[step + k].as_mut_ptr().add(STEP * self.rows.number), first);
-                S::store(self.tile.q[step + k + 1].as_mut_ptr().add(STEP * self.rows.number), second);
+                S::store(self.tile.q[step + k].as_mut_ptr().add(STEP * self.row), first);
+                S::store(self.tile.q[step + k + 1].as_mut_ptr().add(STEP * self.row), second);
             }
             if self.is_moved {
                 self.totals[i] = total::<S>(self.totals[i], q);
@@ -210,5 +215,5 @@ impl<S: Simd> Take<S> for Filling<'_, S> {
 /// Rounds 256 activations.
 #[inline(always)]
 pub(in super::super) fn round<S: Simd, W: Format>(x: &[f32; BLOCK]) -> W::Column {
-    W::round(x, S::IS_MIXED && W::IS_SIGNED)
+    W::round(x, moves_columns::<S, W>())
 }

@@ -97,7 +97,7 @@ unsafe fn find(params: &ComputeParams, dst: &sys::ggml_tensor) -> Option<(Produc
         column_bytes: columns.nb[1],
         to: To { at: dst.data.cast(), column_bytes: dst.nb[1] },
     };
-    // llama.cpp reserves as much for its own rounding, and on x86 more, for its own tiles, which share the buffer.
+    // llama.cpp reserves at least as many bytes for its own rounding.
     let needed = way.bytes_of_columns(&product) + params.wdata.cast::<u8>().align_offset(way.alignment);
     (params.wsize >= needed).then_some((product, way))
 }
