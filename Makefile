@@ -52,8 +52,8 @@ bench-peers: build ## compare with llama-server on the same prompts (25 minutes;
 	cargo run --release --locked -p beast-tests --bin bench -- --group peers --model "$$model" --draft "$$draft" \
 	  --peers "$$peers" --repeats 3 $(ARGS)
 
-bench-cpu: build ## prefill and decoding by threads and rows, beside llama.cpp and ik_llama.cpp (an hour; first run 40 more; SET=avx2, ARGS="...")
-	@set -- $(if $(SET),--instruction-set $(SET)) $(ARGS); \
+bench-cpu: build ## prefill and decoding by threads and rows, beside llama.cpp and ik_llama.cpp (an hour; first run 40 more; INSTRUCTION_SET=avx2, ARGS="...")
+	@set -- $(if $(INSTRUCTION_SET),--instruction-set $(INSTRUCTION_SET)) $(ARGS); \
 	peers=$$(.ci/peers) && ik=$$(.ci/peers ik) && lfm2=$$(.ci/speed-model) && llama=$$(.ci/speed-model llama) && \
 	"$$(.ci/venv)" tests/cpu/bench.py --model "$$llama" --peers "$$peers" --ik "$$ik" --programs "$(PROGRAMS)" "$$@" && \
 	"$$(.ci/venv)" tests/cpu/bench.py --model "$$lfm2" --peers "$$peers" --programs "$(PROGRAMS)" "$$@"

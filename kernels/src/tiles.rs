@@ -25,6 +25,8 @@ mod i8mm;
 mod neon;
 mod rounding;
 mod tile;
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
 
 /// Rows of a tile.
 pub(super) const ROWS: usize = 32;

@@ -8,7 +8,7 @@ Each rival runs with its weights repacked and as they are, and for each number t
 time to the first token of a prompt that nobody has seen, without its sampling for the rivals; rows are sequences that
 decode together. A ratio compares medians of one run, in which all took turns. beastd computes with its daemon's
 settings but for slots, context and drafts. --instruction-set limits beastd alone: the rivals' folders must be built for
-the same, as `make bench-cpu SET=avx2` sees to. Needs cc for the read speed; Linux only.
+the same, as `make bench-cpu INSTRUCTION_SET=avx2` sees to. Needs cc for the read speed; Linux only.
 """
 
 import argparse
@@ -190,7 +190,8 @@ def main() -> None:
     parser.add_argument("--threads", type=numbers, default=[1, 2])
     parser.add_argument("--prompts", type=numbers, default=[32, 128, 512, 2048])
     parser.add_argument("--rows", type=numbers, default=[1, 2, 4, 8, 16])
-    parser.add_argument("--instruction-set", help="beastd's kernels for this one instead of the best")
+    sets = ["avx512", "avxvnni", "avx2", "neon-i8mm", "neon-dotprod"]
+    parser.add_argument("--instruction-set", choices=sets, help="beastd's kernels for this one instead of the best")
     parser.add_argument("--keep", type=Path, help="writes all figures as JSON")
     given = parser.parse_args()
     if not given.model.is_file():

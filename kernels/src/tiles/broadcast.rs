@@ -1,77 +1,20 @@
-//! Tiles multiplied with activations that are broadcast from memory, by vectors of any length: how x86 does it.
+//! Tiles multiplied with activations that are broadcast from memory, by vectors of any length: how x86 does it. What
+//! decides how a product is rounded is shared with `direct.rs`.
 //!
 //! Two vectors of rows and several columns at once hide the latency of a multiplication. Each group of weights ends
 //! with a conversion to float and a multiplication with its scale.
 #![expect(clippy::needless_range_loop, reason = "functions of iterators lack the instruction set, see `simd.rs`")]
 
-use super::super::blocks::BLOCK;
-use super::super::simd::{Products, Simd};
-use super::tile::{self, Column, Format, Lanes, STEP, Tile};
-use super::{Direct, ROWS, Rows, Sums, Tiles, direct};
-
-/// Aligns the stack of the function that it is used in. The compiler does so only for a variable that needs it, and
-/// otherwise saves registers across two lines of the cache: with AVX2 and 128 columns that took 1.7 times as long.
-macro_rules! align_stack {
-    () => {
-        #[repr(align(64))]
-        struct Line;
-        let line = Line;
-        std::hint::black_box(&line);
-    };
-}
-
-/// Implements `Tiles` and `Direct` with vectors, given the names of the extensions that they need.
-macro_rules! tiles {
-    ($vectors:ty, $extensions:literal) => {
-        impl Tiles for $vectors {
-            const LANES: usize = <$vectors as Simd>::LANES;
-            const MOST_COLUMNS: usize = <$vectors as Products>::MOST_COLUMNS;
-
-            #[target_feature(enable = $extensions)]
-            unsafe fn round<W: Format>(x: &[f32; BLOCK]) -> W::Column {
-                tile::round::<$vectors, W>(x)
-            }
-
-            #[target_feature(enable = $extensions)]
-            unsafe fn unpack<W: Format>(lanes: Lanes, row: usize, to: &mut Tile) {
-                align_stack!();
-                // SAFETY: as promised by the caller.
-                unsafe { tile::unpack::<$vectors, W>(lanes, row, to) };
-            }
-
-            #[target_feature(enable = $extensions)]
-            unsafe fn multiply<W: Format>(tile: &Tile, columns: &[W::Column], sums: &mut [Sums]) {
-                align_stack!();
-                // SAFETY: as promised by the caller.
-                unsafe { multiply::<$vectors, W>(tile, columns, sums) };
-            }
-        }
-
-        impl Direct for $vectors {
-            #[target_feature(enable = $extensions)]
-            unsafe fn multiply_few<W: Format>(
-                rows: Rows,
-                columns: &[W::Column],
-                store: impl FnMut(usize, usize, &[f32]),
-            ) {
-                align_stack!();
-                // SAFETY: as promised by the caller.
-                unsafe { direct::multiply::<$vectors, W>(rows, columns, store) };
-            }
-        }
-    };
-}
-
-tiles!(super::super::simd::avx512::Vectors512, "avx512f,avx512bw,avx512dq,avx512vnni,f16c,fma");
-tiles!(super::super::simd::avx2::Vectors256<true>, "avx2,avxvnni,f16c,fma");
-tiles!(super::super::simd::avx2::Vectors256<false>, "avx2,f16c,fma");
+use super::super::simd::Products;
+use super::tile::{self, Column, Format, STEP, Tile};
+use super::{ROWS, Sums};
 
 /// Adds the products of a tile and up to `MOST_COLUMNS` columns to as many sums.
 ///
 /// # Safety
 /// The CPU has the instruction set.
 #[inline(always)]
-unsafe fn multiply<S: Products, W: Format>(tile: &Tile, columns: &[W::Column], sums: &mut [Sums]) {
+pub(super) unsafe fn multiply<S: Products, W: Format>(tile: &Tile, columns: &[W::Column], sums: &mut [Sums]) {
     // SAFETY: each arm has as many columns as it says.
     unsafe {
         match columns.len() {
@@ -117,7 +60,7 @@ unsafe fn multiply_rows<S: Products, W: Format, const N: usize>(
         }
         let mut products = [[S::splat_float(0.0); 2]; N];
         for part in 0..tile::parts_of_block::<W>() {
-            // Without a loop, which some compilers leave as one, with its sums in memory.
+            // Written out: the compiler may keep a loop, and with it the sums in memory.
             let of = &mut products;
             add_group::<S, W, N>(tile, row, W::group(part, 0), columns, &d, of);
             if W::GROUPS_IN_PART > 1 {
@@ -132,10 +75,9 @@ unsafe fn multiply_rows<S: Products, W: Format, const N: usize>(
             subtract_minima::<S, W, N>(tile, row, columns, &mut products);
         }
         for n in 0..N {
-            let d = S::splat_float(if W::Column::HAS_GROUPS { 1.0 } else { d[n][0] });
             for i in 0..2 {
                 let to = sums[n].0.as_mut_ptr().add(row + S::LANES * i);
-                S::store_floats(to, S::add_product(S::load_floats(to), products[n][i], d));
+                S::store_floats(to, add_block::<S, W>(S::load_floats(to), products[n][i], &d[n]));
             }
         }
     }
@@ -170,14 +112,52 @@ unsafe fn add_group<S: Products, W: Format, const N: usize>(
         let scales = two_floats::<S>(tile.scales[group].as_ptr().add(row));
         for n in 0..N {
             for i in 0..2 {
-                let mut sums = S::to_floats(sums[n][i]);
-                if W::Column::HAS_GROUPS {
-                    sums = S::mul(sums, S::splat_float(d[n][group]));
-                }
-                products[n][i] = S::add_product(products[n][i], sums, scales[i]);
+                products[n][i] = add_scaled::<S, W>(products[n][i], sums[n][i], &d[n], group, scales[i]);
             }
         }
     }
+}
+
+/// Adds the products of weights and activations, of which the unsigned ones come first.
+///
+/// # Safety
+/// The CPU has the instruction set.
+#[inline(always)]
+pub(super) unsafe fn dot<S: Products, W: Format>(part: S::Ints, q: S::Ints, x: S::Ints) -> S::Ints {
+    // SAFETY: as promised by the caller.
+    unsafe { if tile::moves_columns::<S, W>() { S::dot(part, x, q) } else { S::dot(part, q, x) } }
+}
+
+/// Adds the sums of a group, times its scale and, if the column has one for each group, the column's.
+///
+/// # Safety
+/// The CPU has the instruction set.
+#[inline(always)]
+pub(super) unsafe fn add_scaled<S: Products, W: Format>(
+    product: S::Floats,
+    sums: S::Ints,
+    d: &[f32; 8],
+    group: usize,
+    scale: S::Floats,
+) -> S::Floats {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        let mut sums = S::to_floats(sums);
+        if W::Column::HAS_GROUPS {
+            sums = S::mul(sums, S::splat_float(d[group]));
+        }
+        S::add_product(product, sums, scale)
+    }
+}
+
+/// Adds the product of a block, times the column's scale if it has one for the whole block.
+///
+/// # Safety
+/// The CPU has the instruction set.
+#[inline(always)]
+pub(super) unsafe fn add_block<S: Products, W: Format>(sum: S::Floats, product: S::Floats, d: &[f32; 8]) -> S::Floats {
+    // SAFETY: as promised by the caller.
+    unsafe { S::add_product(sum, product, S::splat_float(if W::Column::HAS_GROUPS { 1.0 } else { d[0] })) }
 }
 
 /// What the sums of a group start with if its weights are moved up.
@@ -222,10 +202,7 @@ unsafe fn add<S: Products, W: Format, const N: usize>(
                 let x = columns.get_unchecked(n).q().as_ptr().add(STEP * at);
                 let x = S::splat(x.cast::<i32>().read_unaligned());
                 for i in 0..2 {
-                    parts[n][i] = match tile::moves_columns::<S, W>() {
-                        true => S::dot(parts[n][i], x, q[i]),
-                        false => S::dot(parts[n][i], q[i], x),
-                    };
+                    parts[n][i] = dot::<S, W>(parts[n][i], q[i], x);
                 }
             }
         }

@@ -8,7 +8,7 @@ use std::mem::MaybeUninit;
 
 use super::super::blocks::BLOCK;
 use super::super::simd::Products;
-use super::broadcast::without_move;
+use super::broadcast::{add_block, add_scaled, dot, without_move};
 use super::tile::{self, Column, Format, Lanes, MOST_IN_PART, STEP, Take};
 use super::{Ahead, ROWS, Rows};
 
@@ -91,11 +91,8 @@ unsafe fn add<S: Products, W: Format, const N: usize>(
             let scales = W::scales::<S>(&header, part);
             for i in 0..W::GROUPS_IN_PART {
                 for n in 0..N {
-                    let mut sums = S::to_floats(group_sums[i][n]);
-                    if W::Column::HAS_GROUPS {
-                        sums = S::mul(sums, S::splat_float(d[n][W::group(part, i)]));
-                    }
-                    products[n] = S::add_product(products[n], sums, scales[i]);
+                    let group = W::group(part, i);
+                    products[n] = add_scaled::<S, W>(products[n], group_sums[i][n], &d[n], group, scales[i]);
                 }
             }
         }
@@ -111,8 +108,7 @@ unsafe fn add<S: Products, W: Format, const N: usize>(
             }
         }
         for n in 0..N {
-            let d = S::splat_float(if W::Column::HAS_GROUPS { 1.0 } else { d[n][0] });
-            sums[n] = S::add_product(sums[n], products[n], d);
+            sums[n] = add_block::<S, W>(sums[n], products[n], &d[n]);
         }
     }
 }
@@ -142,7 +138,7 @@ unsafe fn dots<S: Products, W: Format, const N: usize>(
         }
         W::part::<S>(lanes, header, part, &mut dots);
         let Dots { mut sums, totals, .. } = dots;
-        if Dots::<S, W, N>::IS_MOVED {
+        if tile::moves_columns::<S, W>() {
             for i in 0..W::GROUPS_IN_PART {
                 for n in 0..N {
                     // Activations were moved up by 128.
@@ -163,17 +159,13 @@ struct Dots<'a, S: Products, W: Format, const N: usize> {
     ahead: &'a mut Ahead,
 }
 
-impl<S: Products, W: Format, const N: usize> Dots<'_, S, W, N> {
-    const IS_MOVED: bool = tile::moves_columns::<S, W>();
-}
-
 impl<S: Products, W: Format, const N: usize> Take<S> for Dots<'_, S, W, N> {
     #[inline(always)]
     unsafe fn take(&mut self, i: usize, step: usize, q: [S::Ints; 4]) {
         // SAFETY: as promised by the caller: the step is within the block.
         unsafe {
             self.ahead.fetch();
-            if Self::IS_MOVED {
+            if tile::moves_columns::<S, W>() {
                 self.totals[i] = tile::total::<S>(self.totals[i], q);
             }
             for n in 0..N {
@@ -182,7 +174,7 @@ impl<S: Products, W: Format, const N: usize> Take<S> for Dots<'_, S, W, N> {
                     let mut part = S::begin(self.sums[i][n]);
                     for k in first..first + W::STEPS {
                         let x = S::splat(x.add(k).read_unaligned());
-                        part = if Self::IS_MOVED { S::dot(part, x, q[k]) } else { S::dot(part, q[k], x) };
+                        part = dot::<S, W>(part, q[k], x);
                     }
                     self.sums[i][n] = S::end(self.sums[i][n], part);
                 }

@@ -193,6 +193,7 @@ impl Format for Q8 {
     type Header<S: Simd> = [S::Floats; 8];
     const GROUP: usize = 32;
     const GROUPS_IN_PART: usize = 1;
+    // Moved up instead, weights would need sums of the column's groups, for which llama.cpp's buffer has no room.
     const IS_SIGNED: bool = true;
     const HAS_MINIMA: bool = false;
     // Not even one fits: instruction sets with sums of 16 bits leave this type to llama.cpp.

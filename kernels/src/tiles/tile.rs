@@ -170,16 +170,15 @@ pub(super) unsafe fn unpack<S: Simd, W: Format>(lanes: Lanes, row: usize, to: &m
 /// # Safety
 /// The CPU has the instruction set.
 #[inline(always)]
-pub(super) unsafe fn total<S: Simd>(mut sums: S::Ints, bytes: [S::Ints; 4]) -> S::Ints {
+pub(super) unsafe fn total<S: Simd>(sums: S::Ints, bytes: [S::Ints; 4]) -> S::Ints {
     // SAFETY: as promised by the caller.
     unsafe {
         let mut part = S::begin(sums);
         for i in 0..4 {
             part = S::dot(part, S::splat(0x0101_0101), bytes[i]);
         }
-        sums = S::end(sums, part);
+        S::end(sums, part)
     }
-    sums
 }
 
 /// A tile that gets the weights of some of its rows.

@@ -66,7 +66,7 @@ fn block_bytes() -> usize {
     Weights::Q4K.block_bytes()
 }
 
-fn of_few() -> Way {
+fn few_columns() -> Way {
     InstructionSet::best().and_then(|set| set.few(Weights::Q4K)).expect("the test has checked the CPU")
 }
 
@@ -94,7 +94,7 @@ fn products_are_the_same_however_many_help() {
         let examples: Vec<_> = (1..).zip(sizes).map(|(seed, n_rows)| Example::new(n_rows, seed)).collect();
         let crew = Crew::new(n_helpers);
         for example in &examples {
-            for way in [of_few(), in_tiles()] {
+            for way in [few_columns(), in_tiles()] {
                 let (n_rows, unit) = (example.n_rows, way.unit);
                 let (computed, expected) = (example.computed(&crew, &way), example.expected(&way));
                 assert_eq!(computed, expected, "{n_rows} rows, {n_helpers} helpers, {unit} rows at once");
@@ -117,7 +117,7 @@ fn a_helper_that_is_held_up_holds_up_nobody() {
             }
         }
         // SAFETY: as promised by the caller.
-        unsafe { of_few().compute(product, columns, rows, to) };
+        unsafe { few_columns().compute(product, columns, rows, to) };
     }
 
     if !is_supported() {
@@ -126,8 +126,8 @@ fn a_helper_that_is_held_up_holds_up_nobody() {
     // The weights must outlive the helpers, which may be late.
     let example = Example::new(512, 7);
     let crew = Crew::new(2);
-    let way = Way { compute, ..of_few() };
-    let expected = example.expected(&of_few());
+    let way = Way { compute, ..few_columns() };
+    let expected = example.expected(&few_columns());
     // Helpers need a moment to get their first piece; all products meanwhile must be right too.
     while N_HELD.load(Ordering::SeqCst) < 2 {
         assert_eq!(example.computed(&crew, &way), expected);
@@ -135,7 +135,7 @@ fn a_helper_that_is_held_up_holds_up_nobody() {
     // Each helper blocks one job until it may finish.
     for seed in 1..50 {
         let other = Example::new(300, seed);
-        assert_eq!(other.computed(&crew, &way), other.expected(&of_few()));
+        assert_eq!(other.computed(&crew, &way), other.expected(&few_columns()));
     }
     MAY_END.store(true, Ordering::SeqCst);
     assert_eq!(example.computed(&crew, &way), expected);
@@ -151,7 +151,7 @@ fn helpers_sleep_when_there_is_nothing_to_do_and_wake_up_again() {
         let is_helper = thread::current().name().is_some_and(|name| name.starts_with("helper"));
         N_HELPED.fetch_add(usize::from(is_helper), Ordering::SeqCst);
         // SAFETY: as promised by the caller.
-        unsafe { of_few().compute(product, columns, rows, to) };
+        unsafe { few_columns().compute(product, columns, rows, to) };
     }
     let example = Example::new(512, 9);
     let crew = Crew::new(1);
@@ -161,7 +161,7 @@ fn helpers_sleep_when_there_is_nothing_to_do_and_wake_up_again() {
         }
         let before = N_HELPED.load(Ordering::SeqCst);
         while N_HELPED.load(Ordering::SeqCst) == before {
-            example.computed(&crew, &Way { compute, ..of_few() });
+            example.computed(&crew, &Way { compute, ..few_columns() });
         }
     }
 }
