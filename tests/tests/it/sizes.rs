@@ -1,14 +1,16 @@
 //! Limits on the length of lines, functions and files. Reads formatted source as text.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use beast_tests::project;
+use beast_tests::{project, skip};
 
 use crate::rooms::sources;
 
 const MOST_LINES_OF_A_FILE: usize = 500;
 const MOST_LINES_OF_A_FUNCTION: usize = 60;
 const MOST_COLUMNS: usize = 120;
+const MOST_BYTES_OF_A_FILE: u64 = 100_000;
 
 const FOLDERS: [&str; 5] = ["protocol/src", "launchd/src", "kernels/src", "beastctl/src", "beastd/src"];
 
@@ -32,6 +34,20 @@ fn no_file_has_more_than_five_hundred_lines() {
         let n_lines = std::fs::read_to_string(&path).expect("source is text").lines().count();
         assert!(n_lines <= MOST_LINES_OF_A_FILE, "{} has {n_lines} lines", path.display());
     }
+}
+
+/// A download that is committed by mistake stays in every clone, even after it is deleted.
+#[test]
+fn only_the_built_in_models_are_large() {
+    let listed = Command::new("git").args(["ls-files", "-z"]).current_dir(project("")).output();
+    let Some(listed) = listed.ok().filter(|listed| listed.status.success()) else {
+        return skip("not a git checkout");
+    };
+    let listed = String::from_utf8(listed.stdout).expect("names are text");
+    let others = listed.split_terminator('\0').filter(|path| !path.starts_with("models/cub/"));
+    let n_bytes = |path: &str| std::fs::metadata(project(path)).map_or(0, |metadata| metadata.len());
+    let large: Vec<_> = others.filter(|path| n_bytes(path) > MOST_BYTES_OF_A_FILE).collect();
+    assert!(large.is_empty(), "{large:#?}");
 }
 
 /// All source files, including tests.
