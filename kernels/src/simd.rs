@@ -73,9 +73,10 @@ pub(super) trait Simd: Copy {
 /// As above.
 #[cfg(target_arch = "x86_64")]
 pub(super) trait Products: Simd {
-    /// Most columns whose sums stay in registers, with two vectors of rows. Up to as many are multiplied
-    /// without tiles; measured, that would pay for two more at most.
+    /// Most columns whose sums stay in registers, with two vectors of rows.
     const MOST_COLUMNS: usize;
+    /// Most columns for which it is faster to do without tiles, as measured.
+    const MOST_DIRECT: usize;
 
     /// # Safety
     /// Besides, there are as many floats.

@@ -64,7 +64,7 @@ pub(super) trait Tiles {
 /// has it.
 #[cfg(target_arch = "x86_64")]
 pub(super) trait Direct: Tiles {
-    /// As [`multiply`], for up to `MOST_COLUMNS` columns.
+    /// As [`multiply`], for up to `MOST_DIRECT` columns.
     ///
     /// # Safety
     /// As there.
@@ -111,24 +111,19 @@ impl Rows {
         }
     }
 
-    /// Unpacks a block of the rows from `row` on; `before_part` is called before each of [`parts_of_tile`].
+    /// Unpacks a block of the rows from `row` on; `before_part` is called with the number of each of
+    /// [`parts_of_tile`], before it.
     ///
     /// # Safety
     /// The weights are valid, and the CPU has the instruction set.
     #[inline(always)]
-    unsafe fn unpack<T: Tiles, W: Format>(
-        &self,
-        row: usize,
-        block: usize,
-        to: &mut Tile,
-        mut before_part: impl FnMut(),
-    ) {
+    unsafe fn unpack<T: Tiles, W: Format>(&self, row: usize, block: usize, to: &mut Tile, before_part: impl Fn(usize)) {
         let mut copy = [const { MaybeUninit::uninit() }; ROWS];
         // SAFETY: as promised by the caller.
         unsafe {
             let all = self.block::<W>(row, block, ROWS, &mut copy);
             for part in 0..parts_of_tile::<T>() {
-                before_part();
+                before_part(part);
                 let row = part * T::LANES;
                 T::unpack::<W>(Lanes { first: all.first.add(row * all.row_bytes), ..all }, row, to);
             }
@@ -162,13 +157,14 @@ pub(super) unsafe fn multiply<T: Tiles, W: Format>(
             for block in 0..rows.n_blocks {
                 let here = &columns[block * n_columns + first..][..sums.len()];
                 let n_groups = sums.len().div_ceil(T::MOST_COLUMNS);
-                let n_portions = if first == 0 { parts_of_tile::<T>() + n_groups } else { 0 };
-                let mut ahead = Ahead::new::<W>(&rows, row, block, ROWS, n_portions);
+                let n_parts = parts_of_tile::<T>();
+                let ahead = Ahead::new::<W>(&rows, row, block, ROWS, n_parts + n_groups);
+                let fetch = |portion| (first == 0).then(|| ahead.fetch(portion)).unwrap_or_default();
                 // SAFETY: as promised by the caller.
-                unsafe { rows.unpack::<T, W>(row, block, &mut tile, || ahead.fetch()) };
+                unsafe { rows.unpack::<T, W>(row, block, &mut tile, fetch) };
                 let mut at = 0;
                 for group in 0..n_groups {
-                    ahead.fetch();
+                    fetch(n_parts + group);
                     // As equal as possible: with few columns, `multiply` waits for its own results.
                     let n = (sums.len() - at).div_ceil(n_groups - group);
                     // SAFETY: as promised by the caller.
@@ -184,45 +180,41 @@ pub(super) unsafe fn multiply<T: Tiles, W: Format>(
 
 /// What to fetch into the caches while a block of some rows is computed: as many bytes of the next rows, in the
 /// order of memory. In many small portions, since the CPU stalls when it has too many to wait for.
+#[derive(Clone, Copy)]
 struct Ahead {
     at: *const u8,
     n_lines: usize,
     n_portions: usize,
-    /// Portions so far, and lines.
-    n_done: usize,
-    n_fetched: usize,
 }
 
 impl Ahead {
     const LINE: usize = 64;
 
+    #[inline(always)]
     fn new<W>(rows: &Rows, row: usize, block: usize, n_rows: usize, n_portions: usize) -> Self {
         let bytes = n_rows * size_of::<W>();
         let at = rows.at.wrapping_add((row + n_rows) * rows.row_bytes + block * bytes);
-        Self { at, n_lines: bytes.div_ceil(Self::LINE), n_portions, n_done: 0, n_fetched: 0 }
+        Self { at, n_lines: bytes.div_ceil(Self::LINE), n_portions }
     }
 
-    /// Fetches the next portion.
+    /// Fetches a portion.
     #[inline(always)]
-    fn fetch(&mut self) {
-        self.n_done += 1;
-        let Some(until) = (self.n_lines * self.n_done).checked_div(self.n_portions) else { return };
-        for line in self.n_fetched..until {
+    fn fetch(self, portion: usize) {
+        for line in self.n_lines * portion / self.n_portions..self.n_lines * (portion + 1) / self.n_portions {
             prefetch(self.at.wrapping_add(line * Self::LINE));
         }
-        self.n_fetched = until;
     }
 }
 
-/// A prefetch past the end of the weights does no harm.
+/// A prefetch past the end of the weights does no harm. Assembly, because the compiler moves the prefetches of a whole
+/// block to its end, one after the other.
 #[inline(always)]
 fn prefetch(at: *const u8) {
     #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-        // SAFETY: every x86-64 CPU has it, and it may be given any address.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) };
-    }
+    // SAFETY: every x86-64 CPU has it, and it may be given any address.
+    unsafe {
+        std::arch::asm!("prefetcht1 [{}]", in(reg) at, options(nostack, preserves_flags));
+    };
     #[cfg(target_arch = "aarch64")]
     crate::simd::neon::prefetch(at);
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]

@@ -205,10 +205,13 @@ fn is_of_diff(line: &str) -> bool {
         || line.split_whitespace().any(is_range)
 }
 
-/// Whether a line is a directive, which would look like a message without its comment character.
+/// Whether a line is a directive, which would look like a message without its comment character, a statement, or a
+/// decorator with arguments.
 fn is_code(raw: &str) -> bool {
-    let raw = raw.trim_start_matches(['`', ' ', '\t']);
+    let raw = raw.trim_matches(['`', ' ', '\t']);
+    let has_syntax = raw.contains(['=', '(', '"']);
     DIRECTIVES.iter().any(|start| raw.starts_with(start))
+        || has_syntax && (raw.starts_with('@') || raw.ends_with([';', '{']))
 }
 
 /// Whether a message speaks of what we asked for, which is not what was changed.
@@ -253,11 +256,17 @@ fn own_len(material: &str) -> usize {
     }
 }
 
-/// Whether one word, or a few, are repeated again and again.
+/// Whether one word, or a few, are repeated again and again. No language has the same word three times in a row.
 fn is_loop(message: &str) -> bool {
     let all = words(message);
     let distinct: HashSet<&String> = all.iter().collect();
     all.len() >= MIN_LOOP_WORDS && distinct.len() * 3 <= all.len()
+        || all.windows(3).any(|three| three[0] == three[1] && three[1] == three[2] && is_a_word(&three[0]))
+}
+
+/// Whether this is more than a number or a letter, which tables and versions may have several times in a row.
+fn is_a_word(word: &str) -> bool {
+    word.chars().nth(1).is_some() && word.chars().all(char::is_alphabetic)
 }
 
 /// Whether a message consists of our own words, perhaps with a few left out.

@@ -44,6 +44,18 @@ fn code_talk_and_words_about_the_task_are_no_message() {
     for answer in ["#define PATCHLEVEL 12", "#include <stdio.h>", "#!/bin/bash\nexit", "`#define X 1`"] {
         refuses(answer, CODE);
     }
+    for answer in ["let x = 5;", "@pytest.mark.parametrize(\"path\", paths)", "if (size < 0) {", "`return f(x);`"] {
+        refuses(answer, CODE);
+    }
+    for message in ["Update @types/node to 22", "Add a missing ;", "Explain what { begins", "Set n = 5 in the tests"] {
+        let given = Given::default();
+        assert_eq!(subject(message, "#", true, &given), Some(Ok(message.into())));
+    }
+    refuses("curl_post_method(data, curl_post_method_method_method_", LOOP);
+    assert_eq!(
+        subject("Bump 1.1.1.1 to 1.1.1.2", "#", true, &Given::default()),
+        Some(Ok("Bump 1.1.1.1 to 1.1.1.2".into()))
+    );
     for answer in [
         "I'm ready to help you with your project.",
         "You can use `read` to read a file.",

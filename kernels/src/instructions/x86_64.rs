@@ -47,9 +47,9 @@ impl InstructionSet {
     /// Most columns that are multiplied without tiles.
     pub fn most_few(self) -> usize {
         match self {
-            Self::Avx512 => Vectors512::MOST_COLUMNS,
-            Self::AvxVnni => Vectors256::<true>::MOST_COLUMNS,
-            Self::Avx2 => Vectors256::<false>::MOST_COLUMNS,
+            Self::Avx512 => Vectors512::MOST_DIRECT,
+            Self::AvxVnni => Vectors256::<true>::MOST_DIRECT,
+            Self::Avx2 => Vectors256::<false>::MOST_DIRECT,
         }
     }
 

@@ -121,6 +121,7 @@ impl<const HAS_VNNI: bool> Simd for Vectors256<HAS_VNNI> {
 
 impl<const HAS_VNNI: bool> Products for Vectors256<HAS_VNNI> {
     const MOST_COLUMNS: usize = 3;
+    const MOST_DIRECT: usize = 4;
 
     #[inline(always)]
     unsafe fn load_floats(from: *const f32) -> __m256 {

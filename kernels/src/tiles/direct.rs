@@ -12,7 +12,11 @@ use super::broadcast::{add_block, add_scaled, dot, without_move};
 use super::tile::{self, Column, Format, Lanes, MOST_IN_PART, STEP, Take};
 use super::{Ahead, ROWS, Rows};
 
-/// As [`super::multiply`], for up to `MOST_COLUMNS` columns.
+/// Most columns for which the parts of a block are written out. In a loop, header and weights pass through memory, which
+/// takes a column with AVX2 half as long again; with more columns, long code costs more than that saves.
+const MOST_WRITTEN_OUT: usize = 2;
+
+/// As [`super::multiply`], for up to `MOST_DIRECT` columns.
 ///
 /// # Safety
 /// As there.
@@ -28,9 +32,11 @@ pub(super) unsafe fn multiply<S: Products, W: Format>(
             1 => multiply_all::<S, W, 1>(rows, columns, store),
             2 => multiply_all::<S, W, 2>(rows, columns, store),
             3 => multiply_all::<S, W, 3>(rows, columns, store),
-            4 if S::MOST_COLUMNS >= 4 => multiply_all::<S, W, 4>(rows, columns, store),
-            5 if S::MOST_COLUMNS >= 5 => multiply_all::<S, W, 5>(rows, columns, store),
-            6 if S::MOST_COLUMNS >= 6 => multiply_all::<S, W, 6>(rows, columns, store),
+            4 if S::MOST_DIRECT >= 4 => multiply_all::<S, W, 4>(rows, columns, store),
+            5 if S::MOST_DIRECT >= 5 => multiply_all::<S, W, 5>(rows, columns, store),
+            6 if S::MOST_DIRECT >= 6 => multiply_all::<S, W, 6>(rows, columns, store),
+            7 if S::MOST_DIRECT >= 7 => multiply_all::<S, W, 7>(rows, columns, store),
+            8 if S::MOST_DIRECT >= 8 => multiply_all::<S, W, 8>(rows, columns, store),
             n => unreachable!("{n} columns are not few"),
         }
     }
@@ -75,7 +81,7 @@ unsafe fn multiply_all<S: Products, W: Format, const N: usize>(
 unsafe fn add<S: Products, W: Format, const N: usize>(
     lanes: Lanes,
     columns: &[W::Column; N],
-    mut ahead: Ahead,
+    ahead: Ahead,
     sums: &mut [S::Floats; N],
 ) {
     // SAFETY: as promised by the caller; groups and steps are within the block.
@@ -86,14 +92,23 @@ unsafe fn add<S: Products, W: Format, const N: usize>(
             d[n] = columns[n].scales();
         }
         let mut products = [S::splat_float(0.0); N];
-        for part in 0..tile::parts_of_block::<W>() {
-            let group_sums = dots::<S, W, N>(lanes, &header, part, columns, &mut ahead);
-            let scales = W::scales::<S>(&header, part);
-            for i in 0..W::GROUPS_IN_PART {
-                for n in 0..N {
-                    let group = W::group(part, i);
-                    products[n] = add_scaled::<S, W>(products[n], group_sums[i][n], &d[n], group, scales[i]);
-                }
+        // Written out: in a loop, header and weights would be copied in memory for each part, which takes AVX2 half as
+        // long again.
+        let to = &mut products;
+        if N > MOST_WRITTEN_OUT {
+            for part in 0..tile::parts_of_block::<W>() {
+                add_part::<S, W, N>(lanes, &header, part, columns, &d, ahead, to);
+            }
+        } else {
+            add_part::<S, W, N>(lanes, &header, 0, columns, &d, ahead, to);
+            add_part::<S, W, N>(lanes, &header, 1, columns, &d, ahead, to);
+            add_part::<S, W, N>(lanes, &header, 2, columns, &d, ahead, to);
+            add_part::<S, W, N>(lanes, &header, 3, columns, &d, ahead, to);
+            if tile::parts_of_block::<W>() > 4 {
+                add_part::<S, W, N>(lanes, &header, 4, columns, &d, ahead, to);
+                add_part::<S, W, N>(lanes, &header, 5, columns, &d, ahead, to);
+                add_part::<S, W, N>(lanes, &header, 6, columns, &d, ahead, to);
+                add_part::<S, W, N>(lanes, &header, 7, columns, &d, ahead, to);
             }
         }
         if W::HAS_MINIMA {
@@ -113,6 +128,33 @@ unsafe fn add<S: Products, W: Format, const N: usize>(
     }
 }
 
+/// Adds the products of a part.
+///
+/// # Safety
+/// As above, and the block has this part.
+#[inline(always)]
+unsafe fn add_part<S: Products, W: Format, const N: usize>(
+    lanes: Lanes,
+    header: &W::Header<S>,
+    part: usize,
+    columns: &[W::Column; N],
+    d: &[[f32; 8]; N],
+    ahead: Ahead,
+    products: &mut [S::Floats; N],
+) {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        let sums = dots::<S, W, N>(lanes, header, part, columns, ahead);
+        let scales = W::scales::<S>(header, part);
+        for i in 0..W::GROUPS_IN_PART {
+            for n in 0..N {
+                let group = W::group(part, i);
+                products[n] = add_scaled::<S, W>(products[n], sums[i][n], &d[n], group, scales[i]);
+            }
+        }
+    }
+}
+
 /// Sums of the products of bytes, for each group of a part and each column.
 ///
 /// # Safety
@@ -123,7 +165,7 @@ unsafe fn dots<S: Products, W: Format, const N: usize>(
     header: &W::Header<S>,
     part: usize,
     columns: &[W::Column; N],
-    ahead: &mut Ahead,
+    ahead: Ahead,
 ) -> [[S::Ints; N]; MOST_IN_PART] {
     // SAFETY: as above.
     unsafe {
@@ -156,7 +198,7 @@ struct Dots<'a, S: Products, W: Format, const N: usize> {
     sums: [[S::Ints; N]; MOST_IN_PART],
     /// Of the weights alone, if activations are moved up.
     totals: [S::Ints; MOST_IN_PART],
-    ahead: &'a mut Ahead,
+    ahead: Ahead,
 }
 
 impl<S: Products, W: Format, const N: usize> Take<S> for Dots<'_, S, W, N> {
@@ -164,7 +206,7 @@ impl<S: Products, W: Format, const N: usize> Take<S> for Dots<'_, S, W, N> {
     unsafe fn take(&mut self, i: usize, step: usize, q: [S::Ints; 4]) {
         // SAFETY: as promised by the caller: the step is within the block.
         unsafe {
-            self.ahead.fetch();
+            self.ahead.fetch(step / 4);
             if tile::moves_columns::<S, W>() {
                 self.totals[i] = tile::total::<S>(self.totals[i], q);
             }
