@@ -86,7 +86,7 @@ impl Way {
         product.n_blocks_of_columns() * self.block_bytes
     }
 
-    /// Rounds block `i` of all columns, counted through one column after the other.
+    /// Rounds block `i` of all columns, in the order in which rounded blocks lie in memory.
     ///
     /// # Safety
     /// The columns are valid and have such a block; `columns` has room for all of them, is aligned, and nothing else
@@ -114,16 +114,18 @@ impl Way {
 #[cfg(target_arch = "aarch64")]
 unsafe fn round_row<W: Unpack>(product: &Product, i: usize, columns: *mut u8) {
     // SAFETY: as promised by the caller.
-    unsafe { columns.cast::<W::Column>().add(i).write(<Vectors128<false> as Tiles>::round::<W>(&*product.block(i))) };
+    unsafe {
+        let block = &*product.block(i / product.n_blocks, i % product.n_blocks);
+        columns.cast::<W::Column>().add(i).write(<Vectors128<false> as Tiles>::round::<W>(block));
+    }
 }
 
 /// # Safety
 /// As [`Way::round`].
 unsafe fn round_tiled<I: Tiles, W: Format>(product: &Product, i: usize, columns: *mut u8) {
-    let (column, block) = (i / product.n_blocks, i % product.n_blocks);
-    let at = block * product.n_columns + column;
+    let (block, column) = (i / product.n_columns, i % product.n_columns);
     // SAFETY: as promised by the caller.
-    unsafe { columns.cast::<W::Column>().add(at).write(I::round::<W>(&*product.block(i))) };
+    unsafe { columns.cast::<W::Column>().add(i).write(I::round::<W>(&*product.block(column, block))) };
 }
 
 /// # Safety
@@ -257,12 +259,11 @@ impl Product {
         unsafe { self.weights.add(row * self.row_bytes) }
     }
 
-    /// Activations of block `i`, counted through all columns.
+    /// Activations of a block of a column.
     ///
     /// # Safety
     /// The columns are valid and have such a block.
-    unsafe fn block(&self, i: usize) -> *const [f32; BLOCK] {
-        let (column, block) = (i / self.n_blocks, i % self.n_blocks);
+    unsafe fn block(&self, column: usize, block: usize) -> *const [f32; BLOCK] {
         // SAFETY: as promised by the caller.
         unsafe { self.columns.add(column * self.column_bytes).cast::<[f32; BLOCK]>().add(block) }
     }

@@ -208,10 +208,13 @@ fn is_of_diff(line: &str) -> bool {
 /// Whether a line is a directive, which would look like a message without its comment character, a statement, or a
 /// decorator with arguments.
 fn is_code(raw: &str) -> bool {
-    let raw = raw.trim_matches(['`', ' ', '\t']);
-    let has_syntax = raw.contains(['=', '(', '"']);
-    DIRECTIVES.iter().any(|start| raw.starts_with(start))
-        || has_syntax && (raw.starts_with('@') || raw.ends_with([';', '{']))
+    let (raw, marks) = (raw.trim(), ['`', ' ', '\t']);
+    // A mark at the end alone is that of code within a sentence.
+    let code = if raw.starts_with('`') { raw.trim_matches(marks) } else { raw };
+    let has_arguments = code.split_whitespace().next().is_some_and(|word| word.contains('('));
+    DIRECTIVES.iter().any(|start| code.starts_with(start))
+        || code.starts_with('@') && has_arguments
+        || code.ends_with([';', '{']) && code.contains(['=', '(', '"'])
 }
 
 /// Whether a message speaks of what we asked for, which is not what was changed.
@@ -256,17 +259,16 @@ fn own_len(material: &str) -> usize {
     }
 }
 
-/// Whether one word, or a few, are repeated again and again. No language has the same word three times in a row.
+/// Whether one word, or a few, are repeated again and again, or a part of a name three times in a row.
 fn is_loop(message: &str) -> bool {
     let all = words(message);
     let distinct: HashSet<&String> = all.iter().collect();
+    // Other marks may well stand between: `Vec<Vec<Vec<f32>>>`, `FF:FF:FF`.
+    let parts = message.split(|c: char| c.is_whitespace() || c == '_').filter(|part| !part.is_empty());
+    let parts: Vec<_> = parts.map(str::to_lowercase).collect();
+    let is_word = |part: &str| part.chars().nth(1).is_some() && part.chars().all(char::is_alphabetic);
     all.len() >= MIN_LOOP_WORDS && distinct.len() * 3 <= all.len()
-        || all.windows(3).any(|three| three[0] == three[1] && three[1] == three[2] && is_a_word(&three[0]))
-}
-
-/// Whether this is more than a number or a letter, which tables and versions may have several times in a row.
-fn is_a_word(word: &str) -> bool {
-    word.chars().nth(1).is_some() && word.chars().all(char::is_alphabetic)
+        || parts.windows(3).any(|three| three[0] == three[1] && three[1] == three[2] && is_word(&three[0]))
 }
 
 /// Whether a message consists of our own words, perhaps with a few left out.

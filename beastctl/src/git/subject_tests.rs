@@ -47,7 +47,17 @@ fn code_talk_and_words_about_the_task_are_no_message() {
     for answer in ["let x = 5;", "@pytest.mark.parametrize(\"path\", paths)", "if (size < 0) {", "`return f(x);`"] {
         refuses(answer, CODE);
     }
-    for message in ["Update @types/node to 22", "Add a missing ;", "Explain what { begins", "Set n = 5 in the tests"] {
+    for message in [
+        "Update @types/node to 22",
+        "Add a missing ;",
+        "Explain what { begins",
+        "Set n = 5 in the tests",
+        "Accept Vec<Vec<Vec<f32>>> as input",
+        "Re-export uuid::uuid::Uuid",
+        "Reject FF:FF:FF:FF:FF:FF",
+        "Drop the stray `return foo();`",
+        "@angular/cli: Fix build() on Windows",
+    ] {
         let given = Given::default();
         assert_eq!(subject(message, "#", true, &given), Some(Ok(message.into())));
     }

@@ -29,6 +29,7 @@ pub(super) struct Context<'model> {
     #[cfg(target_os = "linux")]
     finder: Finder,
     inner: LlamaContext<'model>,
+    model: &'model LoadedModel,
     #[cfg(target_os = "linux")]
     address: Option<std::ptr::NonNull<llama_cpp_sys_2::llama_context>>,
 }
@@ -45,6 +46,7 @@ impl<'model> Context<'model> {
             #[cfg(target_os = "linux")]
             finder: Finder::default(),
             inner,
+            model,
             #[cfg(target_os = "linux")]
             address: hook::take_address(),
         })
@@ -56,7 +58,7 @@ impl<'model> Context<'model> {
     /// llama.cpp's own.
     pub(super) fn decode(&mut self, batch: &mut LlamaBatch<'_>) -> Result<(), DecodeError> {
         self.helpers.join();
-        self.inner.decode(batch)
+        self.model.during(|| self.inner.decode(batch))
     }
 
     /// Computes a batch whose tokens all have logits and belong to rows of the same length, in the order of their

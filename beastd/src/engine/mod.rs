@@ -23,6 +23,7 @@ mod llama;
 mod logprobs;
 mod model;
 mod outputs;
+mod page_repair;
 mod patterns;
 mod plugin;
 mod raw;

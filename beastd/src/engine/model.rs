@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use super::constraint::Constraints;
 use super::error::LoadError;
+use super::page_repair::Repair;
 use super::plugin::Device;
 use super::sizes::sizes;
 use super::{head, kernels, raw, read_ahead};
@@ -36,6 +37,8 @@ pub struct ModelOptions {
 
 /// A loaded model. Immutable; sessions read its vocabulary while the worker computes with it.
 pub struct LoadedModel {
+    /// Of the mapped file; dropped before it is unmapped.
+    repair: Option<Repair>,
     pub(super) model: LlamaModel,
     pub(super) constraints: Constraints,
     /// End-of-turn tokens, the usual one first.
@@ -91,7 +94,8 @@ pub fn load(options: &ModelOptions, mut progress: impl FnMut(f32) -> bool + 'sta
     let n_gpu_layers = n_gpu_layers.min(model.n_layer() + 1);
     let backend = gpu.map_or_else(|| "CPU".to_owned(), |device| device.name.clone());
     let ends = ends(&model);
-    Ok(LoadedModel { model, constraints: Constraints::default(), ends, path, n_gpu_layers, backend })
+    let repair = (is_mapped && gpu.is_none()).then(|| Repair::begin(&path));
+    Ok(LoadedModel { repair, model, constraints: Constraints::default(), ends, path, n_gpu_layers, backend })
 }
 
 /// The end-of-turn tokens of a vocabulary, the usual one first.
@@ -123,6 +127,14 @@ impl LoadedModel {
     /// The chat template, in Jinja.
     pub fn chat_template(&self) -> Option<String> {
         self.model.chat_template(None).ok()?.to_string().ok()
+    }
+
+    /// Computes; the file's pages are moved only while nothing does.
+    pub(super) fn during<T>(&self, compute: impl FnOnce() -> T) -> T {
+        match &self.repair {
+            Some(repair) => repair.pause(compute),
+            None => compute(),
+        }
     }
 
     /// End-of-turn tokens, at least one, the usual one first.

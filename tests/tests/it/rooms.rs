@@ -77,6 +77,7 @@ fn what_may_be_unsafe_is_the_socket_of_the_system_the_engine_and_its_kernels() {
         "beastd/src/engine/kernels/hook.rs",
         "beastd/src/engine/large_pages.rs",
         "beastd/src/engine/likeliest.rs",
+        "beastd/src/engine/page_repair/linux.rs",
         "beastd/src/engine/raw.rs",
         "beastd/src/engine/read_ahead.rs",
     ];
@@ -93,6 +94,7 @@ fn one_file_opens_what_others_can_replace() {
         ("beastctl/src/machine.rs", 1),
         ("beastd/src/calibration/mod.rs", 1),
         ("beastd/src/cores.rs", 1),
+        ("beastd/src/engine/page_repair/linux.rs", 1),
         ("beastd/src/governor.rs", 3),
         ("beastd/src/residents/memory.rs", 1),
     ];

@@ -131,7 +131,9 @@ unsafe fn multiply(product: &Product, way: &Way, params: &ComputeParams) {
         let room = params.wdata.cast::<u8>();
         let columns = room.add(room.align_offset(way.alignment));
         let (this, n_threads) = (params.ith as usize, params.nth as usize);
-        for i in (this..product.n_blocks_of_columns()).step_by(n_threads) {
+        // Neighbouring blocks share a line of the cache, which two threads had better not write in turn.
+        let n_blocks = product.n_blocks_of_columns();
+        for i in n_blocks * this / n_threads..n_blocks * (this + 1) / n_threads {
             way.round(product, i, columns);
         }
         if this == 0 {
