@@ -286,8 +286,8 @@ impl Product {
 
 /// The rows of one product, shared by the threads: each starts with a long piece of its own, and threads that finish
 /// early take short pieces of the rest, so that a thread without a core delays little. Long, because memory reads are
-/// fastest in one go: two threads read the 2.6B's 1.56 GB in 41 ms in halves and in 45 in pieces of 128 rows. The rest is
-/// taken in shares of what is left (guided self-scheduling; Polychronopoulos and Kuck 1987,
+/// fastest in one go: two threads read the 2.6B's 1.56 GB in 41 ms in halves and in 45 in pieces of 128 rows. The rest
+/// is taken in shares of what is left (guided self-scheduling; Polychronopoulos and Kuck 1987,
 /// <https://doi.org/10.1109/TC.1987.5009495>). What computes longer than it reads has the shortest pieces instead.
 pub struct Shares {
     n_rows: usize,

@@ -12,8 +12,8 @@ use super::broadcast::{add_block, add_scaled, dot, without_move};
 use super::tile::{self, Column, Format, Lanes, MOST_IN_PART, STEP, Take};
 use super::{Ahead, ROWS, Rows};
 
-/// Most columns for which the parts of a block are written out. In a loop, header and weights pass through memory, which
-/// takes a column with AVX2 half as long again; with more columns, long code costs more than that saves.
+/// Most columns for which the parts of a block are written out. In a loop, header and weights pass through memory,
+/// which takes a column with AVX2 half as long again; with more columns, long code costs more than that saves.
 const MOST_WRITTEN_OUT: usize = 2;
 
 /// As [`super::multiply`], for up to `MOST_DIRECT` columns.

@@ -25,8 +25,8 @@ const PAGE: usize = 2 << 20;
 const IDLE: Duration = Duration::from_secs(1);
 /// Models below this are read from memory in no time, with pages of any size.
 const LEAST_BYTES: u64 = 256 << 20;
-/// Pieces that are moved first. If none of them is in a large page then, another process has mapped the file too, or the
-/// file system has no large pages.
+/// Pieces that are moved first. If none of them is in a large page then, another process has mapped the file too, or
+/// the file system has no large pages.
 const N_TRIED: usize = 8;
 /// How often this is tried, and the pause between.
 const N_ATTEMPTS: usize = 3;
@@ -48,8 +48,9 @@ struct Shared {
 }
 
 impl Repair {
-    /// Repairs this file, which the model has just mapped, as soon as it is idle. Nothing comes of it if the file cannot
-    /// be read into large pages, or if this process has mapped it more than once: whose mapping is whose is not known.
+    /// Repairs this file, which the model has just mapped, as soon as it is idle. Nothing comes of it if the file
+    /// cannot be read into large pages, or if this process has mapped it more than once: whose mapping is whose is not
+    /// known.
     pub(in super::super) fn begin(path: &Path) -> Self {
         let is_worth_it = |file: &File| file.metadata().is_ok_and(|metadata| metadata.len() >= LEAST_BYTES);
         Self::of(beast_launchd::file::open(path).ok().filter(is_worth_it))
