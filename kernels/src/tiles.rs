@@ -159,7 +159,11 @@ pub(super) unsafe fn multiply<T: Tiles, W: Format>(
                 let n_groups = sums.len().div_ceil(T::MOST_COLUMNS);
                 let n_parts = parts_of_tile::<T>();
                 let ahead = Ahead::new::<W>(&rows, row, block, ROWS, n_parts + n_groups);
-                let fetch = |portion| (first == 0).then(|| ahead.fetch(portion)).unwrap_or_default();
+                let fetch = |portion| {
+                    if first == 0 {
+                        ahead.fetch(portion);
+                    }
+                };
                 // SAFETY: as promised by the caller.
                 unsafe { rows.unpack::<T, W>(row, block, &mut tile, fetch) };
                 let mut at = 0;
