@@ -54,7 +54,7 @@ fn code_talk_and_words_about_the_task_are_no_message() {
         "Set n = 5 in the tests",
         "Accept Vec<Vec<Vec<f32>>> as input",
         "Re-export uuid::uuid::Uuid",
-        "Reject FF:FF:FF:FF:FF:FF",
+        "Reject the broadcast address FF:FF:FF:FF:FF:FF",
         "Drop the stray `return foo();`",
         "@angular/cli: Fix build() on Windows",
     ] {
