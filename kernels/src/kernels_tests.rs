@@ -218,7 +218,7 @@ fn products_are_those_of_the_definitions() {
     for set in sets() {
         for of in Weights::ALL {
             let mut noise = Noise(3_141_592_653_589_793);
-            let ways = [(set.few(of), set.most_few()), (set.tiles(of), usize::MAX)];
+            let ways = [(set.one(of), 1), (set.few(of), set.most_few()), (set.tiles(of), usize::MAX)];
             for (way, most) in ways.into_iter().filter_map(|(way, most)| Some((way?, most))) {
                 compare_shapes(of, &way, most, &mut noise);
             }
@@ -253,7 +253,8 @@ fn few_columns_and_many_are_computed_differently() {
             let computed = |n_columns| way(set, of, n_columns).map(|way| way.compute as usize);
             let most = set.most_few();
             assert_eq!(computed(0), None);
-            assert!((1..=most).all(|n| computed(n) == set.few(of).map(|way| way.compute as usize)));
+            assert_eq!(computed(1), set.one(of).map(|way| way.compute as usize));
+            assert!((2..=most).all(|n| computed(n) == set.few(of).map(|way| way.compute as usize)));
             assert!([most + 1, 512].iter().all(|n| computed(*n) == set.tiles(of).map(|way| way.compute as usize)));
         }
     }

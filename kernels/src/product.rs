@@ -292,18 +292,21 @@ impl Product {
 pub struct Shares {
     n_rows: usize,
     n_threads: usize,
-    /// Rows of a long piece, and of the shortest.
-    long: usize,
+    /// Rows of the shortest piece, in which the others are counted.
     unit: usize,
+    n_units: usize,
+    /// Units of a long piece.
+    long: usize,
     is_read_bound: bool,
 }
 
 impl Shares {
     /// All pieces but the last have a multiple of `unit` rows.
     pub fn new(n_rows: usize, n_threads: usize, unit: usize, is_read_bound: bool) -> Self {
-        let share = n_rows.div_ceil(unit).div_ceil(n_threads);
-        let long = (share - share / 4) * unit;
-        Self { n_rows, n_threads, long, unit, is_read_bound }
+        let n_units = n_rows.div_ceil(unit);
+        let share = n_units.div_ceil(n_threads);
+        let rest = if n_threads > 1 { share / 4 } else { 0 };
+        Self { n_rows, n_threads, unit, n_units, long: share - rest, is_read_bound }
     }
 
     /// Piece `i`; empty from the first unneeded one on. The first `n_threads` are the long ones.
@@ -312,18 +315,16 @@ impl Shares {
         let (from, n) = match i.checked_sub(self.n_threads) {
             None => (i * self.long, self.long),
             Some(i) if self.is_read_bound => self.guided(i),
-            Some(i) => (self.n_threads * self.long + i * self.unit, self.unit),
+            Some(i) => (self.n_threads * self.long + i, 1),
         };
-        from.min(self.n_rows)..(from + n).min(self.n_rows)
+        (from * self.unit).min(self.n_rows)..((from + n) * self.unit).min(self.n_rows)
     }
 
     /// Begin and length of short piece `i`: half of an equal share of what is left.
     fn guided(&self, i: usize) -> (usize, usize) {
-        let length = |from: usize| {
-            let n_units = self.n_rows.saturating_sub(from).div_ceil(self.unit);
-            n_units.div_ceil(2 * self.n_threads) * self.unit
-        };
-        let from = (0..i).fold(self.n_threads * self.long, |from, _| from + length(from));
-        (from, length(from))
+        let length = |n_left: usize| n_left.div_ceil(2 * self.n_threads);
+        let n_left = self.n_units.saturating_sub(self.n_threads * self.long);
+        let n_left = (0..i).fold(n_left, |n_left, _| n_left - length(n_left));
+        (self.n_units - n_left, length(n_left))
     }
 }

@@ -77,6 +77,10 @@ pub(super) trait Products: Simd {
     const MOST_COLUMNS: usize;
     /// Most columns for which it is faster to do without tiles, as measured.
     const MOST_DIRECT: usize;
+    /// Most columns for which `direct.rs` writes out the parts of a block. In a loop, header and weights pass through
+    /// memory, which takes a column with AVX2 half as long again; with more columns, long code costs more than that
+    /// saves.
+    const MOST_WRITTEN_OUT: usize;
 
     /// # Safety
     /// Besides, there are as many floats.

@@ -39,6 +39,11 @@ impl InstructionSet {
         16
     }
 
+    /// For one column.
+    pub fn one(self, weights: Weights) -> Option<Way> {
+        self.few(weights)
+    }
+
     /// For a few columns: row by row.
     #[inline(never)] // What it names is compiled in this crate.
     pub fn few(self, weights: Weights) -> Option<Way> {

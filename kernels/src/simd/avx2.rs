@@ -1,15 +1,15 @@
-//! Vectors of AVX2, with and without VNNI.
+//! Vectors of AVX2: with VNNI, without, and with AVX-512 for vectors of this length.
 #![allow(unsafe_op_in_unsafe_fn, reason = "all conditions are those of the trait")]
 
 use std::arch::x86_64::*;
 
 use super::{Products, Simd};
 
-/// 256 bits.
+/// 256 bits. With AVX-512 they have its VNNI, and 32 registers.
 #[derive(Clone, Copy)]
-pub(in super::super) struct Vectors256<const HAS_VNNI: bool>;
+pub(in super::super) struct Vectors256<const HAS_VNNI: bool, const HAS_AVX512: bool = false>;
 
-impl<const HAS_VNNI: bool> Simd for Vectors256<HAS_VNNI> {
+impl<const HAS_VNNI: bool, const HAS_AVX512: bool> Simd for Vectors256<HAS_VNNI, HAS_AVX512> {
     const LANES: usize = 8;
     const IS_MIXED: bool = true;
     const IS_PAIRED: bool = false;
@@ -90,7 +90,9 @@ impl<const HAS_VNNI: bool> Simd for Vectors256<HAS_VNNI> {
     }
     #[inline(always)]
     unsafe fn dot(part: __m256i, unsigned: __m256i, signed: __m256i) -> __m256i {
-        if HAS_VNNI {
+        if HAS_AVX512 {
+            _mm256_dpbusd_epi32(part, unsigned, signed)
+        } else if HAS_VNNI {
             _mm256_dpbusd_avx_epi32(part, unsigned, signed)
         } else {
             _mm256_add_epi16(part, _mm256_maddubs_epi16(unsigned, signed))
@@ -119,9 +121,10 @@ impl<const HAS_VNNI: bool> Simd for Vectors256<HAS_VNNI> {
     }
 }
 
-impl<const HAS_VNNI: bool> Products for Vectors256<HAS_VNNI> {
+impl<const HAS_VNNI: bool, const HAS_AVX512: bool> Products for Vectors256<HAS_VNNI, HAS_AVX512> {
     const MOST_COLUMNS: usize = 3;
     const MOST_DIRECT: usize = 4;
+    const MOST_WRITTEN_OUT: usize = 2;
 
     #[inline(always)]
     unsafe fn load_floats(from: *const f32) -> __m256 {

@@ -115,7 +115,8 @@ impl Simd for Vectors512 {
 
 impl Products for Vectors512 {
     const MOST_COLUMNS: usize = 6;
-    const MOST_DIRECT: usize = 6;
+    const MOST_DIRECT: usize = 10;
+    const MOST_WRITTEN_OUT: usize = 1;
 
     #[inline(always)]
     unsafe fn load_floats(from: *const f32) -> __m512 {

@@ -12,10 +12,6 @@ use super::broadcast::{add_block, add_scaled, dot, without_move};
 use super::tile::{self, Column, Format, Lanes, MOST_IN_PART, STEP, Take};
 use super::{Ahead, ROWS, Rows};
 
-/// Most columns for which the parts of a block are written out. In a loop, header and weights pass through memory,
-/// which takes a column with AVX2 half as long again; with more columns, long code costs more than that saves.
-const MOST_WRITTEN_OUT: usize = 2;
-
 /// As [`super::multiply`], for up to `MOST_DIRECT` columns.
 ///
 /// # Safety
@@ -37,6 +33,8 @@ pub(super) unsafe fn multiply<S: Products, W: Format>(
             6 if S::MOST_DIRECT >= 6 => multiply_all::<S, W, 6>(rows, columns, store),
             7 if S::MOST_DIRECT >= 7 => multiply_all::<S, W, 7>(rows, columns, store),
             8 if S::MOST_DIRECT >= 8 => multiply_all::<S, W, 8>(rows, columns, store),
+            9 if S::MOST_DIRECT >= 9 => multiply_all::<S, W, 9>(rows, columns, store),
+            10 if S::MOST_DIRECT >= 10 => multiply_all::<S, W, 10>(rows, columns, store),
             n => unreachable!("{n} columns are not few"),
         }
     }
@@ -92,10 +90,8 @@ unsafe fn add<S: Products, W: Format, const N: usize>(
             d[n] = columns[n].scales();
         }
         let mut products = [S::splat_float(0.0); N];
-        // Written out: in a loop, header and weights would be copied in memory for each part, which takes AVX2 half as
-        // long again.
         let to = &mut products;
-        if N > MOST_WRITTEN_OUT {
+        if N > S::MOST_WRITTEN_OUT {
             for part in 0..tile::parts_of_block::<W>() {
                 add_part::<S, W, N>(lanes, &header, part, columns, &d, ahead, to);
             }
@@ -144,66 +140,34 @@ unsafe fn add_part<S: Products, W: Format, const N: usize>(
 ) {
     // SAFETY: as promised by the caller.
     unsafe {
-        let sums = dots::<S, W, N>(lanes, header, part, columns, ahead);
         let scales = W::scales::<S>(header, part);
-        for i in 0..W::GROUPS_IN_PART {
-            for n in 0..N {
-                let group = W::group(part, i);
-                products[n] = add_scaled::<S, W>(products[n], sums[i][n], &d[n], group, scales[i]);
-            }
-        }
-    }
-}
-
-/// Sums of the products of bytes, for each group of a part and each column.
-///
-/// # Safety
-/// As above.
-#[inline(always)]
-unsafe fn dots<S: Products, W: Format, const N: usize>(
-    lanes: Lanes,
-    header: &W::Header<S>,
-    part: usize,
-    columns: &[W::Column; N],
-    ahead: Ahead,
-) -> [[S::Ints; N]; MOST_IN_PART] {
-    // SAFETY: as above.
-    unsafe {
         let (sums, totals) = ([[S::splat(0); N]; MOST_IN_PART], [S::splat(0); MOST_IN_PART]);
-        let mut dots = Dots::<S, W, N> { columns, sums, totals, ahead };
-        if W::MOVED_UP > 0 {
-            for i in 0..W::GROUPS_IN_PART {
-                for n in 0..N {
-                    dots.sums[i][n] = without_move::<S, W>(&columns[n], W::group(part, i));
-                }
-            }
-        }
+        let mut dots = Dots::<S, W, N> { columns, d, scales, part, sums, totals, products: *products, ahead };
         W::part::<S>(lanes, header, part, &mut dots);
-        let Dots { mut sums, totals, .. } = dots;
-        if tile::moves_columns::<S, W>() {
-            for i in 0..W::GROUPS_IN_PART {
-                for n in 0..N {
-                    // Activations were moved up by 128.
-                    sums[i][n] = S::sub(sums[i][n], S::left(totals[i], 7));
-                }
-            }
-        }
-        sums
+        *products = dots.products;
     }
 }
 
-/// Multiplies weights with N columns as they are unpacked.
+/// Multiplies weights with N columns as they are unpacked, and adds each group once it is complete, so that few sums
+/// need a register at a time.
 struct Dots<'a, S: Products, W: Format, const N: usize> {
     columns: &'a [W::Column; N],
+    d: &'a [[f32; 8]; N],
+    scales: [S::Floats; MOST_IN_PART],
+    part: usize,
+    /// Sums of the products of bytes, for each group of the part and each column.
     sums: [[S::Ints; N]; MOST_IN_PART],
-    /// Of the weights alone, if activations are moved up.
+    /// Sums of the weights alone, if activations are moved up.
     totals: [S::Ints; MOST_IN_PART],
+    products: [S::Floats; N],
     ahead: Ahead,
 }
 
 impl<S: Products, W: Format, const N: usize> Take<S> for Dots<'_, S, W, N> {
     #[inline(always)]
     unsafe fn take(&mut self, i: usize, step: usize, q: [S::Ints; 4]) {
+        let group = W::group(self.part, i);
+        let (first, last) = (group * W::GROUP / STEP, (group + 1) * W::GROUP / STEP - 4);
         // SAFETY: as promised by the caller: the step is within the block.
         unsafe {
             self.ahead.fetch(step / 4);
@@ -211,6 +175,9 @@ impl<S: Products, W: Format, const N: usize> Take<S> for Dots<'_, S, W, N> {
                 self.totals[i] = tile::total::<S>(self.totals[i], q);
             }
             for n in 0..N {
+                if W::MOVED_UP > 0 && step == first {
+                    self.sums[i][n] = without_move::<S, W>(&self.columns[n], group);
+                }
                 let x = self.columns[n].q().as_ptr().add(STEP * step).cast::<i32>();
                 for first in (0..4).step_by(W::STEPS) {
                     let mut part = S::begin(self.sums[i][n]);
@@ -219,6 +186,14 @@ impl<S: Products, W: Format, const N: usize> Take<S> for Dots<'_, S, W, N> {
                         part = dot::<S, W>(part, q[k], x);
                     }
                     self.sums[i][n] = S::end(self.sums[i][n], part);
+                }
+                if step == last {
+                    let mut sum = self.sums[i][n];
+                    if tile::moves_columns::<S, W>() {
+                        // Activations were moved up by 128.
+                        sum = S::sub(sum, S::left(self.totals[i], 7));
+                    }
+                    self.products[n] = add_scaled::<S, W>(self.products[n], sum, &self.d[n], group, self.scales[i]);
                 }
             }
         }

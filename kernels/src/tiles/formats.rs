@@ -162,28 +162,42 @@ impl Format for Q6K {
             let first = lanes.transpose::<S>(64 * half + 16 * piece);
             let second = lanes.transpose::<S>(64 * half + 32 + 16 * piece);
             let high = lanes.transpose::<S>(128 + 32 * half + 16 * piece);
-            let two_bits = S::splat(0x3030_3030);
-            let mut q = [first; 4];
-            for i in 0..4 {
-                q[0][i] = S::or(lower::<S>(first[i]), S::and(S::left(high[i], 4), two_bits));
-                q[1][i] = S::or(lower::<S>(second[i]), S::and(S::left(high[i], 2), two_bits));
-                q[2][i] = S::or(lower::<S>(S::right(first[i], 4)), S::and(high[i], two_bits));
-                q[3][i] = S::or(lower::<S>(S::right(second[i], 4)), S::and(S::right(high[i], 2), two_bits));
-            }
-            if !S::IS_MIXED {
-                for q in q.as_flattened_mut() {
-                    *q = S::sub_bytes(*q, S::splat(0x2020_2020));
-                }
-            }
-            for i in 0..4 {
-                to.take(i, 4 * Self::group(part, i), q[i]);
-            }
+            // One group after the other, written out: in a loop, weights would pass through memory.
+            take_six_bits::<S>(part, 0, first, |i| S::left(high[i], 4), to);
+            take_six_bits::<S>(part, 1, second, |i| S::left(high[i], 2), to);
+            take_six_bits::<S>(part, 2, upper::<S>(first), |i| high[i], to);
+            take_six_bits::<S>(part, 3, upper::<S>(second), |i| S::right(high[i], 2), to);
         }
     }
 
     #[inline(always)]
     fn round(x: &[f32; BLOCK], _is_unsigned: bool) -> Self::Column {
         Rounded::new(x)
+    }
+}
+
+/// Gives group `i` of a part of Q6_K to `to`: lower nibbles, and two bits of each byte of `high` on top.
+///
+/// # Safety
+/// As [`Take::take`].
+#[inline(always)]
+unsafe fn take_six_bits<S: Simd>(
+    part: usize,
+    i: usize,
+    nibbles: [S::Ints; 4],
+    high: impl Fn(usize) -> S::Ints,
+    to: &mut impl Take<S>,
+) {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        let mut q = nibbles;
+        for i in 0..4 {
+            q[i] = S::or(lower::<S>(nibbles[i]), S::and(high(i), S::splat(0x3030_3030)));
+            if !S::IS_MIXED {
+                q[i] = S::sub_bytes(q[i], S::splat(0x2020_2020));
+            }
+        }
+        to.take(i, 4 * Q6K::group(part, i), q);
     }
 }
 
@@ -287,6 +301,16 @@ impl<S: Simd> GroupsOf32<S> {
 unsafe fn scale<S: Simd>(bytes: S::Ints, byte: usize, d: S::Floats) -> S::Floats {
     // SAFETY: as promised by the caller.
     unsafe { S::mul(d, S::to_floats(S::signed_right(S::left(bytes, 24 - 8 * byte as i32), 24))) }
+}
+
+/// The upper nibbles, with what was left of them.
+///
+/// # Safety
+/// The CPU has the instruction set.
+#[inline(always)]
+unsafe fn upper<S: Simd>(bytes: [S::Ints; 4]) -> [S::Ints; 4] {
+    // SAFETY: as promised by the caller.
+    unsafe { bytes.map(|bytes| S::right(bytes, 4)) }
 }
 
 /// # Safety

@@ -61,5 +61,6 @@ macro_rules! tiles {
 }
 
 tiles!(Vectors512, "avx512f,avx512bw,avx512dq,avx512vnni,f16c,fma");
+tiles!(Vectors256<true, true>, "avx2,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,f16c,fma");
 tiles!(Vectors256<true>, "avx2,avxvnni,f16c,fma");
 tiles!(Vectors256<false>, "avx2,f16c,fma");

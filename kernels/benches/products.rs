@@ -1,0 +1,282 @@
+//! How fast the products of a token read weights, beside a loop that only reads them: the matrices of LFM2-2.6B one
+//! after the other, with threads and barriers as in beastd, and no llama.cpp.
+//!
+//! Usage: cargo bench -p beast-kernels -- [threads=2] [sets=avx512,avx2] [weights=Q4K,Q6K] [columns=1,2,4,8,16]
+//! [rounds=9]. Prints GB/s of weights, medians of rounds in which all took turns, and their share of the loop's speed.
+#![allow(unsafe_code, clippy::print_stdout)]
+
+use std::alloc::{Layout, alloc};
+use std::hint::{black_box, spin_loop};
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use beast_kernels::{BLOCK, InstructionSet, Product, Shares, To, Way, Weights};
+
+/// Rows and blocks of a row. More than any cache holds, together.
+const LAYER: [(usize, usize); 5] = [(6144, 8), (2048, 8), (10752, 8), (10752, 8), (2048, 42)];
+const N_LAYERS: usize = 12;
+
+fn main() {
+    let words: Vec<String> = std::env::args().collect();
+    let list = |name: &str, default: &str| -> Vec<String> {
+        let given = words.iter().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+        given.unwrap_or(default).split(',').map(str::to_owned).collect()
+    };
+    let numbers = |name: &str, default: &str| -> Vec<usize> {
+        list(name, default).iter().map(|word| word.parse().expect("a number")).collect()
+    };
+    let (n_threads, n_rounds) = (numbers("threads", "2")[0], numbers("rounds", "9")[0]);
+    let columns = numbers("columns", "1,2,4,8,16");
+    let all: Vec<&str> = InstructionSet::ALL.iter().filter(|set| set.is_supported()).map(|set| set.name()).collect();
+    let sets = list("sets", &all.join(","));
+    for name in list("weights", "Q4K,Q6K") {
+        let (weights, block_bytes) = match name.as_str() {
+            "Q4K" => (Weights::Q4K, 144),
+            "Q5K" => (Weights::Q5K, 176),
+            "Q6K" => (Weights::Q6K, 210),
+            "Q8" => (Weights::Q8, 272),
+            other => panic!("weights={other}: not one of Q4K, Q5K, Q6K, Q8"),
+        };
+        let token = Token::new(block_bytes, *columns.iter().max().expect("some columns"));
+        let mut runs: Vec<(String, Run)> = vec![("read".into(), Run::Read)];
+        for set in InstructionSet::ALL.iter().filter(|set| sets.iter().any(|name| name == set.name())) {
+            for &n in &columns {
+                if let Some(way) = beast_kernels::way(*set, weights, n) {
+                    runs.push((format!("{} {n:>3}", set.name()), Run::Multiply(way, n)));
+                }
+            }
+        }
+        let mut times = vec![Vec::new(); runs.len()];
+        for _ in 0..n_rounds {
+            for ((_, run), times) in runs.iter().zip(&mut times) {
+                times.push(token.time(run, n_threads));
+            }
+        }
+        let speeds: Vec<f64> = times.iter_mut().map(|times| token.bytes.len() as f64 / median(times) / 1e9).collect();
+        println!("{name}, {n_threads} threads, {:.2} GB of weights", token.bytes.len() as f64 / 1e9);
+        for ((name, _), speed) in runs.iter().zip(&speeds) {
+            println!("{name:<12} {speed:6.1} GB/s  {:.2} of reading", speed / speeds[0]);
+        }
+    }
+}
+
+fn median(times: &mut [f64]) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+enum Run {
+    Read,
+    Multiply(Way, usize),
+}
+
+/// The weights of a token's products, and room for what they are multiplied with.
+struct Token {
+    bytes: &'static mut [u8],
+    block_bytes: usize,
+    columns: Vec<f32>,
+}
+
+impl Token {
+    fn new(block_bytes: usize, most_columns: usize) -> Self {
+        let n_blocks: usize = LAYER.iter().map(|(n_rows, n_blocks)| n_rows * n_blocks).sum();
+        let bytes = in_large_pages(n_blocks * N_LAYERS * block_bytes);
+        let mut random = 1_u64;
+        for eight in bytes.chunks_exact_mut(8) {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            // Without a number that is infinite, none, or denormal wherever f16 scales lie: exponents of 8 to 15.
+            eight.copy_from_slice(&((random & 0x9fff_9fff_9fff_9fff) | 0x2000_2000_2000_2000).to_le_bytes());
+        }
+        let widest = LAYER.iter().map(|(_, n_blocks)| n_blocks * BLOCK).max().unwrap_or(0);
+        let columns = (0..widest * most_columns).map(|i| (i % 255) as f32 / 64.0 - 2.0).collect();
+        Self { bytes, block_bytes, columns }
+    }
+
+    /// Seconds of a token.
+    fn time(&self, run: &Run, n_threads: usize) -> f64 {
+        match run {
+            Run::Read => self.time_reading(n_threads),
+            Run::Multiply(way, n) => self.time_products(way, *n, n_threads),
+        }
+    }
+
+    fn time_reading(&self, n_threads: usize) -> f64 {
+        in_threads(n_threads, |this, barrier| {
+            barrier.wait();
+            let begun = Instant::now();
+            let share = self.bytes.len() / n_threads / 512 * 512;
+            black_box(read(&self.bytes[this * share..(this + 1) * share]));
+            barrier.wait();
+            begun.elapsed().as_secs_f64()
+        })
+    }
+
+    fn time_products(&self, way: &Way, n_columns: usize, n_threads: usize) -> f64 {
+        let products = self.products(n_columns);
+        let n_rounded = products.iter().map(|product| way.bytes_of_columns(product)).max().unwrap_or(0);
+        let mut rounded = vec![0_u64; n_rounded / 8 + 64];
+        let rounded = rounded.as_mut_ptr().cast::<u8>();
+        let rounded = Shared(rounded.wrapping_add(rounded.align_offset(way.alignment)));
+        let products = Shared(&raw const products);
+        let taken = AtomicUsize::new(0);
+        in_threads(n_threads, |this, barrier| {
+            // SAFETY: they outlive the threads, which only read them.
+            let products = unsafe { &*products.get() };
+            barrier.wait();
+            let begun = Instant::now();
+            for product in products {
+                let n_blocks = product.n_blocks_of_columns();
+                // SAFETY: the weights and columns are valid, threads round different blocks and take different rows.
+                let round = |i| unsafe { way.round(product, i, rounded.get()) };
+                let compute = |rows| unsafe { way.compute(product, rounded.get(), rows, product.to) };
+                (n_blocks * this / n_threads..n_blocks * (this + 1) / n_threads).for_each(round);
+                if this == 0 {
+                    taken.store(n_threads, Ordering::Relaxed);
+                }
+                barrier.wait();
+                take(product, way, this, n_threads, &taken, compute);
+                barrier.wait();
+            }
+            begun.elapsed().as_secs_f64()
+        })
+    }
+
+    /// Their results lie one over the other, in memory that is never freed.
+    fn products(&self, n_columns: usize) -> Vec<Product> {
+        let most_rows = LAYER.iter().map(|(n_rows, _)| *n_rows).max().unwrap_or(0);
+        let results = Box::leak(vec![0.0_f32; most_rows * n_columns].into_boxed_slice());
+        let to = To { at: results.as_mut_ptr().cast(), column_bytes: most_rows * size_of::<f32>() };
+        let mut rest: &[u8] = self.bytes;
+        let mut products = Vec::new();
+        for (n_rows, n_blocks) in LAYER.repeat(N_LAYERS) {
+            let row_bytes = n_blocks * self.block_bytes;
+            let (weights, after) = rest.split_at(n_rows * row_bytes);
+            let columns = &self.columns[..n_columns * n_blocks * BLOCK];
+            products.push(Product::of_parts(weights, row_bytes, columns, n_blocks, to));
+            rest = after;
+        }
+        products
+    }
+}
+
+/// Computes this thread's pieces, as beastd's threads do.
+fn take(
+    product: &Product,
+    way: &Way,
+    this: usize,
+    n_threads: usize,
+    taken: &AtomicUsize,
+    compute: impl Fn(Range<usize>),
+) {
+    let shares = Shares::new(product.n_rows, n_threads, way.unit, way.is_read_bound);
+    let mut i = this;
+    loop {
+        let piece = shares.piece(i);
+        if piece.is_empty() && i >= n_threads {
+            break;
+        }
+        if !piece.is_empty() {
+            compute(piece);
+        }
+        i = taken.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Adds all numbers of a part of memory.
+fn read(bytes: &[u8]) -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") {
+        #[target_feature(enable = "avx2")]
+        fn read_with_avx2(bytes: &[u8]) -> u64 {
+            add(bytes)
+        }
+        // SAFETY: it was just detected.
+        return unsafe { read_with_avx2(bytes) };
+    }
+    add(bytes)
+}
+
+/// In independent sums.
+#[inline(always)]
+fn add(bytes: &[u8]) -> u64 {
+    let mut sums = [0_u64; 64];
+    for line in bytes.chunks_exact(512) {
+        for (sum, eight) in sums.iter_mut().zip(line.as_chunks::<8>().0) {
+            *sum = sum.wrapping_add(u64::from_le_bytes(*eight));
+        }
+    }
+    sums.iter().fold(0, |sum, part| sum.wrapping_add(*part))
+}
+
+/// Memory for the rest of the program, in 2 MiB pages where the system has them.
+fn in_large_pages(n: usize) -> &'static mut [u8] {
+    let layout = Layout::from_size_align(n, 2 << 20).expect("a layout");
+    // SAFETY: `n` is not zero; all bytes are written before they are a slice.
+    unsafe {
+        let at = alloc(layout);
+        assert!(!at.is_null(), "no memory");
+        #[cfg(target_os = "linux")]
+        {
+            unsafe extern "C" {
+                fn madvise(at: *mut u8, n: usize, advice: i32) -> i32;
+            }
+            const MADV_HUGEPAGE: i32 = 14;
+            madvise(at, n, MADV_HUGEPAGE);
+        }
+        at.write_bytes(0, n);
+        std::slice::from_raw_parts_mut(at, n)
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Shared<T>(T);
+
+// SAFETY: what it points to is valid as long as the threads, which keep out of each other's way.
+unsafe impl<T> Sync for Shared<T> {}
+
+impl<T: Copy> Shared<T> {
+    fn get(&self) -> T {
+        self.0
+    }
+}
+
+/// A barrier where threads spin, as llama.cpp's do.
+struct Barrier {
+    n_threads: usize,
+    n_arrived: AtomicUsize,
+    n_passed: AtomicUsize,
+}
+
+impl Barrier {
+    fn wait(&self) {
+        let n_passed = self.n_passed.load(Ordering::Relaxed);
+        if self.n_arrived.fetch_add(1, Ordering::AcqRel) == self.n_threads - 1 {
+            self.n_arrived.store(0, Ordering::Relaxed);
+            self.n_passed.fetch_add(1, Ordering::AcqRel);
+        } else {
+            while self.n_passed.load(Ordering::Acquire) == n_passed {
+                spin_loop();
+            }
+        }
+    }
+}
+
+/// Runs it in all threads; the longest time.
+fn in_threads(n_threads: usize, run: impl Fn(usize, &Barrier) -> f64 + Sync) -> f64 {
+    let barrier = Barrier { n_threads, n_arrived: AtomicUsize::new(0), n_passed: AtomicUsize::new(0) };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (1..n_threads)
+            .map(|this| {
+                scope.spawn({
+                    let (run, barrier) = (&run, &barrier);
+                    move || run(this, barrier)
+                })
+            })
+            .collect();
+        let first = run(0, &barrier);
+        threads.into_iter().map(|thread| thread.join().expect("no panic")).fold(first, f64::max)
+    })
+}
