@@ -7,7 +7,7 @@ PROGRAMS ?= target/release
 # One profile everywhere: llama.cpp takes minutes to compile.
 CARGO_BUILD = cargo build --release --workspace --locked
 
-.PHONY: help demo test fuzz faults soak test-dialects lint build bench bench-peers bench-cpu bench-traces damage check-arm check-macos install uninstall deb vulkan test-vulkan cuda formula check-packages clean
+.PHONY: help demo test fuzz faults soak test-dialects lint build bench bench-peers bench-cpu bench-kernels bench-traces damage check-arm check-macos install uninstall deb vulkan test-vulkan cuda formula check-packages clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -52,11 +52,15 @@ bench-peers: build ## compare with llama-server on the same prompts (25 minutes;
 	cargo run --release --locked -p beast-tests --bin bench -- --group peers --model "$$model" --draft "$$draft" \
 	  --peers "$$peers" --repeats 3 $(ARGS)
 
-bench-cpu: build ## prefill and decoding by threads and rows, beside llama.cpp and ik_llama.cpp (an hour; first run 40 more; INSTRUCTION_SET=avx2, ARGS="...")
+bench-cpu: $(if $(INSTRUCTION_SET),,build) ## prefill and decoding by threads and rows, beside llama.cpp and ik_llama.cpp (an hour; first run 40 more; INSTRUCTION_SET=avx2, ARGS="...")
 	@set -- $(if $(INSTRUCTION_SET),--instruction-set $(INSTRUCTION_SET)) $(ARGS); \
+	programs=$(if $(INSTRUCTION_SET),$$(.ci/portable),"$(PROGRAMS)") && \
 	peers=$$(.ci/peers) && ik=$$(.ci/peers ik) && lfm2=$$(.ci/speed-model) && llama=$$(.ci/speed-model llama) && \
-	"$$(.ci/venv)" tests/cpu/bench.py --model "$$llama" --peers "$$peers" --ik "$$ik" --programs "$(PROGRAMS)" "$$@" && \
-	"$$(.ci/venv)" tests/cpu/bench.py --model "$$lfm2" --peers "$$peers" --programs "$(PROGRAMS)" "$$@"
+	"$$(.ci/venv)" tests/cpu/bench.py --model "$$llama" --peers "$$peers" --ik "$$ik" --programs "$$programs" "$$@" && \
+	"$$(.ci/venv)" tests/cpu/bench.py --model "$$lfm2" --peers "$$peers" --programs "$$programs" "$$@"
+
+bench-kernels: ## how fast matrix products read weights, beside a loop that only reads (a minute; ARGS="threads=1 columns=1,4")
+	@cargo bench --locked -p beast-kernels --bench products -- $(ARGS)
 
 bench-traces: build ## three models in memory for two, beside llama-server's router (10 minutes; first run 25 more; ARGS="...")
 	@peers=$$(.ci/peers) && a=$$(.ci/speed-model) && b=$$(.ci/speed-model 1.2b) && c=$$(.ci/speed-model 350m) && \

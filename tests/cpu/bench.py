@@ -7,8 +7,9 @@ Usage: bench.py --model GGUF [--peers FOLDER] [--ik FOLDER] [--programs FOLDER] 
 Each rival runs with its weights repacked and as they are, and for each number the better one counts. Prefill is the
 time to the first token of a prompt that nobody has seen, without its sampling for the rivals; rows are sequences that
 decode together. A ratio compares medians of one run, in which all took turns. beastd computes with its daemon's
-settings but for slots, context and drafts. --instruction-set limits beastd alone: the rivals' folders must be built for
-the same, as `make bench-cpu INSTRUCTION_SET=avx2` sees to. Needs cc for the read speed; Linux only.
+settings but for slots, context and drafts. --instruction-set limits beastd alone: the rivals and beastd itself must be
+built for such a CPU, whose code has fewer registers, as `make bench-cpu INSTRUCTION_SET=avx2` sees to. Needs cc for the
+read speed; Linux only.
 """
 
 import argparse
