@@ -8,7 +8,7 @@ use std::ffi::c_void;
 use rustix::mm::{Advice, madvise};
 
 /// Bytes of a large page on x86-64, and on Arm with pages of 4 KiB.
-const PAGE: usize = 2 << 20;
+pub(super) const PAGE: usize = 2 << 20;
 /// Smaller buffers stay as they are: part of a large page would be wasted.
 const FEWEST_PAGES: usize = 4;
 

@@ -131,7 +131,7 @@ unsafe fn multiply(product: &Product, way: &Way, params: &ComputeParams) {
         let room = params.wdata.cast::<u8>();
         let columns = room.add(room.align_offset(way.alignment));
         let (this, n_threads) = (params.ith as usize, params.nth as usize);
-        // Neighbouring blocks share a line of the cache, which two threads had better not write in turn.
+        // In one piece: neighbouring blocks share a cache line, which two threads should not write alternately.
         let n_blocks = product.n_blocks_of_columns();
         for i in n_blocks * this / n_threads..n_blocks * (this + 1) / n_threads {
             way.round(product, i, columns);

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use crate::engine::large_pages::PAGE;
 use rustix::fs::fadvise;
 use rustix::io::{Errno, Result};
 use rustix::mm::{
@@ -19,11 +20,9 @@ use rustix::mm::{
     munmap,
 };
 
-/// Bytes of a large page, and of a piece.
-const PAGE: usize = 2 << 20;
 /// The model must have been idle for this long before each stretch of work.
 const IDLE: Duration = Duration::from_secs(1);
-/// Models below this are read from memory in no time, with pages of any size.
+/// Smaller models are not worth the work.
 const LEAST_BYTES: u64 = 256 << 20;
 /// Pieces that are moved first. If none of them is in a large page then, another process has mapped the file too, or
 /// the file system has no large pages.
@@ -124,7 +123,7 @@ impl Shared {
                 return Attempt::Futile;
             }
         }
-        tracing::info!("the model's file was cached in small pages, and is in large ones now");
+        tracing::info!("moved the cached model file from small pages into large ones");
         Attempt::Ended
     }
 
@@ -132,18 +131,16 @@ impl Shared {
         self.was_used.load(Ordering::Relaxed) || self.n_computing.load(Ordering::Relaxed) > 0
     }
 
-    /// False when all is over.
+    /// False when the model is being dropped.
     fn waits_for_idleness(&self) -> bool {
-        loop {
+        while !self.is_over.load(Ordering::Relaxed) {
             self.was_used.store(false, Ordering::Relaxed);
             thread::park_timeout(IDLE);
-            if self.is_over.load(Ordering::Relaxed) {
-                return false;
-            }
             if !self.is_used() {
-                return true;
+                return !self.is_over.load(Ordering::Relaxed);
             }
         }
+        false
     }
 }
 
@@ -155,7 +152,7 @@ enum Attempt {
 
 /// A part of a file in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Part {
+struct Part {
     addresses: Range<usize>,
     /// Where in the file it begins.
     offset: usize,
@@ -174,11 +171,11 @@ impl Part {
 
 /// How this process has mapped a file.
 #[derive(Debug, Default)]
-pub(super) struct Mapped {
+struct Mapped {
     parts: Vec<Part>,
     /// Bytes in memory, and those of them in large pages.
-    pub(super) n_resident: usize,
-    pub(super) n_large: usize,
+    n_resident: usize,
+    n_large: usize,
 }
 
 impl Mapped {
@@ -186,7 +183,7 @@ impl Mapped {
     ///
     /// # Errors
     /// Those of reading it.
-    pub(super) fn of(file: &File) -> std::io::Result<Self> {
+    fn of(file: &File) -> std::io::Result<Self> {
         let metadata = file.metadata()?;
         let device = metadata.st_dev();
         let device = format!("{:02x}:{:02x}", rustix::fs::major(device), rustix::fs::minor(device));
@@ -222,7 +219,7 @@ impl Mapped {
     }
 }
 
-/// Moves the 2 MiB at this address into a large page. After an error they are a copy or what they were.
+/// Moves the 2 MiB at this address into a large page. After an error they are a private copy, or unchanged.
 ///
 /// # Safety
 /// `at` is a readable mapping of the file from `offset` on, which nothing unmaps meanwhile.
@@ -246,7 +243,7 @@ unsafe fn move_piece(file: &File, at: *mut c_void, offset: usize) -> Result<()> 
         let _ = madvise(copy, PAGE, Advice::LinuxHugepage);
         copy.cast::<u8>().copy_from_nonoverlapping(at.cast(), PAGE);
         let forget = |memory| {
-            // It is no longer needed, and nothing can be done.
+            // A failure only leaves memory unused.
             let _ = munmap(memory, PAGE);
         };
         mprotect(copy, PAGE, MprotectFlags::READ).inspect_err(|_| forget(copy))?;
@@ -260,7 +257,7 @@ unsafe fn move_piece(file: &File, at: *mut c_void, offset: usize) -> Result<()> 
             .and_then(|()| if is_same(anew, at) { Ok(()) } else { Err(Errno::STALE) })
             .inspect_err(|_| forget(anew))?;
         put(anew, at, file, offset)?;
-        // Otherwise each of its pages would be found at its first use.
+        // Fills the page table now instead of at first use.
         let _ = madvise(at, PAGE, Advice::LinuxPopulateRead);
         Ok(())
     }
