@@ -12,40 +12,12 @@ use super::broadcast::{add_block, add_scaled, dot, without_move};
 use super::tile::{self, Column, Format, Lanes, MOST_IN_PART, STEP, Take};
 use super::{Ahead, ROWS, Rows};
 
-/// As [`super::multiply`], for up to `MOST_DIRECT` columns.
+/// As [`super::multiply`], for N columns.
 ///
 /// # Safety
 /// As there.
 #[inline(always)]
-pub(super) unsafe fn multiply<S: Products, W: Format>(
-    rows: Rows,
-    columns: &[W::Column],
-    store: impl FnMut(usize, usize, &[f32]),
-) {
-    // SAFETY: as promised by the caller.
-    unsafe {
-        match columns.len() / rows.n_blocks {
-            1 => multiply_all::<S, W, 1>(rows, columns, store),
-            2 => multiply_all::<S, W, 2>(rows, columns, store),
-            3 => multiply_all::<S, W, 3>(rows, columns, store),
-            4 if S::MOST_DIRECT >= 4 => multiply_all::<S, W, 4>(rows, columns, store),
-            5 if S::MOST_DIRECT >= 5 => multiply_all::<S, W, 5>(rows, columns, store),
-            6 if S::MOST_DIRECT >= 6 => multiply_all::<S, W, 6>(rows, columns, store),
-            7 if S::MOST_DIRECT >= 7 => multiply_all::<S, W, 7>(rows, columns, store),
-            8 if S::MOST_DIRECT >= 8 => multiply_all::<S, W, 8>(rows, columns, store),
-            9 if S::MOST_DIRECT >= 9 => multiply_all::<S, W, 9>(rows, columns, store),
-            10 if S::MOST_DIRECT >= 10 => multiply_all::<S, W, 10>(rows, columns, store),
-            n => unreachable!("{n} columns are not few"),
-        }
-    }
-}
-
-/// With N columns.
-///
-/// # Safety
-/// As above.
-#[inline(always)]
-unsafe fn multiply_all<S: Products, W: Format, const N: usize>(
+pub(super) unsafe fn multiply<S: Products, W: Format, const N: usize>(
     rows: Rows,
     columns: &[W::Column],
     mut store: impl FnMut(usize, usize, &[f32]),

@@ -18,9 +18,10 @@ macro_rules! align_stack {
     };
 }
 
-/// Implements `Tiles` and `Direct` with vectors, given the names of the extensions that they need.
+/// Implements `Tiles` and `Direct` with vectors, given the names of the extensions that they need and for how many columns
+/// they do without tiles.
 macro_rules! tiles {
-    ($vectors:ty, $extensions:literal) => {
+    ($vectors:ty, $extensions:literal, $($n:literal)*) => {
         impl Tiles for $vectors {
             const LANES: usize = <$vectors as Simd>::LANES;
             const MOST_COLUMNS: usize = <$vectors as Products>::MOST_COLUMNS;
@@ -46,21 +47,35 @@ macro_rules! tiles {
         }
 
         impl Direct for $vectors {
-            #[target_feature(enable = $extensions)]
             unsafe fn multiply_few<W: Format>(
                 rows: Rows,
                 columns: &[W::Column],
                 store: impl FnMut(usize, usize, &[f32]),
             ) {
-                align_stack!();
+                // A function for each number: in one for all, what the compiler does about one depends on the others.
+                #[target_feature(enable = $extensions)]
+                unsafe fn multiply<W: Format, const N: usize>(
+                    rows: Rows,
+                    columns: &[W::Column],
+                    store: impl FnMut(usize, usize, &[f32]),
+                ) {
+                    align_stack!();
+                    // SAFETY: as promised by the caller.
+                    unsafe { direct::multiply::<$vectors, W, N>(rows, columns, store) };
+                }
                 // SAFETY: as promised by the caller.
-                unsafe { direct::multiply::<$vectors, W>(rows, columns, store) };
+                unsafe {
+                    match columns.len() / rows.n_blocks {
+                        $($n => multiply::<W, $n>(rows, columns, store),)*
+                        n => unreachable!("{n} columns are not few"),
+                    }
+                }
             }
         }
     };
 }
 
-tiles!(Vectors512, "avx512f,avx512bw,avx512dq,avx512vnni,f16c,fma");
-tiles!(Vectors256<true, true>, "avx2,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,f16c,fma");
-tiles!(Vectors256<true>, "avx2,avxvnni,f16c,fma");
-tiles!(Vectors256<false>, "avx2,f16c,fma");
+tiles!(Vectors512, "avx512f,avx512bw,avx512dq,avx512vnni,f16c,fma", 1 2 3 4 5 6 7 8 9 10);
+tiles!(Vectors256<true, true>, "avx2,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,f16c,fma", 1);
+tiles!(Vectors256<true>, "avx2,avxvnni,f16c,fma", 1 2 3 4);
+tiles!(Vectors256<false>, "avx2,f16c,fma", 1 2 3 4);
