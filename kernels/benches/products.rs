@@ -31,14 +31,9 @@ fn main() {
     let all: Vec<&str> = InstructionSet::ALL.iter().filter(|set| set.is_supported()).map(|set| set.name()).collect();
     let sets = list("sets", &all.join(","));
     for name in list("weights", "Q4K,Q6K") {
-        let (weights, block_bytes) = match name.as_str() {
-            "Q4K" => (Weights::Q4K, 144),
-            "Q5K" => (Weights::Q5K, 176),
-            "Q6K" => (Weights::Q6K, 210),
-            "Q8" => (Weights::Q8, 272),
-            other => panic!("weights={other}: not one of Q4K, Q5K, Q6K, Q8"),
-        };
-        let token = Token::new(block_bytes, *columns.iter().max().expect("some columns"));
+        let weights = Weights::ALL.into_iter().find(|weights| format!("{weights:?}") == name);
+        let weights = weights.unwrap_or_else(|| panic!("weights={name}: none of {:?}", Weights::ALL));
+        let token = Token::new(weights.block_bytes(), *columns.iter().max().expect("some columns"));
         let mut runs: Vec<(String, Run)> = vec![("read".into(), Run::Read)];
         for set in InstructionSet::ALL.iter().filter(|set| sets.iter().any(|name| name == set.name())) {
             for &n in &columns {
@@ -131,7 +126,8 @@ impl Token {
                 let n_blocks = product.n_blocks_of_columns();
                 // SAFETY: the weights and columns are valid, threads round different blocks and take different rows.
                 let round = |i| unsafe { way.round(product, i, rounded.get()) };
-                let compute = |rows| unsafe { way.compute(product, rounded.get(), rows, product.to) };
+                let compute =
+                    |rows, next| unsafe { way.compute_before(next, product, rounded.get(), rows, product.to) };
                 (n_blocks * this / n_threads..n_blocks * (this + 1) / n_threads).for_each(round);
                 if this == 0 {
                     taken.store(n_threads, Ordering::Relaxed);
@@ -169,19 +165,17 @@ fn take(
     this: usize,
     n_threads: usize,
     taken: &AtomicUsize,
-    compute: impl Fn(Range<usize>),
+    compute: impl Fn(Range<usize>, usize),
 ) {
     let shares = Shares::new(product.n_rows, n_threads, way.unit, way.is_read_bound);
-    let mut i = this;
-    loop {
-        let piece = shares.piece(i);
-        if piece.is_empty() && i >= n_threads {
-            break;
-        }
-        if !piece.is_empty() {
-            compute(piece);
-        }
+    let (mut i, mut piece) = (this, shares.piece(this));
+    while !piece.is_empty() || i < n_threads {
         i = taken.fetch_add(1, Ordering::Relaxed);
+        let next = shares.piece(i);
+        if !piece.is_empty() {
+            compute(piece, next.start);
+        }
+        piece = next;
     }
 }
 

@@ -25,9 +25,9 @@ pub struct Way {
     pub compute: Compute,
 }
 
-/// As [`Way::round`] and [`Way::compute`].
+/// As [`Way::round`] and [`Way::compute_before`].
 pub type Round = unsafe fn(&Product, usize, *mut u8);
-pub type Compute = unsafe fn(&Product, *const u8, Range<usize>, To);
+pub type Compute = unsafe fn(&Product, *const u8, Range<usize>, usize, To);
 
 impl Way {
     /// Row by row, for a few columns, with sums in another order than those of tiles.
@@ -104,8 +104,27 @@ impl Way {
     /// for each product, and nothing else uses the places of these rows; the CPU has the instruction set.
     #[inline]
     pub unsafe fn compute(&self, product: &Product, columns: *const u8, rows: Range<usize>, to: To) {
+        let next = rows.end;
         // SAFETY: as promised by the caller.
-        unsafe { (self.compute)(product, columns, rows, to) };
+        unsafe { (self.compute)(product, columns, rows, next, to) };
+    }
+
+    /// The same, and fetches the rows from `next` on into the caches at the end; there need not be any. Otherwise the
+    /// first rows of each piece are waited for.
+    ///
+    /// # Safety
+    /// As above.
+    #[inline]
+    pub unsafe fn compute_before(
+        &self,
+        next: usize,
+        product: &Product,
+        columns: *const u8,
+        rows: Range<usize>,
+        to: To,
+    ) {
+        // SAFETY: as promised by the caller.
+        unsafe { (self.compute)(product, columns, rows, next, to) };
     }
 }
 
@@ -131,7 +150,7 @@ unsafe fn round_tiled<I: Tiles, W: Format>(product: &Product, i: usize, columns:
 /// # Safety
 /// As [`Way::compute`].
 #[cfg(target_arch = "aarch64")]
-unsafe fn compute_rows<W: Unpack>(product: &Product, columns: *const u8, rows: Range<usize>, to: To) {
+unsafe fn compute_rows<W: Unpack>(product: &Product, columns: *const u8, rows: Range<usize>, _next: usize, to: To) {
     // SAFETY: as promised by the caller.
     unsafe {
         let columns = std::slice::from_raw_parts(columns.cast::<W::Column>(), product.n_blocks_of_columns());
@@ -144,10 +163,16 @@ unsafe fn compute_rows<W: Unpack>(product: &Product, columns: *const u8, rows: R
 
 /// # Safety
 /// As [`Way::compute`].
-unsafe fn compute_tiles<I: Tiles, W: Format>(product: &Product, columns: *const u8, rows: Range<usize>, to: To) {
+unsafe fn compute_tiles<I: Tiles, W: Format>(
+    product: &Product,
+    columns: *const u8,
+    rows: Range<usize>,
+    next: usize,
+    to: To,
+) {
     // SAFETY: as promised by the caller.
     unsafe {
-        let (weights, columns) = product.rows_and_columns::<W>(columns, &rows);
+        let (weights, columns) = product.rows_and_columns::<W>(columns, &rows, next);
         tiles::multiply::<I, W>(weights, columns, |column, row, products| {
             to.store(column, rows.start + row, products);
         });
@@ -157,10 +182,16 @@ unsafe fn compute_tiles<I: Tiles, W: Format>(product: &Product, columns: *const 
 /// # Safety
 /// As [`Way::compute`].
 #[cfg(target_arch = "x86_64")]
-unsafe fn compute_few<I: Direct, W: Format>(product: &Product, columns: *const u8, rows: Range<usize>, to: To) {
+unsafe fn compute_few<I: Direct, W: Format>(
+    product: &Product,
+    columns: *const u8,
+    rows: Range<usize>,
+    next: usize,
+    to: To,
+) {
     // SAFETY: as promised by the caller.
     unsafe {
-        let (weights, columns) = product.rows_and_columns::<W>(columns, &rows);
+        let (weights, columns) = product.rows_and_columns::<W>(columns, &rows, next);
         I::multiply_few::<W>(weights, columns, |column, row, products| to.store(column, rows.start + row, products));
     }
 }
@@ -243,12 +274,14 @@ impl Product {
         &self,
         columns: *const u8,
         rows: &Range<usize>,
+        next: usize,
     ) -> (Rows, &'a [W::Column]) {
         // SAFETY: as promised by the caller.
         unsafe {
             let columns = std::slice::from_raw_parts(columns.cast::<W::Column>(), self.n_blocks_of_columns());
             let at = self.row(rows.start);
-            (Rows { at, row_bytes: self.row_bytes, n_rows: rows.len(), n_blocks: self.n_blocks }, columns)
+            let next = self.weights.wrapping_add(next * self.row_bytes);
+            (Rows { at, next, row_bytes: self.row_bytes, n_rows: rows.len(), n_blocks: self.n_blocks }, columns)
         }
     }
 

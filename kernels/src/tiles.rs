@@ -80,6 +80,8 @@ pub(super) struct Sums(pub(super) [f32; ROWS]);
 #[derive(Clone, Copy)]
 pub(super) struct Rows {
     pub(super) at: *const u8,
+    /// What is read after them, if anything is.
+    pub(super) next: *const u8,
     /// Bytes from one row to the next.
     pub(super) row_bytes: usize,
     pub(super) n_rows: usize,
@@ -197,7 +199,9 @@ impl Ahead {
     #[inline(always)]
     fn new<W>(rows: &Rows, row: usize, block: usize, n_rows: usize, n_portions: usize) -> Self {
         let bytes = n_rows * size_of::<W>();
-        let at = rows.at.wrapping_add((row + n_rows) * rows.row_bytes + block * bytes);
+        let row = row + n_rows;
+        let at = if row < rows.n_rows { rows.at.wrapping_add(row * rows.row_bytes) } else { rows.next };
+        let at = at.wrapping_add(block * bytes);
         Self { at, n_lines: bytes.div_ceil(Self::LINE), n_portions }
     }
 

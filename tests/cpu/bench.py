@@ -160,6 +160,8 @@ def measure(given) -> dict:
                 for (kind, n), speed in run().items():
                     speeds[n_threads, kind, n][name].append(speed)
             print(f"round {number + 1}, {n_threads} threads: done", file=sys.stderr, flush=True)
+            if given.keep:
+                given.keep.write_text(json.dumps([[*key, dict(by)] for key, by in speeds.items()]))
     return speeds
 
 
@@ -193,7 +195,7 @@ def main() -> None:
     parser.add_argument("--rows", type=numbers, default=[1, 2, 4, 8, 16])
     sets = ["avx512", "avxvnni", "avx2", "neon-i8mm", "neon-dotprod"]
     parser.add_argument("--instruction-set", choices=sets, help="beastd's kernels for this one instead of the best")
-    parser.add_argument("--keep", type=Path, help="writes all figures as JSON")
+    parser.add_argument("--keep", type=Path, help="writes all figures as JSON, after each round")
     given = parser.parse_args()
     if not given.model.is_file():
         parser.error(f"{given.model}: no such file; try: .ci/speed-model llama")
@@ -206,8 +208,6 @@ def main() -> None:
         given.read_speed = Path(folder) / "read_speed"
         output("cc", "-O3", "-march=native", "-pthread", "-o", given.read_speed, ROOT / "tests/cpu/read_speed.c")
         speeds = measure(given)
-    if given.keep:
-        given.keep.write_text(json.dumps([[*key, dict(by)] for key, by in speeds.items()]))
     print(f"{given.model.name}, tokens a second, medians of {given.rounds} rounds\n\n{table(speeds, given.model)}")
 
 
