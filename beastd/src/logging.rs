@@ -87,6 +87,20 @@ pub fn take_engine_error() -> Option<String> {
     LAST_ENGINE_ERROR.lock().ok()?.take()
 }
 
+/// Adds that reason to an error: only the log says whether memory ran out.
+pub fn with_engine_error(error: String) -> String {
+    explained(error, take_engine_error())
+}
+
+fn explained(error: String, reason: Option<String>) -> String {
+    let Some(reason) = reason else { return error };
+    let error = match ["allocate memory", "bad_alloc"].iter().any(|words| reason.to_lowercase().contains(words)) {
+        true => "not enough memory to load the model; try: close other programs, or use a smaller model".into(),
+        false => error,
+    };
+    format!("{error} (llama.cpp: {reason})")
+}
+
 struct LastEngineError;
 
 impl<S: Subscriber> Layer<S> for LastEngineError {
@@ -108,3 +122,7 @@ impl<S: Subscriber> Layer<S> for LastEngineError {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "logging_tests.rs"]
+mod tests;

@@ -224,10 +224,7 @@ impl Record {
 /// Why the model cannot be used.
 pub fn child(path: &Path) -> Result<(), String> {
     begin_child();
-    run(path, tell_loaded, template).map_err(|error| match logging::take_engine_error() {
-        Some(reason) => format!("{error} (llama.cpp: {reason})").replace('\n', " "),
-        None => error,
-    })
+    run(path, tell_loaded, template).map_err(|error| logging::with_engine_error(error).replace('\n', " "))
 }
 
 /// Prepares the child process of any trial.

@@ -124,10 +124,11 @@ impl Token {
             let begun = Instant::now();
             for product in products {
                 let n_blocks = product.n_blocks_of_columns();
-                // SAFETY: the weights and columns are valid, threads round different blocks and take different rows.
+                // SAFETY: the columns are valid, there is room, and threads round different blocks.
                 let round = |i| unsafe { way.round(product, i, rounded.get()) };
-                let compute =
-                    |rows, next| unsafe { way.compute_before(next, product, rounded.get(), rows, product.to) };
+                let to = product.to;
+                // SAFETY: the weights are valid, all blocks were rounded, and threads take different rows.
+                let compute = |rows, next| unsafe { way.compute_before(next, product, rounded.get(), rows, to) };
                 (n_blocks * this / n_threads..n_blocks * (this + 1) / n_threads).for_each(round);
                 if this == 0 {
                     taken.store(n_threads, Ordering::Relaxed);

@@ -270,18 +270,8 @@ fn next_load(inbox: &mut Inbox) -> Option<(Arc<Config>, Asker)> {
     }
 }
 
-/// Adds llama.cpp's last log message to an error: only the log says whether memory ran out.
-fn told(error: String, reason: Option<String>) -> String {
-    let Some(reason) = reason else { return error };
-    let error = match reason.to_lowercase().contains("allocate memory") {
-        true => "not enough memory to load the model; try: close other programs, or use a smaller model".into(),
-        false => error,
-    };
-    format!("{error} (llama.cpp: {reason})")
-}
-
 fn unavailable(error: &dyn std::fmt::Display) -> WireError {
-    WireError::new(ErrorCode::ModelUnavailable, told(error.to_string(), logging::take_engine_error()))
+    WireError::new(ErrorCode::ModelUnavailable, logging::with_engine_error(error.to_string()))
 }
 
 /// Loads and works; offloads fewer layers after the GPU ran out of memory.

@@ -9,8 +9,8 @@ use crate::simd::Products;
 use crate::simd::avx2::Vectors256;
 use crate::simd::avx512::Vectors512;
 
-/// AMD's CPUs read the sixteen rows of a 512-bit vector slower than eight: on two Zen 5 cores a single column took 1.1 to
-/// 1.2 times as long. On an Intel Xeon (Emerald Rapids), eight rows take 1.01 to 1.07 times as long as sixteen.
+/// AMD's CPUs read the sixteen rows of a 512-bit vector slower than eight: on two Zen 5 cores a single column took 1.1
+/// to 1.2 times as long. On an Intel Xeon (Emerald Rapids), eight rows take 1.01 to 1.07 times as long as sixteen.
 static READS_FEW_ROWS_BEST: LazyLock<bool> = LazyLock::new(|| {
     #[allow(unused_unsafe, reason = "it is safe in newer versions of Rust")]
     // SAFETY: every x86-64 CPU has it.

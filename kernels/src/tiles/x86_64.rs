@@ -18,8 +18,8 @@ macro_rules! align_stack {
     };
 }
 
-/// Implements `Tiles` and `Direct` with vectors, given the names of the extensions that they need and for how many columns
-/// they do without tiles.
+/// Implements `Tiles` and `Direct` with vectors, given the names of the extensions that they need and for how many
+/// columns they do without tiles.
 macro_rules! tiles {
     ($vectors:ty, $extensions:literal, $($n:literal)*) => {
         impl Tiles for $vectors {

@@ -58,6 +58,8 @@ fn what_may_be_unsafe_is_the_socket_of_the_system_the_engine_and_its_kernels() {
         "launchd/src/cpu/x86_64.rs",
         "launchd/src/peer.rs",
         "launchd/src/socket.rs",
+        "kernels/benches/products.rs",
+        "kernels/src/instructions/x86_64.rs",
         "kernels/src/product.rs",
         "kernels/src/rows.rs",
         "kernels/src/simd/avx2.rs",

@@ -109,7 +109,7 @@ fn a_helper_that_is_held_up_holds_up_nobody() {
     static N_HELD: AtomicUsize = AtomicUsize::new(0);
     static MAY_END: AtomicBool = AtomicBool::new(false);
 
-    unsafe fn compute(product: &Product, columns: *const u8, rows: Range<usize>, to: To) {
+    unsafe fn compute(product: &Product, columns: *const u8, rows: Range<usize>, next: usize, to: To) {
         if thread::current().name().is_some_and(|name| name.starts_with("helper")) {
             N_HELD.fetch_add(1, Ordering::SeqCst);
             while !MAY_END.load(Ordering::SeqCst) {
@@ -117,7 +117,7 @@ fn a_helper_that_is_held_up_holds_up_nobody() {
             }
         }
         // SAFETY: as promised by the caller.
-        unsafe { few_columns().compute(product, columns, rows, to) };
+        unsafe { few_columns().compute_before(next, product, columns, rows, to) };
     }
 
     if !is_supported() {
@@ -147,11 +147,11 @@ fn helpers_sleep_when_there_is_nothing_to_do_and_wake_up_again() {
         return;
     }
     static N_HELPED: AtomicUsize = AtomicUsize::new(0);
-    unsafe fn compute(product: &Product, columns: *const u8, rows: Range<usize>, to: To) {
+    unsafe fn compute(product: &Product, columns: *const u8, rows: Range<usize>, next: usize, to: To) {
         let is_helper = thread::current().name().is_some_and(|name| name.starts_with("helper"));
         N_HELPED.fetch_add(usize::from(is_helper), Ordering::SeqCst);
         // SAFETY: as promised by the caller.
-        unsafe { few_columns().compute(product, columns, rows, to) };
+        unsafe { few_columns().compute_before(next, product, columns, rows, to) };
     }
     let example = Example::new(512, 9);
     let crew = Crew::new(1);

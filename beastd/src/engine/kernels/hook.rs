@@ -13,9 +13,11 @@ use super::crew;
 /// The name of the best instruction set that may be used, for tests and measurements.
 const LIMIT: &str = "BEAST_TEST_INSTRUCTION_SET";
 
-/// Products computed here, counted by each of their threads.
 #[cfg(test)]
-pub(super) static N_PRODUCTS: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+thread_local! {
+    /// Products computed here with this thread's help.
+    pub(super) static N_PRODUCTS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
 
 static ARE_WANTED: AtomicBool = AtomicBool::new(true);
 
@@ -80,12 +82,16 @@ unsafe fn find(params: &ComputeParams, dst: &sys::ggml_tensor) -> Option<(Produc
         && dst.type_ == sys::GGML_TYPE_F32
         && columns.nb[0] == size_of::<f32>()
         && dst.nb[0] == size_of::<f32>()
-        && [weights, columns, dst].iter().all(|tensor| tensor.ne[2] == 1 && tensor.ne[3] == 1)
+        && (weights.ne[2], weights.ne[3]) == (1, 1)
         && weights.ne[0] % BLOCK as i64 == 0;
     if !is_ours {
         return None;
     }
-    let n_columns = usize::try_from(columns.ne[1]).ok()?;
+    let (n_columns, column_bytes) = columns_of(columns)?;
+    let (n_results, result_bytes) = columns_of(dst)?;
+    if n_results != n_columns {
+        return None;
+    }
     let way = beast_kernels::way((*BEST)?, weights_of(weights.type_)?, n_columns)?;
     let product = Product {
         n_rows: usize::try_from(weights.ne[1]).ok()?,
@@ -94,12 +100,28 @@ unsafe fn find(params: &ComputeParams, dst: &sys::ggml_tensor) -> Option<(Produc
         weights: weights.data.cast(),
         row_bytes: weights.nb[1],
         columns: columns.data.cast(),
-        column_bytes: columns.nb[1],
-        to: To { at: dst.data.cast(), column_bytes: dst.nb[1] },
+        column_bytes,
+        to: To { at: dst.data.cast(), column_bytes: result_bytes },
     };
     // llama.cpp reserves at least as many bytes for its own rounding.
     let needed = way.bytes_of_columns(&product) + params.wdata.cast::<u8>().align_offset(way.alignment);
     (params.wsize >= needed).then_some((product, way))
+}
+
+/// How many columns a tensor has in all of its dimensions together, and the bytes from one to the next, if they are
+/// the same for all. Tokens of several sequences are a dimension of their own where a layer keeps a state for each
+/// sequence, as LFM2's convolutions do.
+pub(super) fn columns_of(tensor: &sys::ggml_tensor) -> Option<(usize, usize)> {
+    let (mut n, mut bytes) = (1, tensor.nb[1]);
+    for (&ne, &nb) in tensor.ne[1..].iter().zip(&tensor.nb[1..]).filter(|(ne, _)| **ne != 1) {
+        if n == 1 {
+            bytes = nb;
+        } else if nb != n * bytes {
+            return None;
+        }
+        n *= usize::try_from(ne).ok()?;
+    }
+    Some((n, bytes))
 }
 
 /// The weights of a type of ggml, if there are kernels for them.
@@ -120,7 +142,7 @@ pub(super) fn weights_of(of: sys::ggml_type) -> Option<Weights> {
 /// instruction set.
 unsafe fn multiply(product: &Product, way: &Way, params: &ComputeParams) {
     #[cfg(test)]
-    N_PRODUCTS.fetch_add(1, Ordering::Relaxed);
+    N_PRODUCTS.set(N_PRODUCTS.get() + 1);
     // SAFETY: the buffer has room for that (`find`), and nothing else uses it until all threads have left this product.
     // Threads write to different blocks, and read only after the barrier. Rows and columns lie where the tensors say,
     // and each row's results are written by the one thread that took it.

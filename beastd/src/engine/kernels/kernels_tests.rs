@@ -1,7 +1,7 @@
 //! Compares the kernels with ggml's own unpacking, and checks that llama.cpp's products are computed here.
 
 use std::ffi::c_void;
-use std::path::Path;
+use std::ops::Range;
 
 use beast_kernels::{BLOCK, InstructionSet, Product, To, Way, Weights};
 use llama_cpp_sys_2 as sys;
@@ -209,34 +209,47 @@ fn eight_bits_as_ggml_computes_them() {
 /// `llama_tests.rs` tests their results, and thereby our mirror of llama.cpp's structure: it compares logits with our
 /// kernels and with llama.cpp's.
 #[test]
-fn products_of_llama_cpp_come_here() {
-    use crate::batch::Token;
-    use crate::engine::{ContextOptions, LlamaEngine, ModelOptions, load, log_to_tracing};
+fn products_of_llama_cpp_come_here_for_any_number_of_sequences() {
+    use crate::batch::{Batch, SamplingParams, Token};
+    use crate::engine::Engine;
+    use crate::engine::llama::tests::{engine, model, row};
 
     if InstructionSet::best().and_then(|set| set.few(Weights::Q4K)).is_none() {
         return beast_tests::skip("this CPU has no kernels");
     }
-    log_to_tracing();
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/cub/cub.gguf");
-    let options = ModelOptions { path, device: None, n_gpu_layers: None, mmap: true, repack: false, kernels: true };
-    let model = load(&options, |_| true).expect("the built-in model is there");
-    let options = ContextOptions {
-        n_cells: 512,
-        is_divided: false,
-        kv_type: crate::engine::KvType::F16,
-        n_places: 2,
-        n_batch: 64,
-        n_ubatch: 64,
-        n_threads: 2,
-        n_draft: 0,
+    let model = model();
+    let mut engine = engine(&model);
+    let mut n_products = |slots: Range<u32>, pos, n_tokens| {
+        let tokens: Vec<Token> = (0..n_tokens).map(|i| Token(5 + i)).collect();
+        let rows: Vec<_> = slots.map(|slot| row(slot, pos, &tokens, true)).collect();
+        rows.iter().for_each(|row| engine.arm(row.seq, &SamplingParams::GREEDY, None));
+        let before = hook::N_PRODUCTS.get();
+        engine.step(&Batch { edits: Vec::new(), rows }).expect("there is room");
+        hook::N_PRODUCTS.get() - before
     };
-    let before = hook::N_PRODUCTS.load(std::sync::atomic::Ordering::Relaxed);
-    LlamaEngine::new(&model, &options)
-        .expect("there is memory")
-        .warm_up(Token(5), false)
-        .expect("a token can be computed");
-    let n = hook::N_PRODUCTS.load(std::sync::atomic::Ordering::Relaxed) - before;
-    assert!(n > 40, "{n} products of a model with 48 matrices");
+    let of_one = n_products(0..1, 0, 1);
+    assert!(of_one > 40, "{of_one} products of a model with 48 matrices");
+    assert_eq!(n_products(0..1, 1, 7), of_one);
+    // Two with a token each, and then with three.
+    assert_eq!(n_products(1..3, 0, 1), of_one);
+    assert_eq!(n_products(1..3, 1, 3), of_one);
+}
+
+#[test]
+fn columns_of_several_dimensions_are_one_after_the_other() {
+    let tensor = |ne: [i64; 4], nb: [usize; 4]| {
+        // SAFETY: numbers and pointers, which may be zero.
+        let mut tensor: sys::ggml_tensor = unsafe { std::mem::zeroed() };
+        (tensor.ne, tensor.nb) = (ne, nb);
+        hook::columns_of(&tensor)
+    };
+    assert_eq!(tensor([256, 5, 1, 1], [4, 1024, 5120, 5120]), Some((5, 1024)));
+    assert_eq!(tensor([256, 1, 4, 1], [4, 1024, 1024, 4096]), Some((4, 1024)));
+    assert_eq!(tensor([256, 3, 4, 2], [4, 1024, 3072, 12_288]), Some((24, 1024)));
+    // Every second column, and columns with a gap after each sequence.
+    assert_eq!(tensor([256, 1, 4, 1], [4, 1024, 2048, 8192]), Some((4, 2048)));
+    assert_eq!(tensor([256, 3, 4, 1], [4, 1024, 4096, 16_384]), None);
+    assert_eq!(tensor([256, 0, 1, 1], [4, 1024, 0, 0]), Some((0, 1024)));
 }
 
 /// The check with which `build.rs` fails the build when llama.cpp changes its structure.
