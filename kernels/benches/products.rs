@@ -7,7 +7,6 @@
 
 use std::alloc::{Layout, alloc};
 use std::hint::{black_box, spin_loop};
-use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
@@ -134,7 +133,8 @@ impl Token {
                     taken.store(n_threads, Ordering::Relaxed);
                 }
                 barrier.wait();
-                take(product, way, this, n_threads, &taken, compute);
+                let shares = Shares::new(product.n_rows, n_threads, way.unit, way.is_read_bound);
+                shares.compute(this, || taken.fetch_add(1, Ordering::Relaxed), compute);
                 barrier.wait();
             }
             begun.elapsed().as_secs_f64()
@@ -156,27 +156,6 @@ impl Token {
             rest = after;
         }
         products
-    }
-}
-
-/// Computes this thread's pieces, as beastd's threads do.
-fn take(
-    product: &Product,
-    way: &Way,
-    this: usize,
-    n_threads: usize,
-    taken: &AtomicUsize,
-    compute: impl Fn(Range<usize>, usize),
-) {
-    let shares = Shares::new(product.n_rows, n_threads, way.unit, way.is_read_bound);
-    let (mut i, mut piece) = (this, shares.piece(this));
-    while !piece.is_empty() || i < n_threads {
-        i = taken.fetch_add(1, Ordering::Relaxed);
-        let next = shares.piece(i);
-        if !piece.is_empty() {
-            compute(piece, next.start);
-        }
-        piece = next;
     }
 }
 

@@ -353,6 +353,24 @@ impl Shares {
         (from * self.unit).min(self.n_rows)..((from + n) * self.unit).min(self.n_rows)
     }
 
+    /// Computes the pieces of thread `this` with `compute`, which gets the rows, and where the thread's next ones begin:
+    /// a piece is taken early, so that it is fetched while the one before is computed. `take` returns `n_threads`, and
+    /// then one more each time that any thread calls it.
+    #[inline]
+    pub fn compute(&self, this: usize, take: impl Fn() -> usize, compute: impl Fn(Range<usize>, usize)) {
+        let (mut i, mut piece) = (this, self.piece(this));
+        // With few rows, a thread's own piece may be empty though short ones are left. After an empty short one there
+        // are none.
+        while !piece.is_empty() || i < self.n_threads {
+            i = take();
+            let next = self.piece(i);
+            if !piece.is_empty() {
+                compute(piece, next.start);
+            }
+            piece = next;
+        }
+    }
+
     /// Begin and length of short piece `i`: half of an equal share of what is left.
     fn guided(&self, i: usize) -> (usize, usize) {
         let length = |n_left: usize| n_left.div_ceil(2 * self.n_threads);

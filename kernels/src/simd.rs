@@ -75,8 +75,6 @@ pub(super) trait Simd: Copy {
 pub(super) trait Products: Simd {
     /// Most columns whose sums stay in registers, with two vectors of rows.
     const MOST_COLUMNS: usize;
-    /// Most columns for which it is faster to do without tiles, as measured.
-    const MOST_DIRECT: usize;
     /// Most columns for which `direct.rs` writes out the parts of a block. In a loop, header and weights pass through
     /// memory, which takes a column with AVX2 half as long again; with more columns, long code costs more than that
     /// saves.

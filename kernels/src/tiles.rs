@@ -64,7 +64,10 @@ pub(super) trait Tiles {
 /// has it.
 #[cfg(target_arch = "x86_64")]
 pub(super) trait Direct: Tiles {
-    /// As [`multiply`], for up to `MOST_DIRECT` columns.
+    /// Most columns for which it is faster to do without tiles, as measured.
+    const MOST_FEW: usize;
+
+    /// As [`multiply`], for up to `MOST_FEW` columns.
     ///
     /// # Safety
     /// As there.

@@ -5,9 +5,9 @@ use std::sync::LazyLock;
 
 use crate::blocks::Weights;
 use crate::product::Way;
-use crate::simd::Products;
 use crate::simd::avx2::Vectors256;
 use crate::simd::avx512::Vectors512;
+use crate::tiles::Direct;
 
 /// AMD's CPUs read the sixteen rows of a 512-bit vector slower than eight: on two Zen 5 cores a single column took 1.1
 /// to 1.2 times as long. On an Intel Xeon (Emerald Rapids), eight rows take 1.01 to 1.07 times as long as sixteen.
@@ -60,9 +60,9 @@ impl InstructionSet {
     /// Most columns that are multiplied without tiles.
     pub fn most_few(self) -> usize {
         match self {
-            Self::Avx512 => Vectors512::MOST_DIRECT,
-            Self::AvxVnni => Vectors256::<true>::MOST_DIRECT,
-            Self::Avx2 => Vectors256::<false>::MOST_DIRECT,
+            Self::Avx512 => Vectors512::MOST_FEW,
+            Self::AvxVnni => Vectors256::<true>::MOST_FEW,
+            Self::Avx2 => Vectors256::<false>::MOST_FEW,
         }
     }
 

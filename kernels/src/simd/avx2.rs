@@ -123,7 +123,6 @@ impl<const HAS_VNNI: bool, const HAS_AVX512: bool> Simd for Vectors256<HAS_VNNI,
 
 impl<const HAS_VNNI: bool, const HAS_AVX512: bool> Products for Vectors256<HAS_VNNI, HAS_AVX512> {
     const MOST_COLUMNS: usize = 3;
-    const MOST_DIRECT: usize = 4;
     const MOST_WRITTEN_OUT: usize = 2;
 
     #[inline(always)]

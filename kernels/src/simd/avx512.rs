@@ -115,7 +115,6 @@ impl Simd for Vectors512 {
 
 impl Products for Vectors512 {
     const MOST_COLUMNS: usize = 6;
-    const MOST_DIRECT: usize = 10;
     const MOST_WRITTEN_OUT: usize = 1;
 
     #[inline(always)]

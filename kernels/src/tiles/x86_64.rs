@@ -47,6 +47,8 @@ macro_rules! tiles {
         }
 
         impl Direct for $vectors {
+            const MOST_FEW: usize = [$($n),*].len();
+
             unsafe fn multiply_few<W: Format>(
                 rows: Rows,
                 columns: &[W::Column],

@@ -163,17 +163,10 @@ unsafe fn multiply(product: &Product, way: &Way, params: &ComputeParams) {
         }
         ggml_barrier(params.threadpool);
         let shares = Shares::new(product.n_rows, n_threads, way.unit, way.is_read_bound);
-        let (mut i, mut piece) = (this, shares.piece(this));
-        // With few rows, a thread's own piece may be empty though short ones are left. After an empty short one there
-        // are none.
-        while !piece.is_empty() || i < n_threads {
-            // Taken early, so that it is fetched while this one is computed.
-            i = ggml_threadpool_chunk_add(params.threadpool, 1) as usize;
-            let next = shares.piece(i);
-            if !piece.is_empty() {
-                way.compute_before(next.start, product, columns, piece, product.to);
-            }
-            piece = next;
-        }
+        shares.compute(
+            this,
+            || ggml_threadpool_chunk_add(params.threadpool, 1) as usize,
+            |rows, next| way.compute_before(next, product, columns, rows, product.to),
+        );
     }
 }
