@@ -59,7 +59,7 @@ bench-cpu: $(if $(INSTRUCTION_SET),,build) ## prefill and decoding by threads an
 	"$$(.ci/venv)" tests/cpu/bench.py --model "$$llama" --peers "$$peers" --ik "$$ik" --programs "$$programs" "$$@" && \
 	"$$(.ci/venv)" tests/cpu/bench.py --model "$$lfm2" --peers "$$peers" --programs "$$programs" "$$@"
 
-bench-kernels: ## how fast matrix products read weights, beside a loop that only reads (a minute; ARGS="threads=1 columns=1,4")
+bench-kernels: ## how fast matrix products read weights, beside a loop that only reads (a minute; ARGS="--threads 1 --columns 1,4")
 	@cargo bench --locked -p beast-kernels --bench products -- $(ARGS)
 
 bench-traces: build ## three models in memory for two, beside llama-server's router (10 minutes; first run 25 more; ARGS="...")

@@ -1,8 +1,7 @@
 //! How fast the products of a token read weights, beside a loop that only reads them: the matrices of LFM2-2.6B one
 //! after the other, with threads and barriers as in beastd, and no llama.cpp.
 //!
-//! Usage: cargo bench -p beast-kernels -- [threads=2] [sets=avx512,avx2] [weights=Q4K,Q6K] [columns=1,2,4,8,16]
-//! [rounds=9]. Prints GB/s of weights, medians of rounds in which all took turns, and their share of the loop's speed.
+//! Prints GB/s of weights, medians of rounds in which all took turns, and their share of the loop's speed.
 #![allow(unsafe_code, clippy::print_stdout)]
 
 use std::alloc::{Layout, alloc};
@@ -10,31 +9,66 @@ use std::hint::{black_box, spin_loop};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use clap::Parser;
+use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
+
 use beast_kernels::{BLOCK, InstructionSet, Product, Shares, To, Way, Weights};
 
 /// Rows and blocks of a row. More than any cache holds, together.
 const LAYER: [(usize, usize); 5] = [(6144, 8), (2048, 8), (10752, 8), (10752, 8), (2048, 42)];
 const N_LAYERS: usize = 12;
 
+/// How fast the products of a token read weights, beside a loop that only reads them.
+#[derive(Parser)]
+#[command(name = "make bench-kernels")]
+struct Args {
+    /// Threads that compute
+    #[arg(long, default_value = "2", value_parser = count())]
+    threads: usize,
+    /// Rounds in which all take turns; medians are printed
+    #[arg(long, default_value = "9", value_parser = count())]
+    rounds: usize,
+    /// Instruction sets [default: all that this CPU has]
+    #[arg(long, value_delimiter = ',', value_parser = sets())]
+    sets: Vec<InstructionSet>,
+    /// Formats of weights
+    #[arg(long, value_delimiter = ',', default_value = "Q4_K,Q6_K", ignore_case = true, value_parser = formats())]
+    weights: Vec<Weights>,
+    /// Numbers of columns that weights are multiplied with
+    #[arg(long, value_delimiter = ',', default_value = "1,2,4,8,16", value_parser = count())]
+    columns: Vec<usize>,
+    /// Added by cargo
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn count() -> impl TypedValueParser<Value = usize> {
+    RangedU64ValueParser::<u64>::new().range(1..=1024).map(|n| n as usize)
+}
+
+fn sets() -> impl TypedValueParser<Value = InstructionSet> {
+    let supported = || InstructionSet::ALL.iter().copied().filter(|set| set.is_supported());
+    let names: Vec<&str> = supported().map(|set| set.name()).collect();
+    PossibleValuesParser::new(names).map(move |name| supported().find(|set| set.name() == name).expect("one of them"))
+}
+
+fn formats() -> impl TypedValueParser<Value = Weights> {
+    let formats = ["Q4_K", "Q5_K", "Q6_K", "Q8_0"].into_iter().zip(Weights::ALL);
+    let names: Vec<&str> = formats.clone().map(|(name, _)| name).collect();
+    PossibleValuesParser::new(names).map(move |name| {
+        let mut formats = formats.clone();
+        formats.find(|(format, _)| format.eq_ignore_ascii_case(&name)).expect("one of them").1
+    })
+}
+
 fn main() {
-    let words: Vec<String> = std::env::args().collect();
-    let list = |name: &str, default: &str| -> Vec<String> {
-        let given = words.iter().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
-        given.unwrap_or(default).split(',').map(str::to_owned).collect()
-    };
-    let numbers = |name: &str, default: &str| -> Vec<usize> {
-        list(name, default).iter().map(|word| word.parse().expect("a number")).collect()
-    };
-    let (n_threads, n_rounds) = (numbers("threads", "2")[0], numbers("rounds", "9")[0]);
-    let columns = numbers("columns", "1,2,4,8,16");
-    let all: Vec<&str> = InstructionSet::ALL.iter().filter(|set| set.is_supported()).map(|set| set.name()).collect();
-    let sets = list("sets", &all.join(","));
-    for name in list("weights", "Q4K,Q6K") {
-        let weights = Weights::ALL.into_iter().find(|weights| format!("{weights:?}") == name);
-        let weights = weights.unwrap_or_else(|| panic!("weights={name}: none of {:?}", Weights::ALL));
-        let token = Token::new(weights.block_bytes(), *columns.iter().max().expect("some columns"));
+    let Args { threads, rounds, sets, weights, columns, bench: _ } = Args::parse();
+    let is_wanted = |set: &InstructionSet| set.is_supported() && (sets.is_empty() || sets.contains(set));
+    let sets: Vec<InstructionSet> = InstructionSet::ALL.iter().copied().filter(is_wanted).collect();
+    for weights in weights {
+        let token = Token::new(weights.block_bytes(), columns.iter().copied().max().unwrap_or(1));
         let mut runs: Vec<(String, Run)> = vec![("read".into(), Run::Read)];
-        for set in InstructionSet::ALL.iter().filter(|set| sets.iter().any(|name| name == set.name())) {
+        for set in &sets {
             for &n in &columns {
                 if let Some(way) = beast_kernels::way(*set, weights, n) {
                     runs.push((format!("{} {n:>3}", set.name()), Run::Multiply(way, n)));
@@ -42,13 +76,13 @@ fn main() {
             }
         }
         let mut times = vec![Vec::new(); runs.len()];
-        for _ in 0..n_rounds {
+        for _ in 0..rounds {
             for ((_, run), times) in runs.iter().zip(&mut times) {
-                times.push(token.time(run, n_threads));
+                times.push(token.time(run, threads));
             }
         }
         let speeds: Vec<f64> = times.iter_mut().map(|times| token.bytes.len() as f64 / median(times) / 1e9).collect();
-        println!("{name}, {n_threads} threads, {:.2} GB of weights", token.bytes.len() as f64 / 1e9);
+        println!("{weights:?}, {threads} threads, {:.2} GB of weights", token.bytes.len() as f64 / 1e9);
         for ((name, _), speed) in runs.iter().zip(&speeds) {
             println!("{name:<12} {speed:6.1} GB/s  {:.2} of reading", speed / speeds[0]);
         }
@@ -192,14 +226,9 @@ fn in_large_pages(n: usize) -> &'static mut [u8] {
     unsafe {
         let at = alloc(layout);
         assert!(!at.is_null(), "no memory");
+        // A system without large pages is measured as it is.
         #[cfg(target_os = "linux")]
-        {
-            unsafe extern "C" {
-                fn madvise(at: *mut u8, n: usize, advice: i32) -> i32;
-            }
-            const MADV_HUGEPAGE: i32 = 14;
-            madvise(at, n, MADV_HUGEPAGE);
-        }
+        let _ = rustix::mm::madvise(at.cast(), n, rustix::mm::Advice::LinuxHugepage);
         at.write_bytes(0, n);
         std::slice::from_raw_parts_mut(at, n)
     }

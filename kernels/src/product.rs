@@ -353,9 +353,9 @@ impl Shares {
         (from * self.unit).min(self.n_rows)..((from + n) * self.unit).min(self.n_rows)
     }
 
-    /// Computes the pieces of thread `this` with `compute`, which gets the rows, and where the thread's next ones begin:
-    /// a piece is taken early, so that it is fetched while the one before is computed. `take` returns `n_threads`, and
-    /// then one more each time that any thread calls it.
+    /// Computes the pieces of thread `this` with `compute`, which gets the rows, and where the thread's next ones
+    /// begin: a piece is taken early, so that it is fetched while the one before is computed. `take` returns
+    /// `n_threads`, and then one more each time that any thread calls it.
     #[inline]
     pub fn compute(&self, this: usize, take: impl Fn() -> usize, compute: impl Fn(Range<usize>, usize)) {
         let (mut i, mut piece) = (this, self.piece(this));

@@ -24,9 +24,12 @@ static ARE_WANTED: AtomicBool = AtomicBool::new(true);
 /// The best instruction set of this CPU.
 static BEST: LazyLock<Option<InstructionSet>> = LazyLock::new(|| {
     let limit = std::env::var(LIMIT).ok();
-    let is_allowed = |set: &InstructionSet| limit.as_ref().is_none_or(|limit| set.name() == limit);
-    let mut sets = InstructionSet::ALL.iter().copied().skip_while(|set| !is_allowed(set));
-    sets.find(|set| set.is_supported())
+    let Some(limit) = limit else { return InstructionSet::ALL.iter().copied().find(|set| set.is_supported()) };
+    if InstructionSet::ALL.iter().all(|set| set.name() != limit) {
+        let names: Vec<&str> = InstructionSet::ALL.iter().map(|set| set.name()).collect();
+        tracing::warn!("{LIMIT}={limit}: none of {}; the kernels stay off", names.join(", "));
+    }
+    InstructionSet::ALL.iter().copied().skip_while(|set| set.name() != limit).find(|set| set.is_supported())
 });
 
 /// The name of the instruction set that the kernels use.
