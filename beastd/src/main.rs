@@ -81,8 +81,9 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 fn main() -> ExitCode {
     cpu::require("beastd", &beastd::engine::needs(), 1);
     let started_us = now_us();
+    beastd::engine::settle_environment();
     beastd::engine::keep_memory_together();
-    beastd::engine::end_without_debugger();
+    beastd::engine::log_last_words();
     let args = Args::try_parse().unwrap_or_else(|error| {
         if error.use_stderr() {
             let _ = write!(std::io::stderr(), "{}", shown::harmless(&error.to_string()));

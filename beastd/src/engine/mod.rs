@@ -45,7 +45,7 @@ pub use error::LoadError;
 pub use llama::LlamaEngine;
 pub use model::{LoadedModel, ModelOptions, load, log_to_tracing};
 pub use plugin::{Device, devices, load_plugin};
-pub use raw::{end_without_debugger, keep_memory_together, needs, return_memory};
+pub use raw::{keep_memory_together, log_last_words, needs, return_memory, settle_environment};
 pub use sizes::{LayerSizes, ModelSizes, sizes};
 pub use state::{SavedState, Seal};
 pub use vocab::LlamaVocab;

@@ -245,13 +245,28 @@ unsafe fn is_sound(head: *const sys::gguf_context, n: i64, file: &File, stride: 
     true
 }
 
-/// Makes a failed assertion in llama.cpp end the process at once; call at process start. Otherwise llama.cpp starts
-/// gdb, which may hang, and logs nothing.
-pub fn end_without_debugger() {
-    // SAFETY: no other thread runs yet that could read the environment meanwhile; `say_last_words` is a valid abort
-    // callback.
+/// Sets what llama.cpp would set in the environment while it loads a model, with the same values; call at process
+/// start. A thread that reads the environment meanwhile, as `std::env::var` does, would read freed memory.
+pub fn settle_environment() {
+    let set = |name, value| {
+        // SAFETY: no other thread runs yet that could read the environment meanwhile.
+        unsafe { std::env::set_var(name, value) };
+    };
+    // Otherwise a failed assertion starts gdb, which may hang.
+    set("GGML_NO_BACKTRACE", "1");
+    // llama.cpp does not replace this.
+    if std::env::var_os("KMP_BLOCKTIME").is_none() {
+        set("KMP_BLOCKTIME", "200");
+    }
+    // llama.cpp replaces this by the same value, which takes no other memory.
+    #[cfg(target_os = "macos")]
+    set("AGX_RELAX_CDM_CTXSTORE_TIMEOUT", "1");
+}
+
+/// Makes a failed assertion in llama.cpp log what it says before the process ends.
+pub fn log_last_words() {
+    // SAFETY: `say_last_words` is a valid abort callback.
     unsafe {
-        std::env::set_var("GGML_NO_BACKTRACE", "1");
         sys::ggml_set_abort_callback(Some(say_last_words));
     }
 }

@@ -1,9 +1,10 @@
 //! Daemons that die, and daemons that start at the same time.
 
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::process::Command;
 
 use beast_tests::samples::{BABBLE, TEXT};
-use beast_tests::{Beast, run};
+use beast_tests::{Beast, Home, run, skip};
 
 #[test]
 fn a_daemon_killed_in_mid_stream_leaves_what_came_on_stdout() {
@@ -80,3 +81,41 @@ fn only_the_owner_gets_to_the_socket_and_the_folder() {
     assert_eq!(mode(&beast.socket()), (true, 0o600));
     assert_eq!(mode(beast.socket().parent().expect("it has a folder")), (false, 0o700));
 }
+
+/// The C library frees the old list while another thread may read it: a daemon that was loading crashed so.
+#[test]
+fn the_environment_is_settled_before_the_first_thread() {
+    if !cfg!(target_os = "linux") {
+        skip("LD_PRELOAD is for Linux");
+        return;
+    }
+    let home = Home::new();
+    let (source, library) = (home.path("setenv.c"), home.path("setenv.so"));
+    std::fs::write(&source, SETENV).expect("the home is writable");
+    let compiled = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status();
+    if !compiled.is_ok_and(|status| status.success()) {
+        skip("no C compiler");
+        return;
+    }
+    let mut command = home.beastd(&[]);
+    command.env("LD_PRELOAD", &library);
+    let beast = Beast::launch(home, command);
+    beast.ready();
+    assert_ne!(beast.run(&["ask", "hi"]).answer(), "");
+    let log = beast.stderr();
+    let (before, after) = log.split_once(" listening ").expect("it is logged");
+    assert!(before.contains("setenv GGML_NO_BACKTRACE\n"), "every call is seen: {log}");
+    assert!(!after.contains("setenv "), "{log}");
+}
+
+/// Reports each call on stderr.
+const SETENV: &str = r#"
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdio.h>
+int setenv(const char *name, const char *value, int replace) {
+    int (*real)(const char *, const char *, int) = dlsym(RTLD_NEXT, "setenv");
+    dprintf(2, "setenv %s\n", name);
+    return real(name, value, replace);
+}
+"#;
