@@ -84,7 +84,7 @@ fn main() {
         let speeds: Vec<f64> = times.iter_mut().map(|times| token.bytes.len() as f64 / median(times) / 1e9).collect();
         println!("{weights:?}, {threads} threads, {:.2} GB of weights", token.bytes.len() as f64 / 1e9);
         for ((name, _), speed) in runs.iter().zip(&speeds) {
-            println!("{name:<12} {speed:6.1} GB/s  {:.2} of reading", speed / speeds[0]);
+            println!("{name:<12} {speed:6.2} GB/s  {:.2} of reading", speed / speeds[0]);
         }
     }
 }

@@ -20,6 +20,8 @@ pub(super) trait Simd: Copy {
     const IS_MIXED: bool;
     /// Whether tiles have eight weights of one row and then of the next, instead of four.
     const IS_PAIRED: bool;
+    /// Whether `dot` adds words, which must become lanes before they overflow (`words.rs`).
+    const SUMS_WORDS: bool = false;
     type Ints: Copy;
     type Floats: Copy;
 
@@ -55,12 +57,13 @@ pub(super) trait Simd: Copy {
     unsafe fn zip_low_pairs(a: Self::Ints, b: Self::Ints) -> Self::Ints;
     unsafe fn zip_high_pairs(a: Self::Ints, b: Self::Ints) -> Self::Ints;
 
-    /// A part of a sum: it may hold as many steps as the weights allow without overflow of 16 bits.
-    unsafe fn begin(sums: Self::Ints) -> Self::Ints;
-    /// Adds four products of bytes in each lane; the first factor is unsigned if `IS_MIXED`.
-    unsafe fn dot(part: Self::Ints, unsigned: Self::Ints, signed: Self::Ints) -> Self::Ints;
-    /// The sums that `begin` got, plus all products since.
-    unsafe fn end(sums: Self::Ints, part: Self::Ints) -> Self::Ints;
+    /// Adds four products of bytes in each lane; the first factor is unsigned if `IS_MIXED`. Where it
+    /// `SUMS_WORDS`, two in each word.
+    unsafe fn dot(sums: Self::Ints, unsigned: Self::Ints, signed: Self::Ints) -> Self::Ints;
+    /// Two bytes of each lane, with their signs, as words; where it `SUMS_WORDS`.
+    unsafe fn words(_bytes: Self::Ints, _first: usize, _second: usize) -> Self::Ints {
+        unreachable!("products of bytes are summed in lanes")
+    }
     unsafe fn to_floats(a: Self::Ints) -> Self::Floats;
     /// The f16 values in the lower halves of the lanes. The upper halves mean nothing.
     unsafe fn from_halves(a: Self::Ints) -> Self::Floats;
@@ -83,6 +86,9 @@ pub(super) trait Products: Simd {
     /// # Safety
     /// Besides, there are as many floats.
     unsafe fn load_floats(from: *const f32) -> Self::Floats;
+    /// Does nothing, but divides what is written out: the compiler loads nothing before that is loaded after, and
+    /// computes these sums before. Otherwise it loads a whole block at once, into memory.
+    unsafe fn divide(sums: Self::Ints) -> Self::Ints;
     /// Adds two products of words in each lane.
     unsafe fn dot_words(sums: Self::Ints, a: Self::Ints, b: Self::Ints) -> Self::Ints;
 

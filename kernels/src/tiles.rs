@@ -26,6 +26,8 @@ mod neon;
 mod rounding;
 mod tile;
 #[cfg(target_arch = "x86_64")]
+mod words;
+#[cfg(target_arch = "x86_64")]
 mod x86_64;
 
 /// Rows of a tile.

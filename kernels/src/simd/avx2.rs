@@ -13,6 +13,7 @@ impl<const HAS_VNNI: bool, const HAS_AVX512: bool> Simd for Vectors256<HAS_VNNI,
     const LANES: usize = 8;
     const IS_MIXED: bool = true;
     const IS_PAIRED: bool = false;
+    const SUMS_WORDS: bool = !HAS_VNNI;
     type Ints = __m256i;
     type Floats = __m256;
     #[inline(always)]
@@ -85,25 +86,24 @@ impl<const HAS_VNNI: bool, const HAS_AVX512: bool> Simd for Vectors256<HAS_VNNI,
         _mm256_unpackhi_epi64(a, b)
     }
     #[inline(always)]
-    unsafe fn begin(sums: __m256i) -> __m256i {
-        if HAS_VNNI { sums } else { _mm256_setzero_si256() }
-    }
-    #[inline(always)]
-    unsafe fn dot(part: __m256i, unsigned: __m256i, signed: __m256i) -> __m256i {
+    unsafe fn dot(sums: __m256i, unsigned: __m256i, signed: __m256i) -> __m256i {
         if HAS_AVX512 {
-            _mm256_dpbusd_epi32(part, unsigned, signed)
+            _mm256_dpbusd_epi32(sums, unsigned, signed)
         } else if HAS_VNNI {
-            _mm256_dpbusd_avx_epi32(part, unsigned, signed)
+            _mm256_dpbusd_avx_epi32(sums, unsigned, signed)
         } else {
-            _mm256_add_epi16(part, _mm256_maddubs_epi16(unsigned, signed))
+            _mm256_add_epi16(sums, _mm256_maddubs_epi16(unsigned, signed))
         }
     }
     #[inline(always)]
-    unsafe fn end(sums: __m256i, part: __m256i) -> __m256i {
-        if HAS_VNNI {
-            return part;
-        }
-        _mm256_add_epi32(sums, _mm256_madd_epi16(part, _mm256_set1_epi16(1)))
+    unsafe fn words(bytes: __m256i, first: usize, second: usize) -> __m256i {
+        // Each byte twice, of which the upper one counts.
+        let of_lane = (first * 0x101 + (second * 0x101 << 16)) as i32;
+        let at = _mm256_add_epi32(
+            _mm256_set1_epi32(of_lane),
+            _mm256_setr_epi32(0, 0x0404_0404, 0x0808_0808, 0x0c0c_0c0c, 0, 0x0404_0404, 0x0808_0808, 0x0c0c_0c0c),
+        );
+        _mm256_srai_epi16::<8>(_mm256_shuffle_epi8(bytes, at))
     }
     #[inline(always)]
     unsafe fn to_floats(a: __m256i) -> __m256 {
@@ -123,11 +123,15 @@ impl<const HAS_VNNI: bool, const HAS_AVX512: bool> Simd for Vectors256<HAS_VNNI,
 
 impl<const HAS_VNNI: bool, const HAS_AVX512: bool> Products for Vectors256<HAS_VNNI, HAS_AVX512> {
     const MOST_COLUMNS: usize = 3;
-    const MOST_WRITTEN_OUT: usize = 2;
+    const MOST_WRITTEN_OUT: usize = if HAS_VNNI { 2 } else { 1 };
 
     #[inline(always)]
     unsafe fn load_floats(from: *const f32) -> __m256 {
         _mm256_loadu_ps(from)
+    }
+    #[inline(always)]
+    unsafe fn divide(sums: __m256i) -> __m256i {
+        divide(sums)
     }
     #[inline(always)]
     unsafe fn dot_words(sums: __m256i, a: __m256i, b: __m256i) -> __m256i {
@@ -141,4 +145,11 @@ impl<const HAS_VNNI: bool, const HAS_AVX512: bool> Products for Vectors256<HAS_V
     unsafe fn sub_product(sum: __m256, a: __m256, b: __m256) -> __m256 {
         _mm256_fnmadd_ps(a, b, sum)
     }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn divide(mut sums: __m256i) -> __m256i {
+    std::arch::asm!("/* {0} */", inout(ymm_reg) sums, options(nostack, preserves_flags));
+    sums
 }

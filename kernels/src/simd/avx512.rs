@@ -88,16 +88,8 @@ impl Simd for Vectors512 {
         _mm512_unpackhi_epi64(a, b)
     }
     #[inline(always)]
-    unsafe fn begin(sums: __m512i) -> __m512i {
-        sums
-    }
-    #[inline(always)]
-    unsafe fn dot(part: __m512i, unsigned: __m512i, signed: __m512i) -> __m512i {
-        _mm512_dpbusd_epi32(part, unsigned, signed)
-    }
-    #[inline(always)]
-    unsafe fn end(_sums: __m512i, part: __m512i) -> __m512i {
-        part
+    unsafe fn dot(sums: __m512i, unsigned: __m512i, signed: __m512i) -> __m512i {
+        _mm512_dpbusd_epi32(sums, unsigned, signed)
     }
     #[inline(always)]
     unsafe fn to_floats(a: __m512i) -> __m512 {
@@ -122,6 +114,10 @@ impl Products for Vectors512 {
         _mm512_loadu_ps(from)
     }
     #[inline(always)]
+    unsafe fn divide(sums: __m512i) -> __m512i {
+        divide(sums)
+    }
+    #[inline(always)]
     unsafe fn dot_words(sums: __m512i, a: __m512i, b: __m512i) -> __m512i {
         _mm512_dpwssd_epi32(sums, a, b)
     }
@@ -133,4 +129,11 @@ impl Products for Vectors512 {
     unsafe fn sub_product(sum: __m512, a: __m512, b: __m512) -> __m512 {
         _mm512_fnmadd_ps(a, b, sum)
     }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn divide(mut sums: __m512i) -> __m512i {
+    std::arch::asm!("/* {0} */", inout(zmm_reg) sums, options(nostack, preserves_flags));
+    sums
 }

@@ -155,16 +155,8 @@ impl<const HAS_I8MM: bool> Simd for Vectors128<HAS_I8MM> {
         vreinterpretq_s32_s64(vzip2q_s64(vreinterpretq_s64_s32(a), vreinterpretq_s64_s32(b)))
     }
     #[inline(always)]
-    unsafe fn begin(sums: int32x4_t) -> int32x4_t {
-        sums
-    }
-    #[inline(always)]
-    unsafe fn dot(part: int32x4_t, a: int32x4_t, b: int32x4_t) -> int32x4_t {
-        dot(part, vreinterpretq_s8_s32(a), vreinterpretq_s8_s32(b))
-    }
-    #[inline(always)]
-    unsafe fn end(_sums: int32x4_t, part: int32x4_t) -> int32x4_t {
-        part
+    unsafe fn dot(sums: int32x4_t, a: int32x4_t, b: int32x4_t) -> int32x4_t {
+        dot(sums, vreinterpretq_s8_s32(a), vreinterpretq_s8_s32(b))
     }
     #[inline(always)]
     unsafe fn to_floats(a: int32x4_t) -> float32x4_t {

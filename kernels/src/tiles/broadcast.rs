@@ -7,7 +7,8 @@
 
 use super::super::simd::Products;
 use super::tile::{self, Column, Format, STEP, Tile};
-use super::{ROWS, Sums};
+use super::{ROWS, Sums, words};
+use std::ops::Range;
 
 /// Adds the products of a tile and up to `MOST_COLUMNS` columns to as many sums.
 ///
@@ -58,19 +59,10 @@ unsafe fn multiply_rows<S: Products, W: Format, const N: usize>(
         for n in 0..N {
             d[n] = columns[n].scales();
         }
-        let mut products = [[S::splat_float(0.0); 2]; N];
-        for part in 0..tile::parts_of_block::<W>() {
-            // Written out: the compiler may keep a loop, and with it the sums in memory.
-            let of = &mut products;
-            add_group::<S, W, N>(tile, row, W::group(part, 0), columns, &d, of);
-            if W::GROUPS_IN_PART > 1 {
-                add_group::<S, W, N>(tile, row, W::group(part, 1), columns, &d, of);
-            }
-            if W::GROUPS_IN_PART > 2 {
-                add_group::<S, W, N>(tile, row, W::group(part, 2), columns, &d, of);
-                add_group::<S, W, N>(tile, row, W::group(part, 3), columns, &d, of);
-            }
-        }
+        let mut products = match S::SUMS_WORDS {
+            true => words::of_tile::<S, W, N>(tile, row, columns),
+            false => of_tile::<S, W, N>(tile, row, columns, &d),
+        };
         if W::HAS_MINIMA {
             subtract_minima::<S, W, N>(tile, row, columns, &mut products);
         }
@@ -80,6 +72,36 @@ unsafe fn multiply_rows<S: Products, W: Format, const N: usize>(
                 S::store_floats(to, add_block::<S, W>(S::load_floats(to), products[n][i], &d[n]));
             }
         }
+    }
+}
+
+/// Products of a tile's weights, without their minima.
+///
+/// # Safety
+/// As above.
+#[inline(always)]
+unsafe fn of_tile<S: Products, W: Format, const N: usize>(
+    tile: &Tile,
+    row: usize,
+    columns: &[W::Column],
+    d: &[[f32; 8]; N],
+) -> [[S::Floats; 2]; N] {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        let mut products = [[S::splat_float(0.0); 2]; N];
+        for part in 0..tile::parts_of_block::<W>() {
+            // Written out: the compiler may keep a loop, and with it the sums in memory.
+            let of = &mut products;
+            add_group::<S, W, N>(tile, row, W::group(part, 0), columns, d, of);
+            if W::GROUPS_IN_PART > 1 {
+                add_group::<S, W, N>(tile, row, W::group(part, 1), columns, d, of);
+            }
+            if W::GROUPS_IN_PART > 2 {
+                add_group::<S, W, N>(tile, row, W::group(part, 2), columns, d, of);
+                add_group::<S, W, N>(tile, row, W::group(part, 3), columns, d, of);
+            }
+        }
+        products
     }
 }
 
@@ -106,9 +128,7 @@ unsafe fn add_group<S: Products, W: Format, const N: usize>(
                 sums[n] = [without_move::<S, W>(&columns[n], group); 2];
             }
         }
-        for at in (W::GROUP * group / STEP..W::GROUP * (group + 1) / STEP).step_by(W::STEPS) {
-            add::<S, W, N>(tile, row, at, columns, &mut sums);
-        }
+        add::<S, W, N>(tile, row, W::GROUP * group / STEP..W::GROUP * (group + 1) / STEP, columns, &mut sums);
         let scales = two_floats::<S>(tile.scales[group].as_ptr().add(row));
         for n in 0..N {
             for i in 0..2 {
@@ -176,39 +196,28 @@ pub(super) unsafe fn without_move<S: Products, W: Format>(column: &W::Column, gr
     }
 }
 
-/// Adds as many steps as fit into 16 bits, from the `at`th on.
+/// Adds the products of these steps.
 ///
 /// # Safety
 /// As above.
 #[inline(always)]
-unsafe fn add<S: Products, W: Format, const N: usize>(
+pub(super) unsafe fn add<S: Products, W: Format, const N: usize>(
     tile: &Tile,
     row: usize,
-    at: usize,
+    steps: Range<usize>,
     columns: &[W::Column],
     sums: &mut [[S::Ints; 2]; N],
 ) {
     // SAFETY: as above.
     unsafe {
-        let mut parts = *sums;
-        for n in 0..N {
-            for i in 0..2 {
-                parts[n][i] = S::begin(sums[n][i]);
-            }
-        }
-        for at in at..at + W::STEPS {
+        for at in steps {
             let q = two::<S>(tile.q.get_unchecked(at).as_ptr().add(STEP * row));
             for n in 0..N {
                 let x = columns.get_unchecked(n).q().as_ptr().add(STEP * at);
                 let x = S::splat(x.cast::<i32>().read_unaligned());
                 for i in 0..2 {
-                    parts[n][i] = dot::<S, W>(parts[n][i], q[i], x);
+                    sums[n][i] = dot::<S, W>(sums[n][i], q[i], x);
                 }
-            }
-        }
-        for n in 0..N {
-            for i in 0..2 {
-                sums[n][i] = S::end(sums[n][i], parts[n][i]);
             }
         }
     }
@@ -249,7 +258,7 @@ unsafe fn subtract_minima<S: Products, W: Format, const N: usize>(
 /// # Safety
 /// The CPU has the instruction set, and there are two vectors.
 #[inline(always)]
-unsafe fn two<S: Products>(from: *const u8) -> [S::Ints; 2] {
+pub(super) unsafe fn two<S: Products>(from: *const u8) -> [S::Ints; 2] {
     // SAFETY: as promised by the caller.
     unsafe { [S::load(from), S::load(from.add(4 * S::LANES))] }
 }
@@ -257,7 +266,7 @@ unsafe fn two<S: Products>(from: *const u8) -> [S::Ints; 2] {
 /// # Safety
 /// As above.
 #[inline(always)]
-unsafe fn two_floats<S: Products>(from: *const f32) -> [S::Floats; 2] {
+pub(super) unsafe fn two_floats<S: Products>(from: *const f32) -> [S::Floats; 2] {
     // SAFETY: as promised by the caller.
     unsafe { [S::load_floats(from), S::load_floats(from.add(S::LANES))] }
 }

@@ -10,6 +10,7 @@ use super::super::blocks::BLOCK;
 use super::super::simd::Products;
 use super::broadcast::{add_block, add_scaled, dot, without_move};
 use super::tile::{self, Column, Format, Lanes, MOST_IN_PART, STEP, Take};
+use super::words::Words;
 use super::{Ahead, ROWS, Rows};
 
 /// As [`super::multiply`], for N columns.
@@ -61,24 +62,10 @@ unsafe fn add<S: Products, W: Format, const N: usize>(
         for n in 0..N {
             d[n] = columns[n].scales();
         }
-        let mut products = [S::splat_float(0.0); N];
-        let to = &mut products;
-        if N > S::MOST_WRITTEN_OUT {
-            for part in 0..tile::parts_of_block::<W>() {
-                add_part::<S, W, N>(lanes, &header, part, columns, &d, ahead, to);
-            }
-        } else {
-            add_part::<S, W, N>(lanes, &header, 0, columns, &d, ahead, to);
-            add_part::<S, W, N>(lanes, &header, 1, columns, &d, ahead, to);
-            add_part::<S, W, N>(lanes, &header, 2, columns, &d, ahead, to);
-            add_part::<S, W, N>(lanes, &header, 3, columns, &d, ahead, to);
-            if tile::parts_of_block::<W>() > 4 {
-                add_part::<S, W, N>(lanes, &header, 4, columns, &d, ahead, to);
-                add_part::<S, W, N>(lanes, &header, 5, columns, &d, ahead, to);
-                add_part::<S, W, N>(lanes, &header, 6, columns, &d, ahead, to);
-                add_part::<S, W, N>(lanes, &header, 7, columns, &d, ahead, to);
-            }
-        }
+        let mut products = match S::SUMS_WORDS {
+            true => add_parts::<S, W, N>(lanes, &header, Words::<S, W, N>::new(columns, ahead)),
+            false => add_parts::<S, W, N>(lanes, &header, Dots::<S, W, N>::new(columns, &d, ahead)),
+        };
         if W::HAS_MINIMA {
             let minima = W::minima::<S>(&header);
             for n in 0..N {
@@ -96,27 +83,48 @@ unsafe fn add<S: Products, W: Format, const N: usize>(
     }
 }
 
-/// Adds the products of a part.
+/// The products of N columns and a block of as many rows as a vector has lanes, added part by part.
+pub(super) trait Parts<S: Products, W: Format, const N: usize> {
+    /// # Safety
+    /// The CPU has the instruction set, and the block is valid and has this part.
+    unsafe fn add(&mut self, lanes: Lanes, header: &W::Header<S>, part: usize);
+
+    /// All of them, without their minima.
+    ///
+    /// # Safety
+    /// As above.
+    unsafe fn products(self, header: &W::Header<S>) -> [S::Floats; N];
+}
+
+/// All parts.
 ///
 /// # Safety
-/// As above, and the block has this part.
+/// As above.
 #[inline(always)]
-unsafe fn add_part<S: Products, W: Format, const N: usize>(
+unsafe fn add_parts<S: Products, W: Format, const N: usize>(
     lanes: Lanes,
     header: &W::Header<S>,
-    part: usize,
-    columns: &[W::Column; N],
-    d: &[[f32; 8]; N],
-    ahead: Ahead,
-    products: &mut [S::Floats; N],
-) {
+    mut to: impl Parts<S, W, N>,
+) -> [S::Floats; N] {
     // SAFETY: as promised by the caller.
     unsafe {
-        let scales = W::scales::<S>(header, part);
-        let (sums, totals) = ([[S::splat(0); N]; MOST_IN_PART], [S::splat(0); MOST_IN_PART]);
-        let mut dots = Dots::<S, W, N> { columns, d, scales, part, sums, totals, products: *products, ahead };
-        W::part::<S>(lanes, header, part, &mut dots);
-        *products = dots.products;
+        if N > S::MOST_WRITTEN_OUT {
+            for part in 0..tile::parts_of_block::<W>() {
+                to.add(lanes, header, part);
+            }
+        } else {
+            to.add(lanes, header, 0);
+            to.add(lanes, header, 1);
+            to.add(lanes, header, 2);
+            to.add(lanes, header, 3);
+            if tile::parts_of_block::<W>() > 4 {
+                to.add(lanes, header, 4);
+                to.add(lanes, header, 5);
+                to.add(lanes, header, 6);
+                to.add(lanes, header, 7);
+            }
+        }
+        to.products(header)
     }
 }
 
@@ -135,6 +143,35 @@ struct Dots<'a, S: Products, W: Format, const N: usize> {
     ahead: Ahead,
 }
 
+impl<'a, S: Products, W: Format, const N: usize> Dots<'a, S, W, N> {
+    /// # Safety
+    /// The CPU has the instruction set.
+    #[inline(always)]
+    unsafe fn new(columns: &'a [W::Column; N], d: &'a [[f32; 8]; N], ahead: Ahead) -> Self {
+        // SAFETY: as promised by the caller.
+        let (zero, products) = unsafe { (S::splat(0), [S::splat_float(0.0); N]) };
+        let (sums, totals) = ([[zero; N]; MOST_IN_PART], [zero; MOST_IN_PART]);
+        Self { columns, d, scales: [products[0]; MOST_IN_PART], part: 0, sums, totals, products, ahead }
+    }
+}
+
+impl<S: Products, W: Format, const N: usize> Parts<S, W, N> for Dots<'_, S, W, N> {
+    #[inline(always)]
+    unsafe fn add(&mut self, lanes: Lanes, header: &W::Header<S>, part: usize) {
+        // SAFETY: as promised by the caller.
+        unsafe {
+            (self.part, self.scales) = (part, W::scales::<S>(header, part));
+            (self.sums, self.totals) = ([[S::splat(0); N]; MOST_IN_PART], [S::splat(0); MOST_IN_PART]);
+            W::part::<S>(lanes, header, part, self);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn products(self, _header: &W::Header<S>) -> [S::Floats; N] {
+        self.products
+    }
+}
+
 impl<S: Products, W: Format, const N: usize> Take<S> for Dots<'_, S, W, N> {
     #[inline(always)]
     unsafe fn take(&mut self, i: usize, step: usize, q: [S::Ints; 4]) {
@@ -151,13 +188,11 @@ impl<S: Products, W: Format, const N: usize> Take<S> for Dots<'_, S, W, N> {
                     self.sums[i][n] = without_move::<S, W>(&self.columns[n], group);
                 }
                 let x = self.columns[n].q().as_ptr().add(STEP * step).cast::<i32>();
-                for first in (0..4).step_by(W::STEPS) {
-                    let mut part = S::begin(self.sums[i][n]);
-                    for k in first..first + W::STEPS {
-                        let x = S::splat(x.add(k).read_unaligned());
-                        part = dot::<S, W>(part, q[k], x);
-                    }
-                    self.sums[i][n] = S::end(self.sums[i][n], part);
+                for k in 0..4 {
+                    self.sums[i][n] = dot::<S, W>(self.sums[i][n], q[k], S::splat(x.add(k).read_unaligned()));
+                }
+                if N <= S::MOST_WRITTEN_OUT {
+                    self.sums[i][n] = S::divide(self.sums[i][n]);
                 }
                 if step == last {
                     let mut sum = self.sums[i][n];

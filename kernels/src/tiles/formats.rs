@@ -14,8 +14,8 @@ impl Format for Q4K {
     const GROUPS_IN_PART: usize = 2;
     const IS_SIGNED: bool = false;
     const HAS_MINIMA: bool = true;
-    // Eight would fit as well (8 * 2 * 15 * 127 is less than 32,768), but with AVX2 they fill too many registers.
-    const STEPS: usize = 4;
+    // 8 * 2 * 15 * 127 is less than 32,768.
+    const STEPS: usize = 8;
 
     #[inline(always)]
     unsafe fn header<S: Simd>(lanes: Lanes) -> GroupsOf32<S> {
@@ -27,6 +27,17 @@ impl Format for Q4K {
     unsafe fn scales<S: Simd>(header: &GroupsOf32<S>, part: usize) -> [S::Floats; MOST_IN_PART] {
         // SAFETY: as promised by the caller.
         unsafe { header.scales(part) }
+    }
+
+    #[inline(always)]
+    unsafe fn whole_scales<S: Simd>(header: &GroupsOf32<S>, part: usize) -> [S::Ints; MOST_IN_PART] {
+        // SAFETY: as promised by the caller.
+        unsafe { header.whole_scales(part) }
+    }
+
+    #[inline(always)]
+    unsafe fn d<S: Simd>(header: &GroupsOf32<S>) -> S::Floats {
+        header.d
     }
 
     #[inline(always)]
@@ -80,6 +91,17 @@ impl Format for Q5K {
     unsafe fn scales<S: Simd>(header: &Self::Header<S>, part: usize) -> [S::Floats; MOST_IN_PART] {
         // SAFETY: as promised by the caller.
         unsafe { header.0.scales(part) }
+    }
+
+    #[inline(always)]
+    unsafe fn whole_scales<S: Simd>(header: &Self::Header<S>, part: usize) -> [S::Ints; MOST_IN_PART] {
+        // SAFETY: as promised by the caller.
+        unsafe { header.0.whole_scales(part) }
+    }
+
+    #[inline(always)]
+    unsafe fn d<S: Simd>(header: &Self::Header<S>) -> S::Floats {
+        header.0.d
     }
 
     #[inline(always)]
@@ -151,6 +173,37 @@ impl Format for Q6K {
                 scale::<S>(second, byte, *d),
                 scale::<S>(second, byte + 2, *d),
             ]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn whole_scales<S: Simd>((scales, _): &Self::Header<S>, part: usize) -> [S::Ints; MOST_IN_PART] {
+        let (first, second, byte) = (scales[2 * (part / 2)], scales[2 * (part / 2) + 1], part % 2);
+        // SAFETY: as promised by the caller.
+        unsafe {
+            [
+                S::words(first, byte, byte),
+                S::words(first, byte + 2, byte + 2),
+                S::words(second, byte, byte),
+                S::words(second, byte + 2, byte + 2),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn d<S: Simd>((_, d): &Self::Header<S>) -> S::Floats {
+        *d
+    }
+
+    #[inline(always)]
+    unsafe fn moves<S: Simd>((scales, _): &Self::Header<S>) -> [S::Ints; BLOCK / 32] {
+        // SAFETY: as promised by the caller.
+        unsafe {
+            let mut pairs = [scales[0]; BLOCK / 32];
+            for i in 0..pairs.len() {
+                pairs[i] = S::words(scales[i / 2], 2 * (i % 2), 2 * (i % 2) + 1);
+            }
+            pairs
         }
     }
 
@@ -288,6 +341,18 @@ impl<S: Simd> GroupsOf32<S> {
         // SAFETY: as promised by the caller.
         unsafe {
             let (a, b) = (scale::<S>(bytes, first, self.d), scale::<S>(bytes, first + 1, self.d));
+            [a, b, a, b]
+        }
+    }
+
+    /// # Safety
+    /// As [`Format::whole_scales`].
+    #[inline(always)]
+    unsafe fn whole_scales(&self, part: usize) -> [S::Ints; MOST_IN_PART] {
+        let (bytes, first) = (self.scales[part / 2], 2 * (part % 2));
+        // SAFETY: as promised by the caller.
+        unsafe {
+            let (a, b) = (S::words(bytes, first, first), S::words(bytes, first + 1, first + 1));
             [a, b, a, b]
         }
     }

@@ -20,9 +20,11 @@ pub(in super::super) struct Tile {
     pub(super) q: [[u8; ROWS * STEP]; BLOCK / STEP],
     /// What the sums of each group of 32 weights start with if activations are moved up by 128: this takes it back.
     pub(super) start: [[i32; ROWS]; BLOCK / 32],
+    /// Where words are summed, the whole number of each group, twice as a word; `d` multiplies their sums.
     pub(super) scales: [[f32; ROWS]; BLOCK / 16],
-    /// The minima of two groups of 32.
-    pub(super) minima: [[[i16; 2]; ROWS]; BLOCK / 64],
+    pub(super) d: [f32; ROWS],
+    /// The minima of two groups of 32, or scales of two groups of 16 (`Format::moves`).
+    pub(super) minima: [[[i16; 2]; ROWS]; BLOCK / 32],
     pub(super) d_min: [f32; ROWS],
 }
 
@@ -31,7 +33,8 @@ impl Tile {
         q: [[0; ROWS * STEP]; BLOCK / STEP],
         start: [[0; ROWS]; BLOCK / 32],
         scales: [[0.0; ROWS]; BLOCK / 16],
-        minima: [[[0; 2]; ROWS]; BLOCK / 64],
+        d: [0.0; ROWS],
+        minima: [[[0; 2]; ROWS]; BLOCK / 32],
         d_min: [0.0; ROWS],
     };
 }
@@ -69,7 +72,7 @@ pub(in super::super) trait Format {
     #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "only x86 has such instructions"))]
     const MOVED_UP: i16 = 0;
     const HAS_MINIMA: bool;
-    /// Steps between `begin` and `end`, four at most: their sums fit into 16 bits.
+    /// Steps whose sums fit into 16 bits.
     #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "only x86 has sums of 16 bits"))]
     const STEPS: usize;
 
@@ -83,6 +86,24 @@ pub(in super::super) trait Format {
 
     /// Scales of a part's groups; those beyond `GROUPS_IN_PART` mean nothing.
     unsafe fn scales<S: Simd>(header: &Self::Header<S>, part: usize) -> [S::Floats; MOST_IN_PART];
+
+    /// The same as whole numbers, twice in each lane, where words are summed.
+    #[inline(always)]
+    unsafe fn whole_scales<S: Simd>(_header: &Self::Header<S>, _part: usize) -> [S::Ints; MOST_IN_PART] {
+        unreachable!("sums of words would overflow")
+    }
+
+    /// What multiplies their sums.
+    #[inline(always)]
+    unsafe fn d<S: Simd>(_header: &Self::Header<S>) -> S::Floats {
+        unreachable!("as above")
+    }
+
+    /// If weights are `MOVED_UP`: the scales of two groups each, as words, to take it back.
+    #[inline(always)]
+    unsafe fn moves<S: Simd>(_header: &Self::Header<S>) -> [S::Ints; BLOCK / 32] {
+        unreachable!("weights of this type are not moved")
+    }
 
     /// If it `HAS_MINIMA`.
     #[inline(always)]
@@ -147,15 +168,27 @@ pub(super) unsafe fn unpack<S: Simd, W: Format>(lanes: Lanes, row: usize, to: &m
             }
             S::store_floats(to.d_min.as_mut_ptr().add(row), minima.d);
         }
+        if S::SUMS_WORDS {
+            S::store_floats(to.d.as_mut_ptr().add(row), W::d::<S>(&header));
+            if W::MOVED_UP > 0 {
+                let moves = W::moves::<S>(&header);
+                for pair in 0..moves.len() {
+                    S::store(to.minima[pair].as_mut_ptr().add(row).cast(), moves[pair]);
+                }
+            }
+        }
         for part in 0..parts_of_block::<W>() {
             let is_moved = moves_columns::<S, W>();
             let mut filling = Filling { tile: &mut *to, row, is_moved, totals: [S::splat(0); MOST_IN_PART] };
             W::part::<S>(lanes, &header, part, &mut filling);
             let totals = filling.totals;
-            let scales = W::scales::<S>(&header, part);
             for i in 0..W::GROUPS_IN_PART {
                 let group = W::group(part, i);
-                S::store_floats(to.scales[group].as_mut_ptr().add(row), scales[i]);
+                let scale = to.scales[group].as_mut_ptr().add(row);
+                match S::SUMS_WORDS {
+                    true => S::store(scale.cast(), W::whole_scales::<S>(&header, part)[i]),
+                    false => S::store_floats(scale, W::scales::<S>(&header, part)[i]),
+                }
                 if is_moved {
                     let start = S::sub(S::splat(0), S::left(totals[i], 7));
                     S::store(to.start[group].as_mut_ptr().add(row).cast(), start);
@@ -173,11 +206,11 @@ pub(super) unsafe fn unpack<S: Simd, W: Format>(lanes: Lanes, row: usize, to: &m
 pub(super) unsafe fn total<S: Simd>(sums: S::Ints, bytes: [S::Ints; 4]) -> S::Ints {
     // SAFETY: as promised by the caller.
     unsafe {
-        let mut part = S::begin(sums);
+        let mut sums = sums;
         for i in 0..4 {
-            part = S::dot(part, S::splat(0x0101_0101), bytes[i]);
+            sums = S::dot(sums, S::splat(0x0101_0101), bytes[i]);
         }
-        S::end(sums, part)
+        sums
     }
 }
 

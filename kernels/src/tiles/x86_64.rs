@@ -80,4 +80,4 @@ macro_rules! tiles {
 tiles!(Vectors512, "avx512f,avx512bw,avx512dq,avx512vnni,f16c,fma", 1 2 3 4 5 6 7 8 9 10);
 tiles!(Vectors256<true, true>, "avx2,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,f16c,fma", 1);
 tiles!(Vectors256<true>, "avx2,avxvnni,f16c,fma", 1 2 3 4);
-tiles!(Vectors256<false>, "avx2,f16c,fma", 1 2 3 4);
+tiles!(Vectors256<false>, "avx2,f16c,fma", 1 2 3 4 5 6 7 8);
