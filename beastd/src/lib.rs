@@ -53,10 +53,10 @@ pub mod worker;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use beast_launchd::{HttpListener, Listener, Origin};
+use beast_launchd::{Advised, HttpListener, Listener, Origin};
 use beast_protocol::{ErrorCode, WireError};
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -150,6 +150,9 @@ async fn linger(shared: &Shared, error: &WireError) {
     shared.drain();
 }
 
+/// timeout(1) sends each signal to the daemon and again to its process group. Nobody presses Ctrl-C twice as fast.
+const ONE_SIGNAL: Duration = Duration::from_millis(50);
+
 /// The first SIGTERM or SIGINT shuts down gracefully. The second aborts running requests and waits only for the
 /// engine's current step, because exiting while it computes crashes. The third kills the process. SIGHUP reloads the
 /// configuration.
@@ -162,6 +165,7 @@ async fn watch_signals(
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
+    let mut first: Option<Instant> = None;
     loop {
         tokio::select! {
             _ = terminate.recv() => {}
@@ -174,8 +178,10 @@ async fn watch_signals(
         match shared.phase() {
             Phase::Serving => {
                 tracing::info!("received a signal, shutting down");
+                first = Some(Instant::now());
                 shared.drain();
             }
+            Phase::Draining if first.is_some_and(|first| first.elapsed() < ONE_SIGNAL) => {}
             Phase::Draining => {
                 tracing::warn!("received a second signal, aborting running requests");
                 shared.hurry();
@@ -192,8 +198,9 @@ fn reload(shared: &Shared, at_start: &Loaded, overrides: &Overrides, logging: &L
         Ok(fresh) => fresh,
         Err(error) => {
             tracing::error!(%error, "configuration not reloaded");
-            let problem = format!("the configuration was not reloaded: {error}; try: fix it, then pkill -HUP beastd");
-            shared.config_problem.send_replace(Some(problem));
+            let problem = Advised::new(&format!("the configuration was not reloaded: {error}"));
+            let problem = problem.or_try(|| Some("fix it, then pkill -HUP beastd".to_owned()));
+            shared.config_problem.send_replace(Some(problem.to_string()));
             return;
         }
     };

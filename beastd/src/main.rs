@@ -86,7 +86,12 @@ fn main() -> ExitCode {
     beastd::engine::log_last_words();
     let args = Args::try_parse().unwrap_or_else(|error| {
         if error.use_stderr() {
-            let _ = write!(std::io::stderr(), "{}", shown::harmless(&error.to_string()));
+            // The first paragraph, which may have several lines.
+            let text = error.to_string();
+            let lines: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+            let line = lines.join(" ");
+            let line = line.strip_prefix("error: ").unwrap_or(&line);
+            say(&Advised::new(line).or_try(|| Some("beastd --help".to_owned())).to_string());
             std::process::exit(error.exit_code());
         }
         error.exit()

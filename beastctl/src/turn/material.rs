@@ -88,7 +88,7 @@ pub(crate) fn diff(wait: &Wait, console: Console) -> Result<Material> {
             }
             // git rejects this repository, and its message is the real reason.
             Err(GitError::Failed { command, reason }) => Err(GitError::NoInput { command, reason }.into()),
-            Err(GitError::Missing(_) | GitError::NothingStaged) => {
+            Err(GitError::Missing(_)) => {
                 Err(InputError::Empty { example: "git diff --staged | beastctl commit-msg" }.into())
             }
             Err(error) => Err(error.into()),

@@ -263,21 +263,37 @@ pub fn settle_environment() {
     set("AGX_RELAX_CDM_CTXSTORE_TIMEOUT", "1");
 }
 
-/// Makes a failed assertion in llama.cpp log what it says before the process ends.
+/// Makes the daemon log why it ends where it cannot go on: after a failed assertion in llama.cpp, or when a model's
+/// file was truncated while it was mapped. Call at process start.
 pub fn log_last_words() {
-    // SAFETY: `say_last_words` is a valid abort callback.
+    // SAFETY: `before_abort` is a valid abort callback.
     unsafe {
-        sys::ggml_set_abort_callback(Some(say_last_words));
+        sys::ggml_set_abort_callback(Some(before_abort));
     }
+    // Elsewhere a full stack raises the same signal, and Rust says so.
+    #[cfg(target_os = "linux")]
+    // SAFETY: an action of zeros is valid, and the handler is for this signal.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = at_missing_page as extern "C" fn(i32) as usize;
+        // What caused the signal is repeated after the handler, and then ends the process.
+        action.sa_flags = libc::SA_RESETHAND;
+        libc::sigaction(libc::SIGBUS, &raw const action, std::ptr::null_mut());
+    }
+}
+
+/// Called for a page of a mapped file that lies beyond the file's end. Whoever reads weights holds no lock that is
+/// needed here.
+#[cfg(target_os = "linux")]
+extern "C" fn at_missing_page(_signal: i32) {
+    say_last_words("a model's file was truncated while it was in use");
 }
 
 /// Called by llama.cpp before it aborts.
 ///
 /// # Safety
 /// The text ends with a null byte.
-unsafe extern "C" fn say_last_words(text: *const std::ffi::c_char) {
-    // Time for the log writer to write a line.
-    const TIME_TO_WRITE: std::time::Duration = std::time::Duration::from_millis(100);
+unsafe extern "C" fn before_abort(text: *const std::ffi::c_char) {
     if text.is_null() {
         return;
     }
@@ -288,8 +304,14 @@ unsafe extern "C" fn say_last_words(text: *const std::ffi::c_char) {
         Some((path, rest)) => format!("{}:{rest}", path.rsplit('/').next().unwrap_or(path)),
         None => text.into_owned(),
     };
+    say_last_words(&format!("llama.cpp: {text}"));
+}
+
+fn say_last_words(reason: &str) {
+    // Time for the log writer to write a line.
+    const TIME_TO_WRITE: std::time::Duration = std::time::Duration::from_millis(100);
     // stderr may be closed.
-    let _ = writeln!(std::io::stderr(), "beastd: llama.cpp ended the process: {}", shown::logged(&text));
-    tracing::error!(reason = %text, "llama.cpp ends the process");
+    let _ = writeln!(std::io::stderr(), "beastd: cannot go on: {}", shown::logged(reason));
+    tracing::error!(%reason, "cannot go on");
     std::thread::sleep(TIME_TO_WRITE);
 }

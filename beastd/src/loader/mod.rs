@@ -245,7 +245,8 @@ fn live(first: Option<Arc<Config>>, ties: &Ties, mut inbox: Inbox) -> Result<(),
                 let _ = given_back.send(());
             }
             Err(error) => {
-                tracing::error!(%error, "cannot load the model");
+                // A client asked for it, and may have mistyped its name.
+                tracing::warn!(%error, "cannot load the model");
                 let _ = asker.take().map(|asker| asker.send(Err(error)));
             }
         }

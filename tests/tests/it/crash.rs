@@ -82,6 +82,25 @@ fn only_the_owner_gets_to_the_socket_and_the_folder() {
     assert_eq!(mode(beast.socket().parent().expect("it has a folder")), (false, 0o700));
 }
 
+/// Its pages cannot be read any more, and the system ends the daemon; the log must say why.
+#[test]
+fn a_model_truncated_while_it_is_in_use_is_named_in_the_log() {
+    if !cfg!(target_os = "linux") {
+        skip("elsewhere the signal is also that of a full stack");
+        return;
+    }
+    let home = Home::new();
+    let model = home.path("model.gguf");
+    std::fs::copy(beast_tests::project("models/cub/cub.gguf"), &model).expect("the home is writable");
+    let mut beast = home.start(&[&format!("model={}", model.display()), "mmap=true"]);
+    beast.ready();
+    std::fs::File::options().write(true).open(&model).and_then(|file| file.set_len(4096)).expect("it is ours");
+    let output = beast.run(&["ask", "--no-start", "hi"]);
+    assert_eq!(output.code, Some(1), "{output}");
+    assert_eq!(beast.exit(), None, "a signal ends it");
+    assert!(beast.stderr().contains("a model's file was truncated while it was in use"), "{}", beast.stderr());
+}
+
 /// The C library frees the old list while another thread may read it: a daemon that was loading crashed so.
 #[test]
 fn the_environment_is_settled_before_the_first_thread() {

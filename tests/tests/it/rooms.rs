@@ -72,6 +72,7 @@ fn what_may_be_unsafe_is_the_socket_of_the_system_the_engine_and_its_kernels() {
         "kernels/src/tiles/i8mm.rs",
         "kernels/src/tiles/neon.rs",
         "kernels/src/tiles/tile.rs",
+        "kernels/src/tiles/words.rs",
         "kernels/src/tiles/x86_64.rs",
         "kernels/src/tiles.rs",
         "beastd/src/engine/context.rs",

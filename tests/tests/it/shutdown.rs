@@ -1,5 +1,7 @@
 //! The end of a daemon: orderly, within a limited time, and without leftovers.
 
+use std::time::{Duration, Instant};
+
 use beast_protocol::{ErrorCode, FinishReason, Request, State};
 use beast_tests::samples::{BABBLE, TEXT, ask, babble};
 use beast_tests::{Beast, eventually, run};
@@ -109,13 +111,28 @@ fn a_second_signal_ends_it_at_once() {
         let mut client = beast.client();
         client.begin(&babble(3900));
         beast.signal(Signal::TERM);
+        let first = Instant::now();
         drains(&beast);
+        // Sooner, it would be the first one once more.
+        eventually(|| first.elapsed() > Duration::from_millis(60));
         beast.signal(Signal::TERM);
         assert_eq!(beast.exit(), Some(1));
         while let Ok(Some(_)) = beast_protocol::read_frame(&mut client.stream) {}
         has_left_nothing(&beast);
         assert!(beast.stderr().contains("stopped by a second signal"), "{}", beast.stderr());
     }
+}
+
+/// As timeout(1) does it, which signals the daemon and its process group.
+#[test]
+fn a_signal_that_comes_twice_at_once_lets_answers_end() {
+    let mut beast = Beast::start();
+    let mut running = beast.begin(&[&BABBLE[..], &["--max-tokens", "100"]].concat());
+    running.wait_for_output();
+    beast.signal(Signal::TERM);
+    beast.signal(Signal::TERM);
+    assert_eq!(running.finish().code, Some(0));
+    assert_eq!(beast.exit(), Some(0));
 }
 
 #[test]

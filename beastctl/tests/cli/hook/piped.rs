@@ -29,8 +29,7 @@ fn colours_are_no_part_of_a_diff() {
 fn with_nothing_to_read_it_takes_what_is_staged() {
     let repo = Repo::new();
     let ran = Ran::of(spawn(&mut commit_msg(&repo)), repo.beast.dir.path());
-    let refusal =
-        "exit 2\nout: \"\"\nerr: beastctl: the input is empty; try: git diff --staged | beastctl commit-msg\n";
+    let refusal = "exit 2\nout: \"\"\nerr: beastctl: the staged diff is empty; try: git add FILE, or git diff | beastctl commit-msg\n";
     assert_eq!(ran.report(), refusal);
     repo.stage("b", "b\n");
     let daemon = repo.answering("Add b");

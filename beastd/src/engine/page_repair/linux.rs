@@ -116,6 +116,9 @@ impl Shared {
             }
             // SAFETY: the piece belongs to a mapping of this file, which lasts until this thread has ended.
             let moved = unsafe { move_piece(file, at as *mut c_void, offset) };
+            if let Err(error) = &moved {
+                tracing::debug!(%error, n_moved = n, "cannot move the cached model file into large pages");
+            }
             if moved.is_err() || self.is_over.load(Ordering::Relaxed) {
                 return Attempt::Ended;
             }
