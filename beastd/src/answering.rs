@@ -53,7 +53,7 @@ pub async fn answer<P: Peer>(shared: &Arc<Shared>, peer: &mut P, request: Genera
 
 async fn answer_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, mut request: Generate) -> Result<(), Stopped> {
     let arrived_us = now_us();
-    let mut fallback = None;
+    let (mut waits_since_us, mut fallback) = (arrived_us, None);
     if let Some(name) = shared.upstream(request.model.as_deref()) {
         match upstream::relay(shared, peer, &name, &request).await? {
             Relayed::Answered(()) => return Ok(()),
@@ -64,7 +64,9 @@ async fn answer_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, mut request: 
     let request = Arc::new(request);
     let (mut admitted, notices) = match admit(shared, &ready, &request).await {
         Err(error) if error.code == ErrorCode::TooLong && matches!(request.overflow, Overflow::Reduce { .. }) => {
-            (reduce(shared, peer, (&resident, &ready), Arc::clone(&request)).await?, Vec::new())
+            let merging = reduce(shared, peer, (&resident, &ready), Arc::clone(&request)).await?;
+            waits_since_us = now_us();
+            (merging, Vec::new())
         }
         outcome => outcome.map_err(Stopped::Refused)?,
     };
@@ -76,7 +78,7 @@ async fn answer_whole<P: Peer>(shared: &Arc<Shared>, peer: &mut P, mut request: 
         notices: [ready.notices_to_tell(), notices, fallback.into_iter().collect()].concat(),
     };
     let mut shown = Shown::new(&request, admitted.parser.take());
-    let ticket = Ticket { arrived_us, started: started.clone(), lease: Some(lease) };
+    let ticket = Ticket { arrived_us, waits_since_us, started: started.clone(), lease: Some(lease) };
     let (id, events) = resident.worker.submit(admitted, ticket).map_err(Stopped::Refused)?;
     tracing::info!(request = id.0, model = resident.name, n_prompt, "accepted");
     peer.accepted().await?;

@@ -44,7 +44,7 @@ struct Args {
 }
 
 /// As in [`Weights::ALL`].
-const FORMATS: [&str; 4] = ["Q4_K", "Q5_K", "Q6_K", "Q8_0"];
+const FORMATS: [&str; 6] = ["Q4_K", "Q5_K", "Q6_K", "Q8_0", "Q4_0", "IQ4_NL"];
 
 fn n_cpus() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)

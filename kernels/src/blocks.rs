@@ -14,10 +14,14 @@ pub enum Weights {
     Q6K,
     /// `GGML_TYPE_Q8_0`.
     Q8,
+    /// `GGML_TYPE_Q4_0`.
+    Q4,
+    /// `GGML_TYPE_IQ4_NL`.
+    IQ4NL,
 }
 
 impl Weights {
-    pub const ALL: [Self; 4] = [Self::Q4K, Self::Q5K, Self::Q6K, Self::Q8];
+    pub const ALL: [Self; 6] = [Self::Q4K, Self::Q5K, Self::Q6K, Self::Q8, Self::Q4, Self::IQ4NL];
 
     /// Bytes of [`BLOCK`] weights.
     pub const fn block_bytes(self) -> usize {
@@ -26,7 +30,14 @@ impl Weights {
             Self::Q5K => size_of::<Q5K>(),
             Self::Q6K => size_of::<Q6K>(),
             Self::Q8 => size_of::<Q8>(),
+            Self::Q4 => size_of::<Q4>(),
+            Self::IQ4NL => size_of::<IQ4NL>(),
         }
+    }
+
+    /// Whether groups of 32 have scales of f16, and so do those of the columns.
+    pub const fn has_groups_of_its_own(self) -> bool {
+        matches!(self, Self::Q8 | Self::Q4 | Self::IQ4NL)
     }
 }
 
@@ -64,8 +75,19 @@ pub(super) struct Q8 {
     pub(super) groups: [(u16, [i8; 32]); 8],
 }
 
+/// Eight of ggml's `block_q4_0` or `block_iq4_nl`: a group of 32 nibbles with its scale. The lower nibbles are the
+/// first sixteen weights. `w = d * (q - 8)`, or `d` times the `q`th of a table.
+#[repr(C)]
+pub(super) struct NibblesBy32<const HAS_TABLE: bool> {
+    pub(super) groups: [(u16, [u8; 16]); 8],
+}
+
+pub(super) type Q4 = NibblesBy32<false>;
+pub(super) type IQ4NL = NibblesBy32<true>;
+
 // The same assertions as in ggml-common.h. `kernels_tests.rs` of beastd checks the layout against ggml's own unpacking.
 const _: () = assert!(size_of::<Q4K>() == 2 * 2 + 12 + BLOCK / 2);
 const _: () = assert!(size_of::<Q5K>() == 2 * 2 + 12 + BLOCK / 8 + BLOCK / 2);
 const _: () = assert!(size_of::<Q6K>() == BLOCK / 2 + BLOCK / 4 + 16 + 2);
 const _: () = assert!(size_of::<Q8>() == 8 * (2 + 32));
+const _: () = assert!(size_of::<Q4>() == 8 * (2 + 16) && size_of::<IQ4NL>() == size_of::<Q4>());

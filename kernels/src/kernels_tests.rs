@@ -42,6 +42,7 @@ fn halves(weights: Weights) -> Vec<usize> {
         Weights::Q4K | Weights::Q5K => vec![0, 2],
         Weights::Q6K => vec![208],
         Weights::Q8 => (0..8).map(|group| 34 * group).collect(),
+        Weights::Q4 | Weights::IQ4NL => (0..8).map(|group| 18 * group).collect(),
     }
 }
 
@@ -86,10 +87,17 @@ fn weight(weights: Weights, block: &[u8], i: usize) -> f32 {
             half_at(block, 208) * f32::from(scale) * (f32::from(low | high << 4) - 32.0)
         }
         Weights::Q8 => half_at(block, i / 32 * 34) * f32::from(block[i / 32 * 34 + 2 + i % 32].cast_signed()),
+        Weights::Q4 | Weights::IQ4NL => {
+            let group = &block[i / 32 * 18..][..18];
+            let q = group[2 + i % 16] >> (i % 32 / 16 * 4) & 15;
+            let table = [-127_i8, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
+            let value = if weights == Weights::Q4 { f32::from(q) - 8.0 } else { f32::from(table[usize::from(q)]) };
+            half_at(group, 0) * value
+        }
     }
 }
 
-/// Activations, rounded to bytes with a scale that is an f16 for `Q8`.
+/// Activations, rounded to bytes with a scale that is an f16 for weights whose groups have such scales.
 fn rounded(weights: Weights, x: &[f32]) -> Vec<f32> {
     let largest = |x: &[f32]| x.iter().fold(0.0, |most: f32, x| if x.abs() > most.abs() { *x } else { most });
     let to_half = |x: f32| {
@@ -97,20 +105,21 @@ fn rounded(weights: Weights, x: &[f32]) -> Vec<f32> {
         let unit = 2_f32.powi((x.log2().floor() as i32 - 10).max(-24));
         if x == 0.0 { 0.0 } else { (x / unit).round_ties_even() * unit }
     };
-    let group = if weights == Weights::Q8 { 32 } else { BLOCK };
+    let is_by_32 = weights.has_groups_of_its_own();
+    let group = if is_by_32 { 32 } else { BLOCK };
     x.chunks(group)
         .flat_map(|x| {
             let largest = largest(x);
             let (scale, d) = match weights {
                 _ if largest == 0.0 => (0.0, 0.0),
-                Weights::Q8 if cfg!(target_arch = "aarch64") => {
+                _ if is_by_32 && cfg!(target_arch = "aarch64") => {
                     (1.0 / (largest.abs() / 127.0), to_half(largest.abs() / 127.0))
                 }
-                Weights::Q8 => (127.0 / largest.abs(), to_half(largest.abs() / 127.0)),
+                _ if is_by_32 => (127.0 / largest.abs(), to_half(largest.abs() / 127.0)),
                 _ => (-127.0 / largest, 1.0 / (-127.0 / largest)),
             };
             // Arm rounds these products once, with the sum that makes them integers.
-            let is_exact = cfg!(target_arch = "aarch64") && weights != Weights::Q8;
+            let is_exact = cfg!(target_arch = "aarch64") && !is_by_32;
             let nearest = move |x: f32| match is_exact {
                 true => (f64::from(x) * f64::from(scale)).round_ties_even() as f32,
                 false => (x * scale).round_ties_even(),

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::blocks::{BLOCK, Q4K, Q5K, Q6K, Q8, Weights};
+use super::blocks::{BLOCK, IQ4NL, Q4, Q4K, Q5K, Q6K, Q8, Weights};
 #[cfg(target_arch = "aarch64")]
 use super::rows::{self, Unpack};
 #[cfg(target_arch = "aarch64")]
@@ -51,6 +51,8 @@ impl Way {
             Weights::Q5K => Self::few::<I, Q5K>(),
             Weights::Q6K => Self::few::<I, Q6K>(),
             Weights::Q8 => Self::few::<I, Q8>(),
+            Weights::Q4 => Self::few::<I, Q4>(),
+            Weights::IQ4NL => Self::few::<I, IQ4NL>(),
         }
     }
 
@@ -78,6 +80,8 @@ impl Way {
             Weights::Q5K => Self::tiles::<I, Q5K>(),
             Weights::Q6K => Self::tiles::<I, Q6K>(),
             Weights::Q8 => Self::tiles::<I, Q8>(),
+            Weights::Q4 => Self::tiles::<I, Q4>(),
+            Weights::IQ4NL => Self::tiles::<I, IQ4NL>(),
         }
     }
 

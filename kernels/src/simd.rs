@@ -50,6 +50,8 @@ pub(super) trait Simd: Copy {
     unsafe fn signed_right(a: Self::Ints, n: i32) -> Self::Ints;
     unsafe fn sub(a: Self::Ints, b: Self::Ints) -> Self::Ints;
     unsafe fn sub_bytes(a: Self::Ints, b: Self::Ints) -> Self::Ints;
+    /// For each byte, which is below 16, that of the table.
+    unsafe fn look_up(table: &[i8; 16], bytes: Self::Ints) -> Self::Ints;
     /// Within each 128 bits: the lower lanes of both in turn, or the upper ones.
     unsafe fn zip_low(a: Self::Ints, b: Self::Ints) -> Self::Ints;
     unsafe fn zip_high(a: Self::Ints, b: Self::Ints) -> Self::Ints;

@@ -11,7 +11,8 @@ use crate::file;
 /// How much of the file's end to read.
 const MAX_LEN: u64 = 16 << 10;
 /// Prefixes of lines that report a fatal error, and their replacements.
-const FATAL: [(&str, &str); 6] = [
+const FATAL: [(&str, &str); 7] = [
+    ("beastd: cannot go on: ", ""),
     ("beastd: llama.cpp ended the process: ", "llama.cpp ended it: "),
     ("memory allocation of ", "memory allocation of "),
     ("libgomp: ", "libgomp: "),

@@ -13,6 +13,7 @@ fn the_reason_is_found_in_what_else_is_said() {
         of(assertion),
         said("llama.cpp ended it: ggml.c:1644: GGML_ASSERT(ctx->mem_buffer != NULL) failed", true)
     );
+    assert_eq!(of("beastd: cannot go on: a file was cut\n"), said("a file was cut", false));
     assert_eq!(of("a\nmemory allocation of 64 bytes failed\nb\n"), said("memory allocation of 64 bytes failed", true));
     let exception = "terminate called after throwing an instance of 'std::bad_alloc'\n  what():  std::bad_alloc\n";
     assert_eq!(of(exception), said("std::bad_alloc", true));

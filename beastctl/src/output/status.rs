@@ -114,8 +114,10 @@ fn profile(status: &Status) -> String {
     let Status { profile, n_batch, prefill_chunk, .. } = status;
     let threads = count(status.n_threads.into(), "thread");
     // Without a model there are no chunks.
-    let chunks = (*prefill_chunk > 0).then(|| format!("prefill in chunks of {prefill_chunk}, ")).unwrap_or_default();
-    format!("{profile}: batch {n_batch}, {chunks}{threads}")
+    match prefill_chunk {
+        0 => format!("{profile}: batch {n_batch}, {threads}"),
+        n => format!("{profile}: batch {n_batch}, prefill in chunks of {n}, {threads}"),
+    }
 }
 
 fn slots(status: &Status) -> String {

@@ -24,6 +24,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 const MAX_ENDS: usize = 30;
 /// The same for daemons that gave a reason, such as lack of memory.
 const MAX_DEATHS: usize = 3;
+/// The same for daemons that ended while they loaded the model, as when the system kills them for their memory.
+const MAX_LOADS: usize = 5;
 
 /// Who hears the events of an answer.
 pub(crate) trait Listener {
@@ -61,6 +63,9 @@ pub(crate) struct Asking<'a> {
     n_ends: usize,
     /// Consecutive daemons that ended with a reason that also applies to the next one.
     n_deaths: usize,
+    is_loading: bool,
+    /// Consecutive daemons that ended while they loaded the model.
+    n_loads: usize,
     /// The furthest part of a long input that has been answered, as round and number: each daemon starts over.
     best_part: (u32, u32),
 }
@@ -78,6 +83,8 @@ impl<'a> Asking<'a> {
             has_begun: false,
             n_ends: 0,
             n_deaths: 0,
+            is_loading: false,
+            n_loads: 0,
             best_part: (0, 0),
         }
     }
@@ -136,6 +143,7 @@ impl<'a> Asking<'a> {
     /// Takes an event: any progress is a sign of life.
     fn hear(&mut self, event: &Event) {
         self.heard = Instant::now();
+        self.is_loading = matches!(event, Event::Loading { .. });
         match event {
             Event::Progress { n_done: 1.., .. } | Event::Round(_) => self.has_begun = true,
             Event::Piece { .. } => (self.n_ends, self.n_deaths) = (0, 0),
@@ -178,7 +186,8 @@ impl<'a> Asking<'a> {
         self.n_ends += usize::from(std::mem::take(&mut self.has_begun));
         let why = why.explained(self.socket);
         self.n_deaths = if matches!(why, ClientError::Died(_)) { self.n_deaths + 1 } else { 0 };
-        let is_hopeless = self.n_ends >= MAX_ENDS || self.n_deaths >= MAX_DEATHS;
+        self.n_loads = if std::mem::take(&mut self.is_loading) { self.n_loads + 1 } else { 0 };
+        let is_hopeless = self.n_ends >= MAX_ENDS || self.n_deaths >= MAX_DEATHS || self.n_loads >= MAX_LOADS;
         let mut reason = why.into();
         while !is_hopeless && self.heard.elapsed() < self.patience {
             match self.send(wait, |_| {}) {

@@ -9,7 +9,7 @@ use std::{
     thread,
 };
 
-use beast_protocol::{ErrorCode, Event, FinishReason, Part, Resume, Round, Span, Welcome, WireError};
+use beast_protocol::{ErrorCode, Event, FinishReason, LoadStage, Part, Resume, Round, Span, Welcome, WireError};
 use expect_test::expect;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -161,8 +161,27 @@ fn after_thirty_that_die_over_the_same_word_it_gives_up() {
     assert!(daemon.join().unwrap().accept().is_err(), "nobody called once more");
 }
 
-/// Loading and queueing are signs of life but no progress: however many daemons end in these states, the client
-/// retries.
+/// When the system kills it for its memory, it leaves no reason.
+#[test]
+fn after_five_that_end_while_they_load_it_gives_up() {
+    let beast = Beast::alone();
+    let listener = UnixListener::bind(beast.socket()).unwrap();
+    let daemon = thread::spawn(move || {
+        for _ in 0..5 {
+            let mut peer = Peer::accept(&listener, &Welcome::current("0.0.1", 4711));
+            peer.generate();
+            peer.send(&Event::Loading { stage: LoadStage::Weights, fraction: 0.5 });
+        }
+        listener.set_nonblocking(true).unwrap();
+        listener
+    });
+    let ran = beast.run(&["summarize"], b"text");
+    assert_eq!((ran.code, &*ran.stdout), (Some(1), ""), "{}", ran.report());
+    assert!(ran.stderr.starts_with("beastctl: beastd ended before the answer did; try: "), "{}", ran.report());
+    assert!(daemon.join().unwrap().accept().is_err(), "nobody called once more");
+}
+
+/// Queueing is a sign of life but no progress: however many daemons end in that state, the client retries.
 #[test]
 fn daemons_that_end_before_they_begin_are_no_reason_to_give_up() {
     let beast = Beast::alone();

@@ -69,7 +69,7 @@ pub(super) async fn go_on<P: Peer>(
         (Err(error), Why::Thoughts { .. }) => return Err(Stopped::Refused(error)),
     };
     let mut shown = Shown::new(&asked, admitted.parser.take()).continued(&why);
-    let ticket = Ticket { arrived_us, started, lease: Some(lease) };
+    let ticket = Ticket { arrived_us, waits_since_us: arrived_us, started, lease: Some(lease) };
     let (id, events) = resident.worker.submit(admitted, ticket).map_err(Stopped::Refused)?;
     drop(ready);
     relay(&resident, peer, id, events, &mut shown).await

@@ -269,7 +269,8 @@ async fn score_one(
     hears: Option<mpsc::Sender<Event>>,
 ) -> Result<Scored, WireError> {
     let started = Event::Progress { n_done: 0, n_total: u32::try_from(prompt.prompt.len()).unwrap_or(u32::MAX) };
-    let ticket = Ticket { arrived_us: now_us(), started, lease: None };
+    let now_us = now_us();
+    let ticket = Ticket { arrived_us: now_us, waits_since_us: now_us, started, lease: None };
     let (_, mut said) = worker.submit(prompt.into(), ticket)?;
     let mut scored = Scored::default();
     while let Some(event) = said.recv().await {

@@ -286,7 +286,7 @@ pub fn log_last_words() {
 /// needed here.
 #[cfg(target_os = "linux")]
 extern "C" fn at_missing_page(_signal: i32) {
-    say_last_words("a model's file was truncated while it was in use");
+    say_last_words("cannot go on", "a model's file was truncated while it was in use");
 }
 
 /// Called by llama.cpp before it aborts.
@@ -304,14 +304,15 @@ unsafe extern "C" fn before_abort(text: *const std::ffi::c_char) {
         Some((path, rest)) => format!("{}:{rest}", path.rsplit('/').next().unwrap_or(path)),
         None => text.into_owned(),
     };
-    say_last_words(&format!("llama.cpp: {text}"));
+    say_last_words("llama.cpp ended the process", &text);
 }
 
-fn say_last_words(reason: &str) {
+/// A line for clients (`words.rs` of the crate `launchd`) and one for the log.
+fn say_last_words(what: &'static str, reason: &str) {
     // Time for the log writer to write a line.
     const TIME_TO_WRITE: std::time::Duration = std::time::Duration::from_millis(100);
     // stderr may be closed.
-    let _ = writeln!(std::io::stderr(), "beastd: cannot go on: {}", shown::logged(reason));
-    tracing::error!(%reason, "cannot go on");
+    let _ = writeln!(std::io::stderr(), "beastd: {what}: {}", shown::logged(reason));
+    tracing::error!(reason, "{what}");
     std::thread::sleep(TIME_TO_WRITE);
 }

@@ -70,7 +70,8 @@ impl Answerer for Means {
         // A part is read once, so caching it is useless; the instruction before it is shared by all parts.
         admitted.shared.retain(|&n| n + 1 < admitted.prompt.len());
         let started = Event::Progress { n_done: 0, n_total: 0 }; // Not read.
-        let ticket = Ticket { arrived_us: now_us(), started, lease: None };
+        let now_us = now_us();
+        let ticket = Ticket { arrived_us: now_us, waits_since_us: now_us, started, lease: None };
         let (_, events) = self.worker.submit(admitted, ticket)?;
         let ended = "the worker thread has ended; try: repeat the request, and see beastctl logs for the reason";
         Answer::collect(events).await.unwrap_or_else(|| Err(WireError::new(ErrorCode::Engine, ended)))

@@ -9,6 +9,7 @@ pub(super) struct Active {
     /// Prompt tokens taken from a cached prefix.
     pub(super) n_cached: usize,
     pub(super) arrived_us: u64,
+    pub(super) waits_since_us: u64,
     pub(super) started_us: Option<u64>,
     pub(super) first_token_us: Option<u64>,
     pub(super) last_token_us: u64,

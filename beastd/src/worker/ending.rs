@@ -95,7 +95,7 @@ impl<E: Engine> Worker<'_, E> {
         };
         let first_token_us = active.first_token_us.unwrap_or(now_us);
         let timings = Timings {
-            queued_us: active.started_us.unwrap_or(now_us) - active.arrived_us,
+            queued_us: active.started_us.unwrap_or(now_us) - active.waits_since_us,
             prefill_us: active.prefill_us,
             decode_us: active.last_token_us.saturating_sub(first_token_us),
             first_token_us: first_token_us - active.arrived_us,

@@ -47,6 +47,8 @@ pub struct Submission {
 pub struct Ticket {
     /// When the request was complete, see [`crate::clock::now_us`].
     pub arrived_us: u64,
+    /// Since when it waits for a slot: later, where parts of a long input were answered before.
+    pub waits_since_us: u64,
     /// Sent when the request gets a slot.
     pub started: Event,
     /// Keeps the model loaded until the answer has been computed, whether or not it has been read.

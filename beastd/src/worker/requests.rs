@@ -17,7 +17,8 @@ use crate::stream::Stream;
 
 impl<E: Engine> Worker<'_, E> {
     pub(super) fn submit(&mut self, submission: Submission) {
-        let Submission { id, admitted, events, ticket: Ticket { arrived_us, started, lease } } = submission;
+        let Submission { id, admitted, events, ticket } = submission;
+        let Ticket { arrived_us, waits_since_us, started, lease } = ticket;
         let Admitted {
             mut prompt,
             shared,
@@ -46,8 +47,7 @@ impl<E: Engine> Worker<'_, E> {
             return stream.finish(reason, usage, Timings::default(), now_us());
         }
         prompt.extend(&resumed.tokens);
-        let sequence = Sequence::new(id, prompt, n_max_tokens, self.n_ctx).keeping(shared);
-        let sequence = sequence.scored(!wanted.is_empty());
+        let sequence = Sequence::new(id, prompt, n_max_tokens, self.n_ctx).keeping(shared).scored(!wanted.is_empty());
         let sequence = if is_background { sequence.in_background() } else { sequence };
         if self.scheduler.add(sequence).is_err() {
             Metrics::add(&self.metrics.n_requests, 1);
@@ -61,20 +61,23 @@ impl<E: Engine> Worker<'_, E> {
             return stream.fail(error);
         }
         self.speculation.begin(id, wish);
-        let active = Active {
-            stream,
-            n_prompt,
-            n_cached: 0,
-            arrived_us,
-            started_us: None,
-            first_token_us: None,
-            last_token_us: arrived_us,
-            prefill_us: 0,
-            n_generated,
-            position: None,
-            _lease: lease,
-        };
-        self.active.insert(id, active);
+        self.active.insert(
+            id,
+            Active {
+                stream,
+                n_prompt,
+                n_cached: 0,
+                arrived_us,
+                waits_since_us,
+                started_us: None,
+                first_token_us: None,
+                last_token_us: arrived_us,
+                prefill_us: 0,
+                n_generated,
+                position: None,
+                _lease: lease,
+            },
+        );
     }
 
     /// Binds an armed sequence to its constraint and replays its earlier tokens; removes the sequence if they are not

@@ -171,7 +171,7 @@ pub(super) fn expected(prompt: &str, n_max_tokens: usize) -> String {
 
 pub(super) fn ticket() -> Ticket {
     let started = Event::Started { model: "fake".into(), n_prompt: 0, n_ctx: 0, notices: Vec::new() };
-    Ticket { arrived_us: now_us(), started, lease: None }
+    Ticket { arrived_us: now_us(), waits_since_us: now_us(), started, lease: None }
 }
 
 /// Text and last event of a request.

@@ -51,7 +51,7 @@ impl InstructionSet {
             Weights::Q4K => Some(Way::rows::<Q4K>()),
             Weights::Q5K => Some(Way::rows::<Q5K>()),
             Weights::Q6K => Some(Way::rows::<Q6K>()),
-            Weights::Q8 => None,
+            Weights::Q8 | Weights::Q4 | Weights::IQ4NL => None,
         }
     }
 

@@ -81,8 +81,8 @@ impl InstructionSet {
         match self {
             Self::Avx512 => Some(Way::few_of::<Vectors512>(weights)),
             Self::AvxVnni => Some(Way::few_of::<Vectors256<true>>(weights)),
-            // Its products do not fit into the 16 bits that AVX2 has without VNNI.
-            Self::Avx2 if weights == Weights::Q8 => None,
+            // Without VNNI a group's scale must be a whole number (`words.rs`).
+            Self::Avx2 if weights.has_groups_of_its_own() => None,
             Self::Avx2 => Some(Way::few_of::<Vectors256<false>>(weights)),
         }
     }
@@ -93,7 +93,7 @@ impl InstructionSet {
         match self {
             Self::Avx512 => Some(Way::tiles_of::<Vectors512>(weights)),
             Self::AvxVnni => Some(Way::tiles_of::<Vectors256<true>>(weights)),
-            Self::Avx2 if weights == Weights::Q8 => None, // as above
+            Self::Avx2 if weights.has_groups_of_its_own() => None, // as above
             Self::Avx2 => Some(Way::tiles_of::<Vectors256<false>>(weights)),
         }
     }

@@ -70,6 +70,10 @@ impl<const HAS_VNNI: bool, const HAS_AVX512: bool> Simd for Vectors256<HAS_VNNI,
         _mm256_sub_epi8(a, b)
     }
     #[inline(always)]
+    unsafe fn look_up(table: &[i8; 16], bytes: __m256i) -> __m256i {
+        _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(_mm_loadu_si128(table.as_ptr().cast())), bytes)
+    }
+    #[inline(always)]
     unsafe fn zip_low(a: __m256i, b: __m256i) -> __m256i {
         _mm256_unpacklo_epi32(a, b)
     }
@@ -98,7 +102,7 @@ impl<const HAS_VNNI: bool, const HAS_AVX512: bool> Simd for Vectors256<HAS_VNNI,
     #[inline(always)]
     unsafe fn words(bytes: __m256i, first: usize, second: usize) -> __m256i {
         // Each byte twice, of which the upper one counts.
-        let of_lane = (first * 0x101 + (second * 0x101 << 16)) as i32;
+        let of_lane = (0x101 * first + 0x101_0000 * second) as i32;
         let at = _mm256_add_epi32(
             _mm256_set1_epi32(of_lane),
             _mm256_setr_epi32(0, 0x0404_0404, 0x0808_0808, 0x0c0c_0c0c, 0, 0x0404_0404, 0x0808_0808, 0x0c0c_0c0c),

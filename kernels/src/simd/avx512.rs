@@ -72,6 +72,10 @@ impl Simd for Vectors512 {
         _mm512_sub_epi8(a, b)
     }
     #[inline(always)]
+    unsafe fn look_up(table: &[i8; 16], bytes: __m512i) -> __m512i {
+        _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_loadu_si128(table.as_ptr().cast())), bytes)
+    }
+    #[inline(always)]
     unsafe fn zip_low(a: __m512i, b: __m512i) -> __m512i {
         _mm512_unpacklo_epi32(a, b)
     }

@@ -139,6 +139,10 @@ impl<const HAS_I8MM: bool> Simd for Vectors128<HAS_I8MM> {
         vreinterpretq_s32_s8(vsubq_s8(vreinterpretq_s8_s32(a), vreinterpretq_s8_s32(b)))
     }
     #[inline(always)]
+    unsafe fn look_up(table: &[i8; 16], bytes: int32x4_t) -> int32x4_t {
+        vreinterpretq_s32_s8(vqtbl1q_s8(vld1q_s8(table.as_ptr()), vreinterpretq_u8_s32(bytes)))
+    }
+    #[inline(always)]
     unsafe fn zip_low(a: int32x4_t, b: int32x4_t) -> int32x4_t {
         vzip1q_s32(a, b)
     }

@@ -1,7 +1,7 @@
 //! How each type of weights is unpacked, and its activations are rounded.
 #![expect(clippy::needless_range_loop, reason = "functions of iterators lack the instruction set, see `simd.rs`")]
 
-use super::super::blocks::{BLOCK, Q4K, Q5K, Q6K, Q8};
+use super::super::blocks::{BLOCK, NibblesBy32, Q4K, Q5K, Q6K, Q8};
 use super::super::simd::Simd;
 use super::ROWS;
 use super::rounding::{Rounded, RoundedBy32};
@@ -294,6 +294,72 @@ impl Format for Q8 {
     #[inline(always)]
     fn round(x: &[f32; BLOCK], is_unsigned: bool) -> RoundedBy32 {
         RoundedBy32::new(x, is_unsigned)
+    }
+}
+
+impl<const HAS_TABLE: bool> Format for NibblesBy32<HAS_TABLE> {
+    type Column = RoundedBy32;
+    /// The scale of each group.
+    type Header<S: Simd> = [S::Floats; 8];
+    const GROUP: usize = 32;
+    const GROUPS_IN_PART: usize = 1;
+    const IS_SIGNED: bool = true; // as above
+    const HAS_MINIMA: bool = false;
+    const STEPS: usize = 4; // as above
+
+    #[inline(always)]
+    unsafe fn header<S: Simd>(lanes: Lanes) -> [S::Floats; 8] {
+        // SAFETY: as promised by the caller; eight times `d` and 32 nibbles.
+        unsafe {
+            let mut scales = [S::splat_float(0.0); 8];
+            for group in 0..8 {
+                scales[group] = lanes.halves::<S>(18 * group);
+            }
+            scales
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<S: Simd>(header: &[S::Floats; 8], part: usize) -> [S::Floats; MOST_IN_PART] {
+        [header[part]; MOST_IN_PART]
+    }
+
+    #[inline(always)]
+    unsafe fn part<S: Simd>(lanes: Lanes, _header: &[S::Floats; 8], part: usize, to: &mut impl Take<S>) {
+        // SAFETY: as promised by the caller; as above.
+        unsafe {
+            let nibbles = lanes.transpose::<S>(18 * part + 2);
+            let (mut first, mut second) = (nibbles, nibbles);
+            for i in 0..4 {
+                first[i] = Self::weights::<S>(lower::<S>(nibbles[i]));
+                second[i] = Self::weights::<S>(lower::<S>(S::right(nibbles[i], 4)));
+            }
+            to.take(0, 8 * part, first);
+            to.take(0, 8 * part + 4, second);
+        }
+    }
+
+    #[inline(always)]
+    fn round(x: &[f32; BLOCK], is_unsigned: bool) -> RoundedBy32 {
+        RoundedBy32::new(x, is_unsigned)
+    }
+}
+
+impl<const HAS_TABLE: bool> NibblesBy32<HAS_TABLE> {
+    /// `kvalues_iq4nl` in ggml.
+    const TABLE: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
+
+    /// # Safety
+    /// The CPU has the instruction set.
+    #[inline(always)]
+    unsafe fn weights<S: Simd>(nibbles: S::Ints) -> S::Ints {
+        // SAFETY: as promised by the caller.
+        unsafe {
+            match HAS_TABLE {
+                true => S::look_up(&Self::TABLE, nibbles),
+                false => S::sub_bytes(nibbles, S::splat(0x0808_0808)),
+            }
+        }
     }
 }
 

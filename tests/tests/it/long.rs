@@ -55,6 +55,12 @@ fn a_megabyte_is_read_to_its_last_word() {
     let answer = beast.client().ask(&reducing(&text));
     let (_, usage) = answer.done();
     assert!(!answer.text.trim().is_empty());
+    let timings = answer.events.iter().find_map(|event| match event {
+        Event::Done { timings, .. } => Some(timings),
+        _ => None,
+    });
+    let timings = timings.expect("it is done");
+    assert!(timings.queued_us < timings.first_token_us / 2, "reading parts is no waiting: {timings:?}");
 
     let rounds = rounds(&answer.events);
     let first = parts(&answer.events, 1);

@@ -134,6 +134,8 @@ pub(super) fn weights_of(of: sys::ggml_type) -> Option<Weights> {
         sys::GGML_TYPE_Q5_K => Some(Weights::Q5K),
         sys::GGML_TYPE_Q6_K => Some(Weights::Q6K),
         sys::GGML_TYPE_Q8_0 => Some(Weights::Q8),
+        sys::GGML_TYPE_Q4_0 => Some(Weights::Q4),
+        sys::GGML_TYPE_IQ4_NL => Some(Weights::IQ4NL),
         _ => None,
     }
 }

@@ -52,12 +52,13 @@ impl Format {
     const Q4: Self = Self::k(sys::GGML_TYPE_Q4_K, Weights::Q4K, &[0, 2]);
     const Q5: Self = Self::k(sys::GGML_TYPE_Q5_K, Weights::Q5K, &[0, 2]);
     const Q6: Self = Self::k(sys::GGML_TYPE_Q6_K, Weights::Q6K, &[208]);
-    const Q8: Self = Self {
-        of: sys::GGML_TYPE_Q8_0,
-        weights: Weights::Q8,
-        halves_at: &[0, 34, 68, 102, 136, 170, 204, 238],
-        round: rounded_by_32,
-    };
+    const Q8: Self = Self::by_32(sys::GGML_TYPE_Q8_0, Weights::Q8, &[0, 34, 68, 102, 136, 170, 204, 238]);
+    const Q4_0: Self = Self::by_32(sys::GGML_TYPE_Q4_0, Weights::Q4, &[0, 18, 36, 54, 72, 90, 108, 126]);
+    const IQ4_NL: Self = Self::by_32(sys::GGML_TYPE_IQ4_NL, Weights::IQ4NL, &[0, 18, 36, 54, 72, 90, 108, 126]);
+
+    const fn by_32(of: sys::ggml_type, weights: Weights, halves_at: &'static [usize]) -> Self {
+        Self { of, weights, halves_at, round: rounded_by_32 }
+    }
 
     const fn k(of: sys::ggml_type, weights: Weights, halves_at: &'static [usize]) -> Self {
         Self { of, weights, halves_at, round: rounded }
@@ -199,6 +200,12 @@ fn five_bits_as_ggml_computes_them() {
 #[test]
 fn six_bits_as_ggml_computes_them() {
     compare_all(&Format::Q6);
+}
+
+#[test]
+fn nibbles_in_groups_of_their_own_as_ggml_computes_them() {
+    compare_all(&Format::Q4_0);
+    compare_all(&Format::IQ4_NL);
 }
 
 #[test]
