@@ -20,3 +20,29 @@ pub(super) struct Active {
     /// Keeps the model loaded until dropped.
     pub(super) _lease: Option<Lease>,
 }
+
+impl Active {
+    /// Of a request that has no slot yet: with tokens of its prompt and of what is generated already, and when it
+    /// arrived and began to wait.
+    pub(super) fn new(
+        stream: Stream,
+        (n_prompt, n_generated): (usize, usize),
+        (arrived_us, waits_since_us): (u64, u64),
+        lease: Option<Lease>,
+    ) -> Self {
+        Self {
+            stream,
+            n_prompt,
+            n_cached: 0,
+            arrived_us,
+            waits_since_us,
+            started_us: None,
+            first_token_us: None,
+            last_token_us: arrived_us,
+            prefill_us: 0,
+            n_generated,
+            position: None,
+            _lease: lease,
+        }
+    }
+}

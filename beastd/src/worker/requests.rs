@@ -61,23 +61,8 @@ impl<E: Engine> Worker<'_, E> {
             return stream.fail(error);
         }
         self.speculation.begin(id, wish);
-        self.active.insert(
-            id,
-            Active {
-                stream,
-                n_prompt,
-                n_cached: 0,
-                arrived_us,
-                waits_since_us,
-                started_us: None,
-                first_token_us: None,
-                last_token_us: arrived_us,
-                prefill_us: 0,
-                n_generated,
-                position: None,
-                _lease: lease,
-            },
-        );
+        let times = (arrived_us, waits_since_us);
+        self.active.insert(id, Active::new(stream, (n_prompt, n_generated), times, lease));
     }
 
     /// Binds an armed sequence to its constraint and replays its earlier tokens; removes the sequence if they are not
