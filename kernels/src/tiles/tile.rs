@@ -69,7 +69,6 @@ pub(in super::super) trait Format {
     /// Whether weights stay signed, so that activations are moved up where one factor must be unsigned.
     const IS_SIGNED: bool;
     /// What is added to weights where one factor must be unsigned; the sums of the column's groups take it back.
-    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "only x86 has such instructions"))]
     const MOVED_UP: i16 = 0;
     const HAS_MINIMA: bool;
     /// Steps whose sums fit into 16 bits.
