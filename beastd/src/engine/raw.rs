@@ -7,6 +7,8 @@ use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+#[cfg(target_os = "linux")]
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use beast_launchd::{file, shown};
@@ -245,8 +247,8 @@ unsafe fn is_sound(head: *const sys::gguf_context, n: i64, file: &File, stride: 
     true
 }
 
-/// Sets what llama.cpp would set in the environment while it loads a model, with the same values; call at process
-/// start. A thread that reads the environment meanwhile, as `std::env::var` does, would read freed memory.
+/// Sets the environment variables that llama.cpp would otherwise set while it loads a model. Call at process start: a
+/// thread that reads the environment, as `std::env::var` does, while another sets it may read freed memory.
 pub fn settle_environment() {
     let set = |name, value| {
         // SAFETY: no other thread runs yet that could read the environment meanwhile.
@@ -276,8 +278,6 @@ pub fn log_last_words() {
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = at_missing_page as extern "C" fn(i32) as usize;
-        // What caused the signal is repeated after the handler, and then ends the process.
-        action.sa_flags = libc::SA_RESETHAND;
         libc::sigaction(libc::SIGBUS, &raw const action, std::ptr::null_mut());
     }
 }
@@ -285,8 +285,16 @@ pub fn log_last_words() {
 /// Called for a page of a mapped file that lies beyond the file's end. Whoever reads weights holds no lock that is
 /// needed here.
 #[cfg(target_os = "linux")]
-extern "C" fn at_missing_page(_signal: i32) {
+extern "C" fn at_missing_page(signal: i32) {
+    static IS_SAID: AtomicBool = AtomicBool::new(false);
+    // Threads that compute get here at the same time; those that come later wait for the first.
+    if IS_SAID.swap(true, Ordering::Relaxed) {
+        return std::thread::sleep(TIME_TO_WRITE);
+    }
     say_last_words("cannot go on", "a model's file was truncated while it was in use");
+    // The access is repeated after this handler, and then ends the process.
+    // SAFETY: the default action is valid.
+    unsafe { libc::signal(signal, libc::SIG_DFL) };
 }
 
 /// Called by llama.cpp before it aborts.
@@ -307,10 +315,11 @@ unsafe extern "C" fn before_abort(text: *const std::ffi::c_char) {
     say_last_words("llama.cpp ended the process", &text);
 }
 
+/// For the log writer to write a line.
+const TIME_TO_WRITE: std::time::Duration = std::time::Duration::from_millis(100);
+
 /// A line for clients (`words.rs` of the crate `launchd`) and one for the log.
 fn say_last_words(what: &'static str, reason: &str) {
-    // Time for the log writer to write a line.
-    const TIME_TO_WRITE: std::time::Duration = std::time::Duration::from_millis(100);
     // stderr may be closed.
     let _ = writeln!(std::io::stderr(), "beastd: {what}: {}", shown::logged(reason));
     tracing::error!(reason, "{what}");

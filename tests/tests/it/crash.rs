@@ -82,7 +82,7 @@ fn only_the_owner_gets_to_the_socket_and_the_folder() {
     assert_eq!(mode(beast.socket().parent().expect("it has a folder")), (false, 0o700));
 }
 
-/// Its pages cannot be read any more, and the system ends the daemon; the log must say why.
+/// Its pages can no longer be read, so the kernel ends the daemon; the log must say why.
 #[test]
 fn a_model_truncated_while_it_is_in_use_is_named_in_the_log() {
     if !cfg!(target_os = "linux") {
@@ -92,7 +92,7 @@ fn a_model_truncated_while_it_is_in_use_is_named_in_the_log() {
     let home = Home::new();
     let model = home.path("model.gguf");
     std::fs::copy(beast_tests::project("models/cub/cub.gguf"), &model).expect("the home is writable");
-    let mut beast = home.start(&[&format!("model={}", model.display()), "mmap=true"]);
+    let mut beast = home.start(&[&format!("model={}", model.display()), "mmap=true", "n_threads=2"]);
     beast.ready();
     std::fs::File::options().write(true).open(&model).and_then(|file| file.set_len(4096)).expect("it is ours");
     let output = beast.run(&["ask", "--no-start", "hi"]);
@@ -101,7 +101,7 @@ fn a_model_truncated_while_it_is_in_use_is_named_in_the_log() {
     assert!(beast.stderr().contains("a model's file was truncated while it was in use"), "{}", beast.stderr());
 }
 
-/// The C library frees the old list while another thread may read it: a daemon that was loading crashed so.
+/// Setting a variable frees memory that another thread may be reading: a daemon crashed in that way while it loaded.
 #[test]
 fn the_environment_is_settled_before_the_first_thread() {
     if !cfg!(target_os = "linux") {
