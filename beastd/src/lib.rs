@@ -150,7 +150,8 @@ async fn linger(shared: &Shared, error: &WireError) {
     shared.drain();
 }
 
-/// timeout(1) sends each signal to the daemon and again to its process group. Nobody presses Ctrl-C twice as fast.
+/// Signals closer together than this count as one: timeout(1) signals the daemon and then its process group. Nobody
+/// presses Ctrl-C that fast.
 const ONE_SIGNAL: Duration = Duration::from_millis(50);
 
 /// The first SIGTERM or SIGINT shuts down gracefully. The second aborts running requests and waits only for the

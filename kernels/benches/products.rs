@@ -33,8 +33,8 @@ struct Args {
     #[arg(long, value_delimiter = ',', ignore_case = true, value_parser = sets())]
     sets: Vec<InstructionSet>,
     /// Formats of weights
-    #[arg(long, value_delimiter = ',', default_value = "Q4_K,Q6_K", ignore_case = true, value_parser = FORMATS)]
-    weights: Vec<String>,
+    #[arg(long, value_delimiter = ',', default_value = "Q4_K,Q6_K", ignore_case = true, value_parser = formats())]
+    weights: Vec<Weights>,
     /// Numbers of columns that weights are multiplied with
     #[arg(long, value_delimiter = ',', default_value = "1,2,4,8,16", value_parser = |text: &str| count(text, 1024))]
     columns: Vec<usize>,
@@ -42,9 +42,6 @@ struct Args {
     #[arg(long, hide = true)]
     bench: bool,
 }
-
-/// As in [`Weights::ALL`].
-const FORMATS: [&str; 6] = ["Q4_K", "Q5_K", "Q6_K", "Q8_0", "Q4_0", "IQ4_NL"];
 
 fn n_cpus() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
@@ -56,19 +53,26 @@ fn count(text: &str, most: usize) -> Result<usize, String> {
 }
 
 fn sets() -> impl TypedValueParser<Value = InstructionSet> {
-    let supported = || InstructionSet::ALL.iter().copied().filter(|set| set.is_supported());
-    let names: Vec<&str> = supported().map(|set| set.name()).collect();
-    PossibleValuesParser::new(names)
-        .map(move |name| supported().find(|set| set.name().eq_ignore_ascii_case(&name)).expect("one of them"))
+    one_of(InstructionSet::ALL.iter().filter(|set| set.is_supported()).map(|set| (set.name(), *set)).collect())
+}
+
+fn formats() -> impl TypedValueParser<Value = Weights> {
+    one_of(Weights::ALL.map(|weights| (weights.name(), weights)).to_vec())
+}
+
+fn one_of<T: Copy + Send + Sync + 'static>(all: Vec<(&'static str, T)>) -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(all.iter().map(|(name, _)| *name)).map(move |given| {
+        let (_, value) = all.iter().find(|(name, _)| name.eq_ignore_ascii_case(&given)).expect("one of them");
+        *value
+    })
 }
 
 fn main() {
     let Args { threads, rounds, sets, weights, columns, bench: _ } = Args::parse();
     let is_wanted = |set: &InstructionSet| set.is_supported() && (sets.is_empty() || sets.contains(set));
     let sets: Vec<InstructionSet> = InstructionSet::ALL.iter().copied().filter(is_wanted).collect();
-    let formats = FORMATS.into_iter().zip(Weights::ALL);
-    for (format, weights) in formats.filter(|(format, _)| weights.iter().any(|name| name.eq_ignore_ascii_case(format)))
-    {
+    for weights in weights {
+        let format = weights.name();
         let token = Token::new(weights.block_bytes(), columns.iter().copied().max().unwrap_or(1));
         let mut runs: Vec<(String, Run)> = vec![("read".into(), Run::Read)];
         for set in &sets {

@@ -23,6 +23,18 @@ pub enum Weights {
 impl Weights {
     pub const ALL: [Self; 6] = [Self::Q4K, Self::Q5K, Self::Q6K, Self::Q8, Self::Q4, Self::IQ4NL];
 
+    /// As ggml writes it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Q4K => "Q4_K",
+            Self::Q5K => "Q5_K",
+            Self::Q6K => "Q6_K",
+            Self::Q8 => "Q8_0",
+            Self::Q4 => "Q4_0",
+            Self::IQ4NL => "IQ4_NL",
+        }
+    }
+
     /// Bytes of [`BLOCK`] weights.
     pub const fn block_bytes(self) -> usize {
         match self {
@@ -35,8 +47,9 @@ impl Weights {
         }
     }
 
-    /// Whether groups of 32 have scales of f16, and so do those of the columns.
-    pub const fn has_groups_of_its_own(self) -> bool {
+    /// Whether each 32 weights have an f16 scale, which is no whole number times that of a block. Columns are then
+    /// rounded in groups of 32 as well.
+    pub const fn is_by_32(self) -> bool {
         matches!(self, Self::Q8 | Self::Q4 | Self::IQ4NL)
     }
 }

@@ -105,7 +105,7 @@ fn rounded(weights: Weights, x: &[f32]) -> Vec<f32> {
         let unit = 2_f32.powi((x.log2().floor() as i32 - 10).max(-24));
         if x == 0.0 { 0.0 } else { (x / unit).round_ties_even() * unit }
     };
-    let is_by_32 = weights.has_groups_of_its_own();
+    let is_by_32 = weights.is_by_32();
     let group = if is_by_32 { 32 } else { BLOCK };
     x.chunks(group)
         .flat_map(|x| {

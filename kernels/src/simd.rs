@@ -20,7 +20,7 @@ pub(super) trait Simd: Copy {
     const IS_MIXED: bool;
     /// Whether tiles have eight weights of one row and then of the next, instead of four.
     const IS_PAIRED: bool;
-    /// Whether `dot` adds words, which must become lanes before they overflow (`words.rs`).
+    /// Whether `dot` sums in 16 bits, which must be widened before they overflow (`words.rs`).
     const SUMS_WORDS: bool = false;
     type Ints: Copy;
     type Floats: Copy;
@@ -88,9 +88,9 @@ pub(super) trait Products: Simd {
     /// # Safety
     /// Besides, there are as many floats.
     unsafe fn load_floats(from: *const f32) -> Self::Floats;
-    /// Does nothing, but divides what is written out: the compiler loads nothing before that is loaded after, and
-    /// computes these sums before. Otherwise it loads a whole block at once, into memory.
-    unsafe fn divide(sums: Self::Ints) -> Self::Ints;
+    /// A barrier for the compiler, which costs no instruction: it moves no later load before it, and has computed these
+    /// sums there. Without it, the loads of a whole block come first and are spilled.
+    unsafe fn fence(sums: Self::Ints) -> Self::Ints;
     /// Adds two products of words in each lane.
     unsafe fn dot_words(sums: Self::Ints, a: Self::Ints, b: Self::Ints) -> Self::Ints;
 

@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::ops::Deref;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use beast_protocol::{State, Status};
 use rustix::process::{Pid, Signal, kill_process};
@@ -121,6 +122,13 @@ impl Beast {
 
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("the daemon has not been waited for");
+    }
+
+    /// The same, late enough that the daemon does not take it for the signal before, sent twice.
+    pub fn signal_again(&self, signal: Signal) {
+        let begun = Instant::now();
+        eventually(|| begun.elapsed() > Duration::from_millis(60));
+        self.signal(signal);
     }
 
     /// Waits for the daemon to end; returns its exit code, or `None` after a signal.

@@ -24,7 +24,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 const MAX_ENDS: usize = 30;
 /// The same for daemons that gave a reason, such as lack of memory.
 const MAX_DEATHS: usize = 3;
-/// The same for daemons that ended while they loaded the model, as when the system kills them for their memory.
+/// The same for daemons that ended while they loaded the model, for example because the kernel killed them when memory
+/// ran out.
 const MAX_LOADS: usize = 5;
 
 /// Who hears the events of an answer.

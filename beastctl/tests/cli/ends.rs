@@ -161,7 +161,7 @@ fn after_thirty_that_die_over_the_same_word_it_gives_up() {
     assert!(daemon.join().unwrap().accept().is_err(), "nobody called once more");
 }
 
-/// When the system kills it for its memory, it leaves no reason.
+/// A daemon that the kernel kills because memory ran out leaves no reason.
 #[test]
 fn after_five_that_end_while_they_load_it_gives_up() {
     let beast = Beast::alone();

@@ -82,7 +82,7 @@ impl InstructionSet {
             Self::Avx512 => Some(Way::few_of::<Vectors512>(weights)),
             Self::AvxVnni => Some(Way::few_of::<Vectors256<true>>(weights)),
             // Without VNNI a group's scale must be a whole number (`words.rs`).
-            Self::Avx2 if weights.has_groups_of_its_own() => None,
+            Self::Avx2 if weights.is_by_32() => None,
             Self::Avx2 => Some(Way::few_of::<Vectors256<false>>(weights)),
         }
     }
@@ -93,7 +93,7 @@ impl InstructionSet {
         match self {
             Self::Avx512 => Some(Way::tiles_of::<Vectors512>(weights)),
             Self::AvxVnni => Some(Way::tiles_of::<Vectors256<true>>(weights)),
-            Self::Avx2 if weights.has_groups_of_its_own() => None, // as above
+            Self::Avx2 if weights.is_by_32() => None, // as above
             Self::Avx2 => Some(Way::tiles_of::<Vectors256<false>>(weights)),
         }
     }

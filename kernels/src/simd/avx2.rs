@@ -134,8 +134,8 @@ impl<const HAS_VNNI: bool, const HAS_AVX512: bool> Products for Vectors256<HAS_V
         _mm256_loadu_ps(from)
     }
     #[inline(always)]
-    unsafe fn divide(sums: __m256i) -> __m256i {
-        divide(sums)
+    unsafe fn fence(sums: __m256i) -> __m256i {
+        fence(sums)
     }
     #[inline(always)]
     unsafe fn dot_words(sums: __m256i, a: __m256i, b: __m256i) -> __m256i {
@@ -153,7 +153,7 @@ impl<const HAS_VNNI: bool, const HAS_AVX512: bool> Products for Vectors256<HAS_V
 
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn divide(mut sums: __m256i) -> __m256i {
+unsafe fn fence(mut sums: __m256i) -> __m256i {
     std::arch::asm!("/* {0} */", inout(ymm_reg) sums, options(nostack, preserves_flags));
     sums
 }

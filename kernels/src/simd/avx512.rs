@@ -118,8 +118,8 @@ impl Products for Vectors512 {
         _mm512_loadu_ps(from)
     }
     #[inline(always)]
-    unsafe fn divide(sums: __m512i) -> __m512i {
-        divide(sums)
+    unsafe fn fence(sums: __m512i) -> __m512i {
+        fence(sums)
     }
     #[inline(always)]
     unsafe fn dot_words(sums: __m512i, a: __m512i, b: __m512i) -> __m512i {
@@ -137,7 +137,7 @@ impl Products for Vectors512 {
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-unsafe fn divide(mut sums: __m512i) -> __m512i {
+unsafe fn fence(mut sums: __m512i) -> __m512i {
     std::arch::asm!("/* {0} */", inout(zmm_reg) sums, options(nostack, preserves_flags));
     sums
 }

@@ -90,16 +90,9 @@ unsafe fn of_tile<S: Products, W: Format, const N: usize>(
     unsafe {
         let mut products = [[S::splat_float(0.0); 2]; N];
         for part in 0..tile::parts_of_block::<W>() {
-            // Written out: the compiler may keep a loop, and with it the sums in memory.
-            let of = &mut products;
-            add_group::<S, W, N>(tile, row, W::group(part, 0), columns, d, of);
-            if W::GROUPS_IN_PART > 1 {
-                add_group::<S, W, N>(tile, row, W::group(part, 1), columns, d, of);
-            }
-            if W::GROUPS_IN_PART > 2 {
-                add_group::<S, W, N>(tile, row, W::group(part, 2), columns, d, of);
-                add_group::<S, W, N>(tile, row, W::group(part, 3), columns, d, of);
-            }
+            tile::for_each_group!(W, part, |group| {
+                add_group::<S, W, N>(tile, row, group, columns, d, &mut products);
+            });
         }
         products
     }

@@ -192,7 +192,7 @@ impl<S: Products, W: Format, const N: usize> Take<S> for Dots<'_, S, W, N> {
                     self.sums[i][n] = dot::<S, W>(self.sums[i][n], q[k], S::splat(x.add(k).read_unaligned()));
                 }
                 if N <= S::MOST_WRITTEN_OUT {
-                    self.sums[i][n] = S::divide(self.sums[i][n]);
+                    self.sums[i][n] = S::fence(self.sums[i][n]);
                 }
                 if step == last {
                     let mut sum = self.sums[i][n];

@@ -263,19 +263,11 @@ impl Format for Q8 {
     // Moved up instead, weights would need sums of the column's groups, for which llama.cpp's buffer has no room.
     const IS_SIGNED: bool = true;
     const HAS_MINIMA: bool = false;
-    // Not even one fits: instruction sets with sums of 16 bits leave this type to llama.cpp.
-    const STEPS: usize = 4;
 
     #[inline(always)]
     unsafe fn header<S: Simd>(lanes: Lanes) -> [S::Floats; 8] {
         // SAFETY: as promised by the caller; eight times `d` and 32 weights.
-        unsafe {
-            let mut scales = [S::splat_float(0.0); 8];
-            for group in 0..8 {
-                scales[group] = lanes.halves::<S>(34 * group);
-            }
-            scales
-        }
+        unsafe { lanes.scales_by_32::<S>(34) }
     }
 
     #[inline(always)]
@@ -305,18 +297,11 @@ impl<const HAS_TABLE: bool> Format for NibblesBy32<HAS_TABLE> {
     const GROUPS_IN_PART: usize = 1;
     const IS_SIGNED: bool = true; // as above
     const HAS_MINIMA: bool = false;
-    const STEPS: usize = 4; // as above
 
     #[inline(always)]
     unsafe fn header<S: Simd>(lanes: Lanes) -> [S::Floats; 8] {
         // SAFETY: as promised by the caller; eight times `d` and 32 nibbles.
-        unsafe {
-            let mut scales = [S::splat_float(0.0); 8];
-            for group in 0..8 {
-                scales[group] = lanes.halves::<S>(18 * group);
-            }
-            scales
-        }
+        unsafe { lanes.scales_by_32::<S>(18) }
     }
 
     #[inline(always)]
@@ -474,6 +459,22 @@ impl Lanes {
                 S::zip_low_pairs(ab_2, cd_2),
                 S::zip_high_pairs(ab_2, cd_2),
             ]
+        }
+    }
+
+    /// The scales with which eight groups of `group_bytes` begin.
+    ///
+    /// # Safety
+    /// As above.
+    #[inline(always)]
+    unsafe fn scales_by_32<S: Simd>(self, group_bytes: usize) -> [S::Floats; 8] {
+        // SAFETY: as promised by the caller.
+        unsafe {
+            let mut scales = [S::splat_float(0.0); 8];
+            for group in 0..8 {
+                scales[group] = self.halves::<S>(group_bytes * group);
+            }
+            scales
         }
     }
 

@@ -71,9 +71,9 @@ pub(in super::super) trait Format {
     /// What is added to weights where one factor must be unsigned; the sums of the column's groups take it back.
     const MOVED_UP: i16 = 0;
     const HAS_MINIMA: bool;
-    /// Steps whose sums fit into 16 bits.
+    /// Steps whose sums fit into 16 bits, where scales are whole numbers.
     #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "only x86 has sums of 16 bits"))]
-    const STEPS: usize;
+    const STEPS: usize = 1;
 
     /// The `i`th group of a part.
     #[inline(always)]
@@ -136,6 +136,28 @@ pub(super) const fn parts_of_block<W: Format>() -> usize {
     BLOCK / (W::GROUP * W::GROUPS_IN_PART)
 }
 
+/// Evaluates an expression for each group of a part of a block. Written out: the compiler may keep a loop, and with it
+/// the sums in memory.
+#[cfg(target_arch = "x86_64")]
+macro_rules! for_each_group {
+    ($weights:ty, $part:expr, |$group:ident| $add:expr) => {{
+        let $group = <$weights>::group($part, 0);
+        $add;
+        if <$weights>::GROUPS_IN_PART > 1 {
+            let $group = <$weights>::group($part, 1);
+            $add;
+        }
+        if <$weights>::GROUPS_IN_PART > 2 {
+            let $group = <$weights>::group($part, 2);
+            $add;
+            let $group = <$weights>::group($part, 3);
+            $add;
+        }
+    }};
+}
+#[cfg(target_arch = "x86_64")]
+pub(super) use for_each_group;
+
 /// What is subtracted from the weights of each group, times the `d` of its row.
 #[derive(Clone, Copy)]
 pub(in super::super) struct Minima<S: Simd> {
@@ -181,13 +203,17 @@ pub(super) unsafe fn unpack<S: Simd, W: Format>(lanes: Lanes, row: usize, to: &m
             let mut filling = Filling { tile: &mut *to, row, is_moved, totals: [S::splat(0); MOST_IN_PART] };
             W::part::<S>(lanes, &header, part, &mut filling);
             let totals = filling.totals;
+            if S::SUMS_WORDS {
+                let scales = W::whole_scales::<S>(&header, part);
+                for i in 0..W::GROUPS_IN_PART {
+                    S::store(to.scales[W::group(part, i)].as_mut_ptr().add(row).cast(), scales[i]);
+                }
+                continue;
+            }
+            let scales = W::scales::<S>(&header, part);
             for i in 0..W::GROUPS_IN_PART {
                 let group = W::group(part, i);
-                let scale = to.scales[group].as_mut_ptr().add(row);
-                match S::SUMS_WORDS {
-                    true => S::store(scale.cast(), W::whole_scales::<S>(&header, part)[i]),
-                    false => S::store_floats(scale, W::scales::<S>(&header, part)[i]),
-                }
+                S::store_floats(to.scales[group].as_mut_ptr().add(row), scales[i]);
                 if is_moved {
                     let start = S::sub(S::splat(0), S::left(totals[i], 7));
                     S::store(to.start[group].as_mut_ptr().add(row).cast(), start);

@@ -1,8 +1,8 @@
 //! Products where an instruction set adds products of bytes in 16 bits: AVX2 without VNNI.
 //!
-//! Before they overflow, sums of words are multiplied with the group's scale, which is a whole number, and added in 32
-//! bits. So the groups of a block share a sum, which alone becomes a float: fewer instructions, and fewer registers,
-//! than a float for each group takes. These sums are exact.
+//! Before these sums overflow, they are multiplied by the group's scale, which is a whole number, and widened to 32
+//! bits by the same instruction. All groups of a block then share one exact sum, and only that sum is converted to a
+//! float, which takes fewer instructions and registers than one conversion for each group.
 #![expect(clippy::needless_range_loop, reason = "functions of iterators lack the instruction set, see `simd.rs`")]
 
 use super::super::blocks::BLOCK;
@@ -26,15 +26,7 @@ pub(super) unsafe fn of_tile<S: Products, W: Format, const N: usize>(
     unsafe {
         let mut sums = [[S::splat(0); 2]; N];
         for part in 0..tile::parts_of_block::<W>() {
-            // Written out, as in `broadcast.rs`.
-            add_group::<S, W, N>(tile, row, W::group(part, 0), columns, &mut sums);
-            if W::GROUPS_IN_PART > 1 {
-                add_group::<S, W, N>(tile, row, W::group(part, 1), columns, &mut sums);
-            }
-            if W::GROUPS_IN_PART > 2 {
-                add_group::<S, W, N>(tile, row, W::group(part, 2), columns, &mut sums);
-                add_group::<S, W, N>(tile, row, W::group(part, 3), columns, &mut sums);
-            }
+            tile::for_each_group!(W, part, |group| add_group::<S, W, N>(tile, row, group, columns, &mut sums));
         }
         if W::MOVED_UP > 0 {
             let mut moves = [[S::splat(0); 2]; N];
@@ -179,7 +171,7 @@ impl<S: Products, W: Format, const N: usize> Take<S> for Words<'_, S, W, N> {
                     self.sums[n] = S::dot_words(self.sums[n], words, self.scales[i]);
                 }
                 if N <= S::MOST_WRITTEN_OUT {
-                    self.sums[n] = S::divide(self.sums[n]);
+                    self.sums[n] = S::fence(self.sums[n]);
                 }
             }
         }

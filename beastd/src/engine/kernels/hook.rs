@@ -23,11 +23,10 @@ static ARE_WANTED: AtomicBool = AtomicBool::new(true);
 
 /// The best instruction set of this CPU.
 static BEST: LazyLock<Option<InstructionSet>> = LazyLock::new(|| {
-    let limit = std::env::var(LIMIT).ok();
-    let Some(limit) = limit else { return InstructionSet::ALL.iter().copied().find(|set| set.is_supported()) };
+    let Ok(limit) = std::env::var(LIMIT) else { return InstructionSet::best() };
     if InstructionSet::ALL.iter().all(|set| set.name() != limit) {
         let names: Vec<&str> = InstructionSet::ALL.iter().map(|set| set.name()).collect();
-        tracing::warn!("{LIMIT}={limit}: none of {}; the kernels stay off", names.join(", "));
+        tracing::warn!("{LIMIT}={limit} is not one of {}: beastd's kernels are off", names.join(", "));
     }
     InstructionSet::ALL.iter().copied().skip_while(|set| set.name() != limit).find(|set| set.is_supported())
 });

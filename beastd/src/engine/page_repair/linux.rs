@@ -115,11 +115,11 @@ impl Shared {
                 return Attempt::Ended;
             }
             // SAFETY: the piece belongs to a mapping of this file, which lasts until this thread has ended.
-            let moved = unsafe { move_piece(file, at as *mut c_void, offset) };
-            if let Err(error) = &moved {
+            if let Err(error) = unsafe { move_piece(file, at as *mut c_void, offset) } {
                 tracing::debug!(%error, n_moved = n, "cannot move the cached model file into large pages");
+                return Attempt::Ended;
             }
-            if moved.is_err() || self.is_over.load(Ordering::Relaxed) {
+            if self.is_over.load(Ordering::Relaxed) {
                 return Attempt::Ended;
             }
             if n + 1 == N_TRIED && Mapped::of(file).is_ok_and(|now| now.n_large <= before.n_large) {
