@@ -25,7 +25,7 @@ pub use product::{Product, Shares, To, Way};
 pub fn way(set: InstructionSet, weights: Weights, n_columns: usize) -> Option<Way> {
     match n_columns {
         0 => None,
-        1 => set.one(weights),
+        n if n <= set.most_fewest(weights) => set.fewest(weights),
         n if n <= set.most_few() => set.few(weights),
         _ => set.tiles(weights),
     }

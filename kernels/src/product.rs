@@ -5,11 +5,16 @@ use std::ops::Range;
 use super::blocks::{BLOCK, IQ4NL, Q4, Q4K, Q5K, Q6K, Q8, Weights};
 #[cfg(target_arch = "aarch64")]
 use super::rows::{self, Unpack};
+#[cfg(target_arch = "x86_64")]
+use super::simd::avx512::Vectors512;
 #[cfg(target_arch = "aarch64")]
 use super::simd::neon::Vectors128;
-#[cfg(target_arch = "x86_64")]
-use super::tiles::Direct;
 use super::tiles::{self, Format, Rows, Tiles};
+#[cfg(target_arch = "x86_64")]
+use super::tiles::{
+    Direct,
+    four_rows::{self, FourRows},
+};
 
 /// How a product is computed. Rounds all columns first; pieces of rows can then be computed in any order.
 #[derive(Clone, Copy)]
@@ -59,6 +64,23 @@ impl Way {
     #[cfg(target_arch = "x86_64")]
     fn few<I: Direct, W: Format>() -> Self {
         Self { unit: I::LANES, is_read_bound: true, compute: compute_few::<I, W>, ..Self::tiles::<I, W>() }
+    }
+
+    /// Four rows at a time, for columns rounded as in tiles.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn four_rows_of(weights: Weights) -> Option<Self> {
+        match weights {
+            Weights::Q4K => Some(Self::four_rows::<Q4K>()),
+            Weights::Q5K => Some(Self::four_rows::<Q5K>()),
+            Weights::Q6K => Some(Self::four_rows::<Q6K>()),
+            Weights::Q8 | Weights::Q4 | Weights::IQ4NL => None,
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn four_rows<W: FourRows>() -> Self {
+        let compute = compute_four_rows::<W>;
+        Self { unit: four_rows::FOUR, is_read_bound: true, compute, ..Self::tiles::<Vectors512, W>() }
     }
 
     /// In tiles, for many columns.
@@ -197,6 +219,25 @@ unsafe fn compute_few<I: Direct, W: Format>(
     unsafe {
         let (weights, columns) = product.rows_and_columns::<W>(columns, &rows, next);
         I::multiply_few::<W>(weights, columns, |column, row, products| to.store(column, rows.start + row, products));
+    }
+}
+
+/// # Safety
+/// As [`Way::compute`].
+#[cfg(target_arch = "x86_64")]
+unsafe fn compute_four_rows<W: FourRows>(
+    product: &Product,
+    columns: *const u8,
+    rows: Range<usize>,
+    next: usize,
+    to: To,
+) {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        let (weights, columns) = product.rows_and_columns::<W>(columns, &rows, next);
+        four_rows::multiply::<W>(weights, columns, |column, row, products| {
+            to.store(column, rows.start + row, products);
+        });
     }
 }
 

@@ -10,6 +10,9 @@ pub(super) mod avx512;
 #[cfg(target_arch = "aarch64")]
 pub(super) mod neon;
 
+/// See [`Simd::pick`].
+pub(super) const NO_BYTE: u8 = 0x80;
+
 /// Vectors of 32-bit lanes. A lane of integers also serves as four bytes or two words.
 ///
 /// # Safety
@@ -20,7 +23,7 @@ pub(super) trait Simd: Copy {
     const IS_MIXED: bool;
     /// Whether tiles have eight weights of one row and then of the next, instead of four.
     const IS_PAIRED: bool;
-    /// Whether `dot` sums in 16 bits, which must be widened before they overflow (`words.rs`).
+    /// Whether `dot` sums in 16 bits, which must be widened before they overflow (`whole.rs`).
     const SUMS_WORDS: bool = false;
     type Ints: Copy;
     type Floats: Copy;
@@ -48,8 +51,12 @@ pub(super) trait Simd: Copy {
     unsafe fn left(a: Self::Ints, n: i32) -> Self::Ints;
     unsafe fn right(a: Self::Ints, n: i32) -> Self::Ints;
     unsafe fn signed_right(a: Self::Ints, n: i32) -> Self::Ints;
+    /// The same of each word by eight.
+    unsafe fn signed_right_words(a: Self::Ints) -> Self::Ints;
     unsafe fn sub(a: Self::Ints, b: Self::Ints) -> Self::Ints;
     unsafe fn sub_bytes(a: Self::Ints, b: Self::Ints) -> Self::Ints;
+    /// The bytes of each lane with these numbers, or zero for `NO_BYTE`.
+    unsafe fn pick(bytes: Self::Ints, at: [u8; 4]) -> Self::Ints;
     /// For each byte, which is below 16, that of the table.
     unsafe fn look_up(table: &[i8; 16], bytes: Self::Ints) -> Self::Ints;
     /// Within each 128 bits: the lower lanes of both in turn, or the upper ones.
@@ -62,14 +69,8 @@ pub(super) trait Simd: Copy {
     /// Adds four products of bytes in each lane; the first factor is unsigned if `IS_MIXED`. Where it
     /// `SUMS_WORDS`, two in each word.
     unsafe fn dot(sums: Self::Ints, unsigned: Self::Ints, signed: Self::Ints) -> Self::Ints;
-    /// Two bytes of each lane, with their signs, as words; where it `SUMS_WORDS`.
-    unsafe fn words(_bytes: Self::Ints, _first: usize, _second: usize) -> Self::Ints {
-        unreachable!("products of bytes are summed in lanes")
-    }
-    unsafe fn to_floats(a: Self::Ints) -> Self::Floats;
     /// The f16 values in the lower halves of the lanes. The upper halves mean nothing.
     unsafe fn from_halves(a: Self::Ints) -> Self::Floats;
-    unsafe fn mul(a: Self::Floats, b: Self::Floats) -> Self::Floats;
 }
 
 /// What x86 needs besides.
@@ -80,10 +81,6 @@ pub(super) trait Simd: Copy {
 pub(super) trait Products: Simd {
     /// Most columns whose sums stay in registers, with two vectors of rows.
     const MOST_COLUMNS: usize;
-    /// Most columns for which `direct.rs` writes out the parts of a block. In a loop, header and weights pass through
-    /// memory, which takes a column with AVX2 half as long again; with more columns, long code costs more than that
-    /// saves.
-    const MOST_WRITTEN_OUT: usize;
 
     /// # Safety
     /// Besides, there are as many floats.
@@ -93,7 +90,11 @@ pub(super) trait Products: Simd {
     unsafe fn fence(sums: Self::Ints) -> Self::Ints;
     /// Adds two products of words in each lane.
     unsafe fn dot_words(sums: Self::Ints, a: Self::Ints, b: Self::Ints) -> Self::Ints;
+    /// Adds sums of products of bytes times scales, which are words, twice in each lane, where it `SUMS_WORDS`.
+    unsafe fn add_scaled(sums: Self::Ints, products: Self::Ints, scales: Self::Ints) -> Self::Ints;
 
+    unsafe fn to_floats(a: Self::Ints) -> Self::Floats;
+    unsafe fn mul(a: Self::Floats, b: Self::Floats) -> Self::Floats;
     /// `sum + a * b`, and `sum - a * b`.
     unsafe fn add_product(sum: Self::Floats, a: Self::Floats, b: Self::Floats) -> Self::Floats;
     unsafe fn sub_product(sum: Self::Floats, a: Self::Floats, b: Self::Floats) -> Self::Floats;

@@ -8,7 +8,8 @@
 use std::mem::MaybeUninit;
 
 use super::blocks::BLOCK;
-use tile::{Lanes, Tile};
+use lanes::Lanes;
+use tile::Tile;
 
 #[cfg(target_arch = "aarch64")]
 pub(super) use tile::Column;
@@ -19,14 +20,17 @@ mod broadcast;
 #[cfg(target_arch = "x86_64")]
 mod direct;
 mod formats;
+#[cfg(target_arch = "x86_64")]
+pub(super) mod four_rows;
 #[cfg(target_arch = "aarch64")]
 mod i8mm;
+mod lanes;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod rounding;
 mod tile;
 #[cfg(target_arch = "x86_64")]
-mod words;
+mod whole;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
@@ -192,7 +196,7 @@ pub(super) unsafe fn multiply<T: Tiles, W: Format>(
 /// What to fetch into the caches while a block of some rows is computed: as many bytes of the next rows, in the
 /// order of memory. In many small portions, since the CPU stalls when it has too many to wait for.
 #[derive(Clone, Copy)]
-struct Ahead {
+pub(super) struct Ahead {
     at: *const u8,
     n_lines: usize,
     n_portions: usize,
@@ -226,7 +230,7 @@ fn prefetch(at: *const u8) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: every x86-64 CPU has it, and it may be given any address.
     unsafe {
-        std::arch::asm!("prefetcht1 [{}]", in(reg) at, options(nostack, preserves_flags));
+        std::arch::asm!("prefetcht0 [{}]", in(reg) at, options(nostack, preserves_flags));
     };
     #[cfg(target_arch = "aarch64")]
     crate::simd::neon::prefetch(at);

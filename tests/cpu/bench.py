@@ -6,13 +6,16 @@ Usage: bench.py --model GGUF [--peers FOLDER] [--ik FOLDER] [--programs FOLDER] 
 
 Each rival runs with its weights repacked and as they are, and for each number the better one counts. Prefill is the
 time to the first token of a prompt that nobody has seen, without its sampling for the rivals; rows are sequences that
-decode together. A ratio compares medians of one run, in which all took turns. beastd computes with its daemon's
-settings but for slots, context and drafts. --instruction-set limits beastd alone: the rivals and beastd itself must be
+decode together. A ratio compares medians of one run, in which all took turns; but how much of the memory's speed rows
+use, and how many times as fast as one they are, is compared round by round, since memory is read before and after each
+number of rows, and on a shared machine its speed changes from minute to minute. beastd computes with its daemon's
+settings but for slots, context and drafts. The share of the memory's speed is that of the median step. --instruction-set limits beastd alone: the rivals and beastd itself must be
 built for such a CPU, whose code has fewer registers, as `make bench-cpu INSTRUCTION_SET=avx2` sees to. Needs cc for the
 read speed; Linux only.
 """
 
 import argparse
+import http.client
 import json
 import os
 import random
@@ -32,6 +35,7 @@ from measure import Server, free_port  # noqa: E402
 
 N_DECODED = 48
 N_KNOWN = 16
+READ_MIB = 1500
 # Of a program's own time; others may use this share of the cores before a figure means nothing.
 MOST_BUSY = 0.15
 VOCAB = range(1000, 1400)
@@ -88,19 +92,57 @@ class Beast:
         assert timings["prompt_n"] == n_tokens, timings
         return n_tokens / timings["prompt_ms"] * 1000
 
-    def rows(self, n: int) -> float:
-        speeds = [0.0] * n
+    def rows(self, n: int) -> tuple[float, float]:
+        """Tokens a second of all rows together, and the median time of a step in seconds."""
+        speeds, gaps = [0.0] * n, [[]] * n
 
         def client(i: int) -> None:
-            timings = self.server.complete(random.choices(VOCAB, k=N_KNOWN), N_DECODED)["timings"]
-            speeds[i] = timings["predicted_per_second"]
+            speeds[i], gaps[i] = self.stream(random.choices(VOCAB, k=N_KNOWN), N_DECODED)
 
         threads = [threading.Thread(target=client, args=(i,)) for i in range(n)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        return sum(speeds)
+        return sum(speeds), statistics.median(gap for some in gaps for gap in some)
+
+    def stream(self, prompt: list[int], n: int) -> tuple[float, list[float]]:
+        """Tokens a second, and the time of each step; text that is no whole character yet comes with a later one."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=300)
+        body = {"prompt": prompt, "n_predict": n, "temperature": 0, "ignore_eos": True, "cache_prompt": False,
+                "stream": True, "timings_per_token": True}
+        connection.request("POST", "/completion", json.dumps(body), {"Content-Type": "application/json"})
+        came = []
+        for line in connection.getresponse():
+            if line.startswith(b"data: {"):
+                came.append((time.perf_counter(), json.loads(line[len(b"data: ") :])["timings"]))
+        connection.close()
+        steps = []
+        for (before, first), (after, second) in zip(came, came[1:]):
+            if n_steps := second["predicted_n"] - first["predicted_n"]:
+                steps += [(after - before) / n_steps] * n_steps
+        return came[-1][1]["predicted_per_second"], steps
+
+
+class Reader:
+    """The loop that only reads memory, as many threads as decode."""
+
+    def __init__(self, program: Path, n_threads: int):
+        command = [program, str(READ_MIB), str(n_threads), "5"]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.wait()
+
+    def speed(self) -> float:
+        """GB/s, with memory in large pages."""
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return float(self.process.stdout.readline())
 
 
 def output(*command) -> str:
@@ -130,12 +172,17 @@ def rival(folder: Path, model: Path, n_threads: int, prompts: list[int], rows: l
 
 def beast(given, n_threads: int) -> dict:
     found = {}
-    with Beast(given.programs, given.model, n_threads, given.instruction_set, max(given.prompts) + 64) as daemon:
+    n_ctx = max(given.prompts) + 64
+    with Reader(given.read_speed, n_threads) as reader, Beast(given.programs, given.model, n_threads, given.instruction_set, n_ctx) as daemon:
         daemon.prefill(64)
         for n in given.prompts:
             found["prefill", n] = daemon.prefill(n)
+        memory = reader.speed()
         for n in given.rows:
-            found["rows", n] = daemon.rows(n)
+            before = memory
+            found["rows", n], found["step", n] = daemon.rows(n)
+            memory = reader.speed()
+            found["memory", n] = (before + memory) / 2
     return found
 
 
@@ -153,8 +200,6 @@ def measure(given) -> dict:
                 programs["llama.cpp"] = lambda: rival(given.peers, given.model, n_threads, given.prompts, given.rows, llama)
             if given.ik:
                 programs["ik_llama.cpp"] = lambda: rival(given.ik, given.model, n_threads, given.prompts, given.rows, ik)
-            wait_until_quiet()
-            speeds[n_threads, "read", 0]["memory"].append(float(output(given.read_speed, 1500, n_threads, 5)))
             for name, run in programs.items():
                 wait_until_quiet()
                 for (kind, n), speed in run().items():
@@ -167,19 +212,26 @@ def measure(given) -> dict:
 
 def table(speeds: dict, model: Path) -> str:
     names = [name for name in ("beastd", "llama.cpp", "ik_llama.cpp") if any(name in by for by in speeds.values())]
-    lines = ["| threads | | " + " | ".join(names) + " | beastd / better rival | weights read / memory's speed |"]
-    lines.append("|---" * (len(names) + 4) + "|")
+    columns = ["threads", "", *names, "beastd / better rival", "weights read / memory's speed", "beastd / one row"]
+    lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
+    size = model.stat().st_size / 1e9
     for (n_threads, kind, n), by in sorted(speeds.items(), key=lambda item: (item[0][0], item[0][1] != "prefill", item[0][2])):
-        if kind == "read":
+        if kind in ("memory", "step"):
             continue
         medians = {name: statistics.median(values) for name, values in by.items()}
         rivals = [medians[name] for name in names[1:] if name in medians]
         ratio = f"{medians['beastd'] / max(rivals):.2f}" if rivals else "–"
         what = f"prompt of {n}" if kind == "prefill" else f"{n} rows"
-        memory = statistics.median(speeds[n_threads, "read", 0]["memory"])
-        share = f"{medians['beastd'] / n * model.stat().st_size / 1e9 / memory:.2f} of {memory:.1f} GB/s" if kind == "rows" else "–"
+        share = times = "–"
+        if kind == "rows":
+            memory = speeds[n_threads, "memory", n]["beastd"]
+            steps = speeds[n_threads, "step", n]["beastd"]
+            median = statistics.median(size / step / speed for step, speed in zip(steps, memory))
+            share = f"{median:.2f} of {statistics.median(memory):.1f} GB/s"
+            if one := speeds.get((n_threads, "rows", 1)):
+                times = f"{statistics.median(rows / row for rows, row in zip(by['beastd'], one['beastd'])):.2f}"
         cells = [f"{medians[name]:.1f}" if name in medians else "–" for name in names]
-        lines.append(f"| {n_threads} | {what} | " + " | ".join(cells) + f" | {ratio} | {share} |")
+        lines.append(f"| {n_threads} | {what} | " + " | ".join(cells) + f" | {ratio} | {share} | {times} |")
     return "\n".join(lines)
 
 

@@ -9,8 +9,9 @@ use crate::simd::avx2::Vectors256;
 use crate::simd::avx512::Vectors512;
 use crate::tiles::Direct;
 
-/// AMD's CPUs read the sixteen rows of a 512-bit vector slower than eight: on two Zen 5 cores a single column took 1.1
-/// to 1.2 times as long. On an Intel Xeon (Emerald Rapids), eight rows take 1.01 to 1.07 times as long as sixteen.
+/// AMD's CPUs read sixteen rows at once, those of a 512-bit vector, slower than a few: on two Zen 5 cores, where memory
+/// was the limit, products of two columns took 1.1 (Q4_K) and 1.25 times (Q6_K) as long as four rows at a time. On an
+/// Intel Xeon (Emerald Rapids), eight rows took 1.01 to 1.07 times as long as sixteen.
 static READS_FEW_ROWS_BEST: LazyLock<bool> = LazyLock::new(|| {
     #[allow(unused_unsafe, reason = "it is safe in newer versions of Rust")]
     // SAFETY: every x86-64 CPU has it.
@@ -66,12 +67,23 @@ impl InstructionSet {
         }
     }
 
-    /// For one column.
+    /// Most columns for which `fewest` is faster than `few`, as measured.
+    pub fn most_fewest(self, weights: Weights) -> usize {
+        match (self, weights) {
+            (Self::Avx512, _) if !*READS_FEW_ROWS_BEST => 0,
+            (Self::Avx512, Weights::Q4K | Weights::Q5K) => 3,
+            (Self::Avx512, Weights::Q6K) => 4,
+            (Self::Avx512, Weights::Q8 | Weights::Q4 | Weights::IQ4NL) => 1,
+            (Self::AvxVnni | Self::Avx2, _) => 0,
+        }
+    }
+
+    /// For the fewest columns.
     #[inline(never)] // What it names is compiled in this crate.
-    pub fn one(self, weights: Weights) -> Option<Way> {
+    pub fn fewest(self, weights: Weights) -> Option<Way> {
         match self {
-            Self::Avx512 if *READS_FEW_ROWS_BEST => Some(Way::few_of::<Vectors256<true, true>>(weights)),
-            _ => self.few(weights),
+            Self::Avx512 => Way::four_rows_of(weights).or_else(|| Some(Way::few_of::<Vectors256<true, true>>(weights))),
+            _ => None,
         }
     }
 
@@ -81,7 +93,7 @@ impl InstructionSet {
         match self {
             Self::Avx512 => Some(Way::few_of::<Vectors512>(weights)),
             Self::AvxVnni => Some(Way::few_of::<Vectors256<true>>(weights)),
-            // Without VNNI a group's scale must be a whole number (`words.rs`).
+            // Without VNNI a group's scale must be a whole number (`whole.rs`).
             Self::Avx2 if weights.is_by_32() => None,
             Self::Avx2 => Some(Way::few_of::<Vectors256<false>>(weights)),
         }

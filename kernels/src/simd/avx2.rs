@@ -62,12 +62,21 @@ impl<const HAS_VNNI: bool, const HAS_AVX512: bool> Simd for Vectors256<HAS_VNNI,
         _mm256_sra_epi32(a, _mm_cvtsi32_si128(n))
     }
     #[inline(always)]
+    unsafe fn signed_right_words(a: __m256i) -> __m256i {
+        _mm256_srai_epi16::<8>(a)
+    }
+    #[inline(always)]
     unsafe fn sub(a: __m256i, b: __m256i) -> __m256i {
         _mm256_sub_epi32(a, b)
     }
     #[inline(always)]
     unsafe fn sub_bytes(a: __m256i, b: __m256i) -> __m256i {
         _mm256_sub_epi8(a, b)
+    }
+    #[inline(always)]
+    unsafe fn pick(bytes: __m256i, at: [u8; 4]) -> __m256i {
+        let of_lane = _mm256_broadcastsi128_si256(_mm_setr_epi32(0, 0x0404_0404, 0x0808_0808, 0x0c0c_0c0c));
+        _mm256_shuffle_epi8(bytes, _mm256_add_epi32(of_lane, _mm256_set1_epi32(i32::from_le_bytes(at))))
     }
     #[inline(always)]
     unsafe fn look_up(table: &[i8; 16], bytes: __m256i) -> __m256i {
@@ -100,34 +109,15 @@ impl<const HAS_VNNI: bool, const HAS_AVX512: bool> Simd for Vectors256<HAS_VNNI,
         }
     }
     #[inline(always)]
-    unsafe fn words(bytes: __m256i, first: usize, second: usize) -> __m256i {
-        // Each byte twice, of which the upper one counts.
-        let of_lane = (0x101 * first + 0x101_0000 * second) as i32;
-        let at = _mm256_add_epi32(
-            _mm256_set1_epi32(of_lane),
-            _mm256_setr_epi32(0, 0x0404_0404, 0x0808_0808, 0x0c0c_0c0c, 0, 0x0404_0404, 0x0808_0808, 0x0c0c_0c0c),
-        );
-        _mm256_srai_epi16::<8>(_mm256_shuffle_epi8(bytes, at))
-    }
-    #[inline(always)]
-    unsafe fn to_floats(a: __m256i) -> __m256 {
-        _mm256_cvtepi32_ps(a)
-    }
-    #[inline(always)]
     unsafe fn from_halves(a: __m256i) -> __m256 {
         let words = _mm256_and_si256(a, _mm256_set1_epi32(0xffff));
         let words = _mm256_permute4x64_epi64::<0b1000>(_mm256_packus_epi32(words, words));
         _mm256_cvtph_ps(_mm256_castsi256_si128(words))
     }
-    #[inline(always)]
-    unsafe fn mul(a: __m256, b: __m256) -> __m256 {
-        _mm256_mul_ps(a, b)
-    }
 }
 
 impl<const HAS_VNNI: bool, const HAS_AVX512: bool> Products for Vectors256<HAS_VNNI, HAS_AVX512> {
     const MOST_COLUMNS: usize = 3;
-    const MOST_WRITTEN_OUT: usize = if HAS_VNNI { 2 } else { 1 };
 
     #[inline(always)]
     unsafe fn load_floats(from: *const f32) -> __m256 {
@@ -140,6 +130,21 @@ impl<const HAS_VNNI: bool, const HAS_AVX512: bool> Products for Vectors256<HAS_V
     #[inline(always)]
     unsafe fn dot_words(sums: __m256i, a: __m256i, b: __m256i) -> __m256i {
         _mm256_add_epi32(sums, _mm256_madd_epi16(a, b))
+    }
+    #[inline(always)]
+    unsafe fn add_scaled(sums: __m256i, products: __m256i, scales: __m256i) -> __m256i {
+        match HAS_VNNI {
+            true => _mm256_add_epi32(sums, _mm256_mullo_epi32(products, scales)),
+            false => Self::dot_words(sums, products, scales),
+        }
+    }
+    #[inline(always)]
+    unsafe fn to_floats(a: __m256i) -> __m256 {
+        _mm256_cvtepi32_ps(a)
+    }
+    #[inline(always)]
+    unsafe fn mul(a: __m256, b: __m256) -> __m256 {
+        _mm256_mul_ps(a, b)
     }
     #[inline(always)]
     unsafe fn add_product(sum: __m256, a: __m256, b: __m256) -> __m256 {

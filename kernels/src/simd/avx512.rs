@@ -64,12 +64,21 @@ impl Simd for Vectors512 {
         _mm512_sra_epi32(a, _mm_cvtsi32_si128(n))
     }
     #[inline(always)]
+    unsafe fn signed_right_words(a: __m512i) -> __m512i {
+        _mm512_srai_epi16::<8>(a)
+    }
+    #[inline(always)]
     unsafe fn sub(a: __m512i, b: __m512i) -> __m512i {
         _mm512_sub_epi32(a, b)
     }
     #[inline(always)]
     unsafe fn sub_bytes(a: __m512i, b: __m512i) -> __m512i {
         _mm512_sub_epi8(a, b)
+    }
+    #[inline(always)]
+    unsafe fn pick(bytes: __m512i, at: [u8; 4]) -> __m512i {
+        let of_lane = _mm512_broadcast_i32x4(_mm_setr_epi32(0, 0x0404_0404, 0x0808_0808, 0x0c0c_0c0c));
+        _mm512_shuffle_epi8(bytes, _mm512_add_epi32(of_lane, _mm512_set1_epi32(i32::from_le_bytes(at))))
     }
     #[inline(always)]
     unsafe fn look_up(table: &[i8; 16], bytes: __m512i) -> __m512i {
@@ -96,22 +105,13 @@ impl Simd for Vectors512 {
         _mm512_dpbusd_epi32(sums, unsigned, signed)
     }
     #[inline(always)]
-    unsafe fn to_floats(a: __m512i) -> __m512 {
-        _mm512_cvtepi32_ps(a)
-    }
-    #[inline(always)]
     unsafe fn from_halves(a: __m512i) -> __m512 {
         _mm512_cvtph_ps(_mm512_cvtepi32_epi16(a))
-    }
-    #[inline(always)]
-    unsafe fn mul(a: __m512, b: __m512) -> __m512 {
-        _mm512_mul_ps(a, b)
     }
 }
 
 impl Products for Vectors512 {
     const MOST_COLUMNS: usize = 6;
-    const MOST_WRITTEN_OUT: usize = 1;
 
     #[inline(always)]
     unsafe fn load_floats(from: *const f32) -> __m512 {
@@ -124,6 +124,18 @@ impl Products for Vectors512 {
     #[inline(always)]
     unsafe fn dot_words(sums: __m512i, a: __m512i, b: __m512i) -> __m512i {
         _mm512_dpwssd_epi32(sums, a, b)
+    }
+    #[inline(always)]
+    unsafe fn add_scaled(sums: __m512i, products: __m512i, scales: __m512i) -> __m512i {
+        _mm512_add_epi32(sums, _mm512_mullo_epi32(products, scales))
+    }
+    #[inline(always)]
+    unsafe fn to_floats(a: __m512i) -> __m512 {
+        _mm512_cvtepi32_ps(a)
+    }
+    #[inline(always)]
+    unsafe fn mul(a: __m512, b: __m512) -> __m512 {
+        _mm512_mul_ps(a, b)
     }
     #[inline(always)]
     unsafe fn add_product(sum: __m512, a: __m512, b: __m512) -> __m512 {

@@ -131,12 +131,22 @@ impl<const HAS_I8MM: bool> Simd for Vectors128<HAS_I8MM> {
         vshlq_s32(a, vdupq_n_s32(-n))
     }
     #[inline(always)]
+    unsafe fn signed_right_words(a: int32x4_t) -> int32x4_t {
+        vreinterpretq_s32_s16(vshrq_n_s16::<8>(vreinterpretq_s16_s32(a)))
+    }
+    #[inline(always)]
     unsafe fn sub(a: int32x4_t, b: int32x4_t) -> int32x4_t {
         vsubq_s32(a, b)
     }
     #[inline(always)]
     unsafe fn sub_bytes(a: int32x4_t, b: int32x4_t) -> int32x4_t {
         vreinterpretq_s32_s8(vsubq_s8(vreinterpretq_s8_s32(a), vreinterpretq_s8_s32(b)))
+    }
+    #[inline(always)]
+    unsafe fn pick(bytes: int32x4_t, at: [u8; 4]) -> int32x4_t {
+        let at = vreinterpretq_u8_u32(vdupq_n_u32(u32::from_le_bytes(at)));
+        let of_lane = vcombine_u8(vcreate_u8(0x0404_0404_0000_0000), vcreate_u8(0x0c0c_0c0c_0808_0808));
+        vreinterpretq_s32_u8(vqtbl1q_u8(vreinterpretq_u8_s32(bytes), vaddq_u8(at, of_lane)))
     }
     #[inline(always)]
     unsafe fn look_up(table: &[i8; 16], bytes: int32x4_t) -> int32x4_t {
@@ -163,10 +173,6 @@ impl<const HAS_I8MM: bool> Simd for Vectors128<HAS_I8MM> {
         dot(sums, vreinterpretq_s8_s32(a), vreinterpretq_s8_s32(b))
     }
     #[inline(always)]
-    unsafe fn to_floats(a: int32x4_t) -> float32x4_t {
-        vcvtq_f32_s32(a)
-    }
-    #[inline(always)]
     unsafe fn from_halves(a: int32x4_t) -> float32x4_t {
         let words = vmovn_s32(a);
         let floats: float32x4_t;
@@ -177,9 +183,5 @@ impl<const HAS_I8MM: bool> Simd for Vectors128<HAS_I8MM> {
             options(pure, nomem, nostack, preserves_flags)
         );
         floats
-    }
-    #[inline(always)]
-    unsafe fn mul(a: float32x4_t, b: float32x4_t) -> float32x4_t {
-        vmulq_f32(a, b)
     }
 }

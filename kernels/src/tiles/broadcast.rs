@@ -7,7 +7,7 @@
 
 use super::super::simd::Products;
 use super::tile::{self, Column, Format, STEP, Tile};
-use super::{ROWS, Sums, words};
+use super::{ROWS, Sums, whole};
 use std::ops::Range;
 
 /// Adds the products of a tile and up to `MOST_COLUMNS` columns to as many sums.
@@ -59,8 +59,8 @@ unsafe fn multiply_rows<S: Products, W: Format, const N: usize>(
         for n in 0..N {
             d[n] = columns[n].scales();
         }
-        let mut products = match S::SUMS_WORDS {
-            true => words::of_tile::<S, W, N>(tile, row, columns),
+        let mut products = match W::WHOLE_SCALES {
+            true => whole::of_tile::<S, W, N>(tile, row, columns),
             false => of_tile::<S, W, N>(tile, row, columns, &d),
         };
         if W::HAS_MINIMA {
@@ -116,11 +116,6 @@ unsafe fn add_group<S: Products, W: Format, const N: usize>(
         let is_moved = tile::moves_columns::<S, W>();
         let start = if is_moved { two::<S>(tile.start[group].as_ptr().add(row).cast()) } else { [S::splat(0); 2] };
         let mut sums = [start; N];
-        if W::MOVED_UP > 0 {
-            for n in 0..N {
-                sums[n] = [without_move::<S, W>(&columns[n], group); 2];
-            }
-        }
         add::<S, W, N>(tile, row, W::GROUP * group / STEP..W::GROUP * (group + 1) / STEP, columns, &mut sums);
         let scales = two_floats::<S>(tile.scales[group].as_ptr().add(row));
         for n in 0..N {
@@ -171,22 +166,6 @@ pub(super) unsafe fn add_scaled<S: Products, W: Format>(
 pub(super) unsafe fn add_block<S: Products, W: Format>(sum: S::Floats, product: S::Floats, d: &[f32; 8]) -> S::Floats {
     // SAFETY: as promised by the caller.
     unsafe { S::add_product(sum, product, S::splat_float(if W::Column::HAS_GROUPS { 1.0 } else { d[0] })) }
-}
-
-/// What the sums of a group start with if its weights are moved up.
-///
-/// # Safety
-/// The CPU has the instruction set.
-#[inline(always)]
-pub(super) unsafe fn without_move<S: Products, W: Format>(column: &W::Column, group: usize) -> S::Ints {
-    // One word of a pair counts. The sums are broadcast in pairs, because there is no instruction for a single one.
-    let minus = (-W::MOVED_UP).cast_unsigned();
-    let factor = i32::from(minus) << (16 * (group % 2));
-    // SAFETY: as promised by the caller; the pair is within the sums.
-    unsafe {
-        let pair = column.sums().as_ptr().add(group & !1).cast::<i32>().read_unaligned();
-        S::dot_words(S::splat(0), S::splat(pair), S::splat(factor))
-    }
 }
 
 /// Adds the products of these steps.

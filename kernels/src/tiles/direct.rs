@@ -8,10 +8,15 @@ use std::mem::MaybeUninit;
 
 use super::super::blocks::BLOCK;
 use super::super::simd::Products;
-use super::broadcast::{add_block, add_scaled, dot, without_move};
-use super::tile::{self, Column, Format, Lanes, MOST_IN_PART, STEP, Take};
-use super::words::Words;
+use super::broadcast::{add_block, add_scaled, dot};
+use super::lanes::Lanes;
+use super::tile::{self, Column, Format, STEP, Take};
+use super::whole::Whole;
 use super::{Ahead, ROWS, Rows};
+
+/// Most columns for which the parts of a block are written out. In a loop, header and weights pass through memory,
+/// which takes a column with AVX2 half as long again; with more columns, long code costs more than that saves.
+const MOST_WRITTEN_OUT: usize = 3;
 
 /// As [`super::multiply`], for N columns.
 ///
@@ -62,9 +67,9 @@ unsafe fn add<S: Products, W: Format, const N: usize>(
         for n in 0..N {
             d[n] = columns[n].scales();
         }
-        let mut products = match S::SUMS_WORDS {
-            true => add_parts::<S, W, N>(lanes, &header, Words::<S, W, N>::new(columns, ahead)),
-            false => add_parts::<S, W, N>(lanes, &header, Dots::<S, W, N>::new(columns, &d, ahead)),
+        let mut products = match W::WHOLE_SCALES {
+            true => add_parts::<S, W, N>(lanes, &header, Whole::<S, W, N>::new(columns, ahead)),
+            false => add_parts::<S, W, N>(lanes, &header, Scaled::<S, W, N>::new(columns, &d, &header, ahead)),
         };
         if W::HAS_MINIMA {
             let minima = W::minima::<S>(&header);
@@ -108,7 +113,7 @@ unsafe fn add_parts<S: Products, W: Format, const N: usize>(
 ) -> [S::Floats; N] {
     // SAFETY: as promised by the caller.
     unsafe {
-        if N > S::MOST_WRITTEN_OUT {
+        if N > MOST_WRITTEN_OUT {
             for part in 0..tile::parts_of_block::<W>() {
                 to.add(lanes, header, part);
             }
@@ -128,42 +133,36 @@ unsafe fn add_parts<S: Products, W: Format, const N: usize>(
     }
 }
 
-/// Multiplies weights with N columns as they are unpacked, and adds each group once it is complete, so that few sums
-/// need a register at a time.
-struct Dots<'a, S: Products, W: Format, const N: usize> {
+/// Weights whose groups have a float for a scale, and columns with one of their own for each group.
+struct Scaled<'a, S: Products, W: Format, const N: usize> {
     columns: &'a [W::Column; N],
     d: &'a [[f32; 8]; N],
-    scales: [S::Floats; MOST_IN_PART],
+    header: &'a W::Header<S>,
     part: usize,
-    /// Sums of the products of bytes, for each group of the part and each column.
-    sums: [[S::Ints; N]; MOST_IN_PART],
-    /// Sums of the weights alone, if activations are moved up.
-    totals: [S::Ints; MOST_IN_PART],
+    /// Sums of the group's products so far, and of its bytes.
+    sums: [S::Ints; N],
+    bytes: S::Ints,
     products: [S::Floats; N],
     ahead: Ahead,
 }
 
-impl<'a, S: Products, W: Format, const N: usize> Dots<'a, S, W, N> {
+impl<'a, S: Products, W: Format, const N: usize> Scaled<'a, S, W, N> {
     /// # Safety
     /// The CPU has the instruction set.
     #[inline(always)]
-    unsafe fn new(columns: &'a [W::Column; N], d: &'a [[f32; 8]; N], ahead: Ahead) -> Self {
+    unsafe fn new(columns: &'a [W::Column; N], d: &'a [[f32; 8]; N], header: &'a W::Header<S>, ahead: Ahead) -> Self {
         // SAFETY: as promised by the caller.
         let (zero, products) = unsafe { (S::splat(0), [S::splat_float(0.0); N]) };
-        let (sums, totals) = ([[zero; N]; MOST_IN_PART], [zero; MOST_IN_PART]);
-        Self { columns, d, scales: [products[0]; MOST_IN_PART], part: 0, sums, totals, products, ahead }
+        Self { columns, d, header, part: 0, sums: [zero; N], bytes: zero, products, ahead }
     }
 }
 
-impl<S: Products, W: Format, const N: usize> Parts<S, W, N> for Dots<'_, S, W, N> {
+impl<S: Products, W: Format, const N: usize> Parts<S, W, N> for Scaled<'_, S, W, N> {
     #[inline(always)]
     unsafe fn add(&mut self, lanes: Lanes, header: &W::Header<S>, part: usize) {
+        self.part = part;
         // SAFETY: as promised by the caller.
-        unsafe {
-            (self.part, self.scales) = (part, W::scales::<S>(header, part));
-            (self.sums, self.totals) = ([[S::splat(0); N]; MOST_IN_PART], [S::splat(0); MOST_IN_PART]);
-            W::part::<S>(lanes, header, part, self);
-        }
+        unsafe { W::part::<S>(lanes, header, part, self) };
     }
 
     #[inline(always)]
@@ -172,36 +171,31 @@ impl<S: Products, W: Format, const N: usize> Parts<S, W, N> for Dots<'_, S, W, N
     }
 }
 
-impl<S: Products, W: Format, const N: usize> Take<S> for Dots<'_, S, W, N> {
+impl<S: Products, W: Format, const N: usize> Take<S> for Scaled<'_, S, W, N> {
     #[inline(always)]
-    unsafe fn take(&mut self, i: usize, step: usize, q: [S::Ints; 4]) {
+    unsafe fn take<const K: usize>(&mut self, i: usize, step: usize, q: [S::Ints; K]) {
         let group = W::group(self.part, i);
-        let (first, last) = (group * W::GROUP / STEP, (group + 1) * W::GROUP / STEP - 4);
-        // SAFETY: as promised by the caller: the step is within the block.
+        // SAFETY: as promised by the caller: the steps are within the block.
         unsafe {
-            self.ahead.fetch(step / 4);
-            if tile::moves_columns::<S, W>() {
-                self.totals[i] = tile::total::<S>(self.totals[i], q);
-            }
+            (step / 4..(step + K) / 4).for_each(|portion| self.ahead.fetch(portion));
+            self.bytes = tile::add_bytes::<S, W, K>(self.bytes, q);
             for n in 0..N {
-                if W::MOVED_UP > 0 && step == first {
-                    self.sums[i][n] = without_move::<S, W>(&self.columns[n], group);
-                }
                 let x = self.columns[n].q().as_ptr().add(STEP * step).cast::<i32>();
-                for k in 0..4 {
-                    self.sums[i][n] = dot::<S, W>(self.sums[i][n], q[k], S::splat(x.add(k).read_unaligned()));
+                for k in 0..K {
+                    self.sums[n] = dot::<S, W>(self.sums[n], q[k], S::splat(x.add(k).read_unaligned()));
                 }
-                if N <= S::MOST_WRITTEN_OUT {
-                    self.sums[i][n] = S::fence(self.sums[i][n]);
+                if N == 1 {
+                    self.sums[n] = S::fence(self.sums[n]);
                 }
-                if step == last {
-                    let mut sum = self.sums[i][n];
-                    if tile::moves_columns::<S, W>() {
-                        // Activations were moved up by 128.
-                        sum = S::sub(sum, S::left(self.totals[i], 7));
-                    }
-                    self.products[n] = add_scaled::<S, W>(self.products[n], sum, &self.d[n], group, self.scales[i]);
+            }
+            if tile::is_last::<W>(step, K) {
+                let scale = W::scale::<S>(self.header, group);
+                let moved = S::left(self.bytes, 7);
+                for n in 0..N {
+                    let sum = S::sub(self.sums[n], moved);
+                    self.products[n] = add_scaled::<S, W>(self.products[n], sum, &self.d[n], group, scale);
                 }
+                (self.sums, self.bytes) = ([S::splat(0); N], S::splat(0));
             }
         }
     }

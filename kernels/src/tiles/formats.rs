@@ -1,11 +1,10 @@
 //! How each type of weights is unpacked, and its activations are rounded.
-#![expect(clippy::needless_range_loop, reason = "functions of iterators lack the instruction set, see `simd.rs`")]
 
 use super::super::blocks::{BLOCK, NibblesBy32, Q4K, Q5K, Q6K, Q8};
-use super::super::simd::Simd;
-use super::ROWS;
+use super::super::simd::{NO_BYTE, Simd};
+use super::lanes::Lanes;
 use super::rounding::{Rounded, RoundedBy32};
-use super::tile::{Format, Lanes, MOST_IN_PART, Minima, Take};
+use super::tile::{Format, MOST_IN_PART, Minima, Take};
 
 impl Format for Q4K {
     type Column = Rounded<8>;
@@ -14,6 +13,7 @@ impl Format for Q4K {
     const GROUPS_IN_PART: usize = 2;
     const IS_SIGNED: bool = false;
     const HAS_MINIMA: bool = true;
+    const WHOLE_SCALES: bool = true;
     // 8 * 2 * 15 * 127 is less than 32,768.
     const STEPS: usize = 8;
 
@@ -21,12 +21,6 @@ impl Format for Q4K {
     unsafe fn header<S: Simd>(lanes: Lanes) -> GroupsOf32<S> {
         // SAFETY: as promised by the caller.
         unsafe { GroupsOf32::new(lanes) }
-    }
-
-    #[inline(always)]
-    unsafe fn scales<S: Simd>(header: &GroupsOf32<S>, part: usize) -> [S::Floats; MOST_IN_PART] {
-        // SAFETY: as promised by the caller.
-        unsafe { header.scales(part) }
     }
 
     #[inline(always)]
@@ -49,18 +43,15 @@ impl Format for Q4K {
     unsafe fn part<S: Simd>(lanes: Lanes, _header: &GroupsOf32<S>, part: usize, to: &mut impl Take<S>) {
         // SAFETY: as promised by the caller; the block has nine times sixteen bytes.
         unsafe {
-            for half in 0..2 {
-                // Each 32 bytes hold 64 weights: the lower nibbles are the first 32.
-                let nibbles = lanes.transpose::<S>(16 + 32 * part + 16 * half);
-                let at = 16 * part + 4 * half;
-                let (mut first, mut second) = (nibbles, nibbles);
-                for i in 0..4 {
-                    first[i] = lower::<S>(nibbles[i]);
-                    second[i] = lower::<S>(S::right(nibbles[i], 4));
-                }
-                to.take(0, at, first);
-                to.take(1, at + 8, second);
+            // Each 32 bytes hold 64 weights: the lower nibbles are the first 32.
+            let nibbles = lanes.transpose_two::<S>(16 + 32 * part);
+            let (mut first, mut second) = (nibbles, nibbles);
+            for i in 0..8 {
+                first[i] = lower::<S>(nibbles[i]);
+                second[i] = lower::<S>(S::right(nibbles[i], 4));
             }
+            to.take(0, 16 * part, first);
+            to.take(1, 16 * part + 8, second);
         }
     }
 
@@ -73,24 +64,19 @@ impl Format for Q4K {
 impl Format for Q5K {
     type Column = Rounded<8>;
     /// And the fifth bits: bit i of byte k is that of weight k in group i.
-    type Header<S: Simd> = (GroupsOf32<S>, [[S::Ints; 4]; 2]);
+    type Header<S: Simd> = (GroupsOf32<S>, [S::Ints; 8]);
     const GROUP: usize = 32;
     const GROUPS_IN_PART: usize = 2;
     const IS_SIGNED: bool = false;
     const HAS_MINIMA: bool = true;
+    const WHOLE_SCALES: bool = true;
     // 4 * 2 * 31 * 127 is less than 32,768.
     const STEPS: usize = 4;
 
     #[inline(always)]
     unsafe fn header<S: Simd>(lanes: Lanes) -> Self::Header<S> {
         // SAFETY: as promised by the caller.
-        unsafe { (GroupsOf32::new(lanes), [lanes.transpose::<S>(16), lanes.transpose::<S>(32)]) }
-    }
-
-    #[inline(always)]
-    unsafe fn scales<S: Simd>(header: &Self::Header<S>, part: usize) -> [S::Floats; MOST_IN_PART] {
-        // SAFETY: as promised by the caller.
-        unsafe { header.0.scales(part) }
+        unsafe { (GroupsOf32::new(lanes), lanes.transpose_two::<S>(16)) }
     }
 
     #[inline(always)]
@@ -114,19 +100,16 @@ impl Format for Q5K {
         // SAFETY: as promised by the caller; the block has eleven times sixteen bytes.
         unsafe {
             let bit = S::splat(0x0101_0101);
-            for half in 0..2 {
-                let nibbles = lanes.transpose::<S>(48 + 32 * part + 16 * half);
-                let at = 16 * part + 4 * half;
-                let (mut first, mut second) = (nibbles, nibbles);
-                for i in 0..4 {
-                    let fifth = S::right(fifths[half][i], 2 * part as i32);
-                    first[i] = S::or(lower::<S>(nibbles[i]), S::left(S::and(fifth, bit), 4));
-                    let fifth = S::left(S::and(S::right(fifth, 1), bit), 4);
-                    second[i] = S::or(lower::<S>(S::right(nibbles[i], 4)), fifth);
-                }
-                to.take(0, at, first);
-                to.take(1, at + 8, second);
+            let nibbles = lanes.transpose_two::<S>(48 + 32 * part);
+            let (mut first, mut second) = (nibbles, nibbles);
+            for i in 0..8 {
+                let fifth = S::right(fifths[i], 2 * part as i32);
+                first[i] = S::or(lower::<S>(nibbles[i]), S::left(S::and(fifth, bit), 4));
+                let fifth = S::left(S::and(S::right(fifth, 1), bit), 4);
+                second[i] = S::or(lower::<S>(S::right(nibbles[i], 4)), fifth);
             }
+            to.take(0, 16 * part, first);
+            to.take(1, 16 * part + 8, second);
         }
     }
 
@@ -145,6 +128,7 @@ impl Format for Q6K {
     const IS_SIGNED: bool = false;
     const MOVED_UP: i16 = 32;
     const HAS_MINIMA: bool = false;
+    const WHOLE_SCALES: bool = true;
     // 2 * 2 * 63 * 127 is less than 32,768.
     const STEPS: usize = 2;
 
@@ -162,30 +146,15 @@ impl Format for Q6K {
     }
 
     #[inline(always)]
-    unsafe fn scales<S: Simd>((scales, d): &Self::Header<S>, part: usize) -> [S::Floats; MOST_IN_PART] {
-        // SAFETY: as promised by the caller.
-        unsafe {
-            let (first, second) = (scales[2 * (part / 2)], scales[2 * (part / 2) + 1]);
-            let byte = part % 2;
-            [
-                scale::<S>(first, byte, *d),
-                scale::<S>(first, byte + 2, *d),
-                scale::<S>(second, byte, *d),
-                scale::<S>(second, byte + 2, *d),
-            ]
-        }
-    }
-
-    #[inline(always)]
     unsafe fn whole_scales<S: Simd>((scales, _): &Self::Header<S>, part: usize) -> [S::Ints; MOST_IN_PART] {
         let (first, second, byte) = (scales[2 * (part / 2)], scales[2 * (part / 2) + 1], part % 2);
         // SAFETY: as promised by the caller.
         unsafe {
             [
-                S::words(first, byte, byte),
-                S::words(first, byte + 2, byte + 2),
-                S::words(second, byte, byte),
-                S::words(second, byte + 2, byte + 2),
+                signed_scale::<S>(first, byte),
+                signed_scale::<S>(first, byte + 2),
+                signed_scale::<S>(second, byte),
+                signed_scale::<S>(second, byte + 2),
             ]
         }
     }
@@ -201,7 +170,7 @@ impl Format for Q6K {
         unsafe {
             let mut pairs = [scales[0]; BLOCK / 32];
             for i in 0..pairs.len() {
-                pairs[i] = S::words(scales[i / 2], 2 * (i % 2), 2 * (i % 2) + 1);
+                pairs[i] = signed_words::<S>(scales[i / 2], 2 * (i % 2), 2 * (i % 2) + 1);
             }
             pairs
         }
@@ -263,6 +232,7 @@ impl Format for Q8 {
     // Moved up instead, weights would need sums of the column's groups, for which llama.cpp's buffer has no room.
     const IS_SIGNED: bool = true;
     const HAS_MINIMA: bool = false;
+    const WHOLE_SCALES: bool = false;
 
     #[inline(always)]
     unsafe fn header<S: Simd>(lanes: Lanes) -> [S::Floats; 8] {
@@ -271,8 +241,8 @@ impl Format for Q8 {
     }
 
     #[inline(always)]
-    unsafe fn scales<S: Simd>(header: &[S::Floats; 8], part: usize) -> [S::Floats; MOST_IN_PART] {
-        [header[part]; MOST_IN_PART]
+    unsafe fn scale<S: Simd>(header: &[S::Floats; 8], group: usize) -> S::Floats {
+        header[group]
     }
 
     #[inline(always)]
@@ -297,6 +267,7 @@ impl<const HAS_TABLE: bool> Format for NibblesBy32<HAS_TABLE> {
     const GROUPS_IN_PART: usize = 1;
     const IS_SIGNED: bool = true; // as above
     const HAS_MINIMA: bool = false;
+    const WHOLE_SCALES: bool = false;
 
     #[inline(always)]
     unsafe fn header<S: Simd>(lanes: Lanes) -> [S::Floats; 8] {
@@ -305,8 +276,8 @@ impl<const HAS_TABLE: bool> Format for NibblesBy32<HAS_TABLE> {
     }
 
     #[inline(always)]
-    unsafe fn scales<S: Simd>(header: &[S::Floats; 8], part: usize) -> [S::Floats; MOST_IN_PART] {
-        [header[part]; MOST_IN_PART]
+    unsafe fn scale<S: Simd>(header: &[S::Floats; 8], group: usize) -> S::Floats {
+        header[group]
     }
 
     #[inline(always)]
@@ -374,25 +345,10 @@ impl<S: Simd> GroupsOf32<S> {
             let bytes = [S::and(b, six), S::or(lower::<S>(S::right(c, 4)), S::and(S::right(b, 2), two))];
             let mut pairs = [both; 4];
             for i in 0..4 {
-                // Two bytes become two words.
-                let two = if i % 2 == 0 { bytes[i / 2] } else { S::right(bytes[i / 2], 16) };
-                let (first, second) = (S::and(two, S::splat(0xff)), S::and(two, S::splat(0xff00)));
-                pairs[i] = S::or(first, S::left(second, 8));
+                pairs[i] = words::<S>(bytes[i / 2], 2 * (i % 2), 2 * (i % 2) + 1);
             }
             let minima = Minima { pairs, d: S::from_halves(S::right(both, 16)) };
             Self { scales, d: S::from_halves(both), minima }
-        }
-    }
-
-    /// # Safety
-    /// As [`Format::scales`].
-    #[inline(always)]
-    unsafe fn scales(&self, part: usize) -> [S::Floats; MOST_IN_PART] {
-        let (bytes, first) = (self.scales[part / 2], 2 * (part % 2));
-        // SAFETY: as promised by the caller.
-        unsafe {
-            let (a, b) = (scale::<S>(bytes, first, self.d), scale::<S>(bytes, first + 1, self.d));
-            [a, b, a, b]
         }
     }
 
@@ -403,20 +359,61 @@ impl<S: Simd> GroupsOf32<S> {
         let (bytes, first) = (self.scales[part / 2], 2 * (part % 2));
         // SAFETY: as promised by the caller.
         unsafe {
-            let (a, b) = (S::words(bytes, first, first), S::words(bytes, first + 1, first + 1));
-            [a, b, a, b]
+            let mut all = [scale::<S>(bytes, first); MOST_IN_PART];
+            all[1] = scale::<S>(bytes, first + 1);
+            all
         }
     }
 }
 
-/// A byte of each lane, with its sign, times `d`.
+/// A byte of each lane that has no sign, twice as a word where words are summed.
 ///
 /// # Safety
 /// The CPU has the instruction set.
 #[inline(always)]
-unsafe fn scale<S: Simd>(bytes: S::Ints, byte: usize, d: S::Floats) -> S::Floats {
+unsafe fn scale<S: Simd>(bytes: S::Ints, byte: usize) -> S::Ints {
     // SAFETY: as promised by the caller.
-    unsafe { S::mul(d, S::to_floats(S::signed_right(S::left(bytes, 24 - 8 * byte as i32), 24))) }
+    unsafe {
+        match S::SUMS_WORDS {
+            true => words::<S>(bytes, byte, byte),
+            false => S::and(S::right(bytes, 8 * byte as i32), S::splat(0xff)),
+        }
+    }
+}
+
+/// The same of a byte with its sign.
+///
+/// # Safety
+/// The CPU has the instruction set.
+#[inline(always)]
+unsafe fn signed_scale<S: Simd>(bytes: S::Ints, byte: usize) -> S::Ints {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        match S::SUMS_WORDS {
+            true => signed_words::<S>(bytes, byte, byte),
+            false => S::signed_right(S::left(bytes, 24 - 8 * byte as i32), 24),
+        }
+    }
+}
+
+/// Two bytes of each lane that have no sign, as words.
+///
+/// # Safety
+/// The CPU has the instruction set.
+#[inline(always)]
+unsafe fn words<S: Simd>(bytes: S::Ints, first: usize, second: usize) -> S::Ints {
+    // SAFETY: as promised by the caller.
+    unsafe { S::pick(bytes, [first as u8, NO_BYTE, second as u8, NO_BYTE]) }
+}
+
+/// The same of bytes with their signs.
+///
+/// # Safety
+/// The CPU has the instruction set.
+#[inline(always)]
+unsafe fn signed_words<S: Simd>(bytes: S::Ints, first: usize, second: usize) -> S::Ints {
+    // SAFETY: as promised by the caller.
+    unsafe { S::signed_right_words(S::pick(bytes, [NO_BYTE, first as u8, NO_BYTE, second as u8])) }
 }
 
 /// The upper nibbles, with what was left of them.
@@ -435,62 +432,4 @@ unsafe fn upper<S: Simd>(bytes: [S::Ints; 4]) -> [S::Ints; 4] {
 unsafe fn lower<S: Simd>(bytes: S::Ints) -> S::Ints {
     // SAFETY: as promised by the caller.
     unsafe { S::and(bytes, S::splat(0x0f0f_0f0f)) }
-}
-
-impl Lanes {
-    /// Sixteen bytes of each row, `at` bytes from its start: first four of each, then the next four of each, and so on.
-    ///
-    /// # Safety
-    /// The CPU has the instruction set, and the rows have these bytes.
-    #[inline(always)]
-    unsafe fn transpose<S: Simd>(self, at: usize) -> [S::Ints; 4] {
-        // SAFETY: as promised by the caller.
-        unsafe {
-            let (from, row_bytes) = (self.first.add(at), self.row_bytes);
-            let a = S::load_rows(from, row_bytes);
-            let b = S::load_rows(from.add(row_bytes), row_bytes);
-            let c = S::load_rows(from.add(2 * row_bytes), row_bytes);
-            let d = S::load_rows(from.add(3 * row_bytes), row_bytes);
-            let (ab, cd) = (S::zip_low(a, b), S::zip_low(c, d));
-            let (ab_2, cd_2) = (S::zip_high(a, b), S::zip_high(c, d));
-            [
-                S::zip_low_pairs(ab, cd),
-                S::zip_high_pairs(ab, cd),
-                S::zip_low_pairs(ab_2, cd_2),
-                S::zip_high_pairs(ab_2, cd_2),
-            ]
-        }
-    }
-
-    /// The scales with which eight groups of `group_bytes` begin.
-    ///
-    /// # Safety
-    /// As above.
-    #[inline(always)]
-    unsafe fn scales_by_32<S: Simd>(self, group_bytes: usize) -> [S::Floats; 8] {
-        // SAFETY: as promised by the caller.
-        unsafe {
-            let mut scales = [S::splat_float(0.0); 8];
-            for group in 0..8 {
-                scales[group] = self.halves::<S>(group_bytes * group);
-            }
-            scales
-        }
-    }
-
-    /// The f16 value of each row, `at` bytes from its start.
-    ///
-    /// # Safety
-    /// As above.
-    #[inline(always)]
-    unsafe fn halves<S: Simd>(self, at: usize) -> S::Floats {
-        let mut halves = [0_u32; ROWS];
-        // SAFETY: as promised by the caller.
-        unsafe {
-            for i in 0..S::LANES {
-                halves[i] = self.first.add(i * self.row_bytes + at).cast::<u16>().read_unaligned().into();
-            }
-            S::from_halves(S::load(halves.as_ptr().cast()))
-        }
-    }
 }

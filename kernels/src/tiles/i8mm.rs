@@ -6,8 +6,9 @@ use std::arch::aarch64::*;
 use super::super::blocks::BLOCK;
 use super::super::simd::Simd;
 use super::super::simd::neon::{Vectors128, matrix};
+use super::lanes::Lanes;
 use super::neon::{ROWS_AT_ONCE, finish, two_floats};
-use super::tile::{self, Column, Format, Lanes, STEP, Tile};
+use super::tile::{self, Column, Format, STEP, Tile};
 use super::{ROWS, Sums, Tiles};
 
 impl Tiles for Vectors128<true> {
@@ -81,6 +82,7 @@ unsafe fn products<W: Format, const N: usize, const PAIRS: usize>(
     columns: &[W::Column],
 ) -> [[float32x4_t; 4]; PAIRS] {
     let mut products = [[vdupq_n_f32(0.0); 4]; PAIRS];
+    let mut whole = [[vdupq_n_s32(0); 4]; PAIRS];
     // SAFETY: as promised by the caller; rows, groups and steps are within the tile, and sixteen activations from a
     // multiple of sixteen on within the block.
     unsafe {
@@ -107,8 +109,12 @@ unsafe fn products<W: Format, const N: usize, const PAIRS: usize>(
                     add::<PAIRS>(tile, row, at / STEP + 2 * eight, eight, &x, &mut sums);
                 }
             }
-            let [low, high] = two_floats(tile.scales.get_unchecked(group).as_ptr().add(row));
-            let scales = [vzip1q_f32(low, low), vzip2q_f32(low, low), vzip1q_f32(high, high), vzip2q_f32(high, high)];
+            let scales = tile.scales.get_unchecked(group).as_ptr().add(row);
+            if W::WHOLE_SCALES {
+                add_whole(&mut whole, &sums, scales.cast());
+                continue;
+            }
+            let scales = twice(two_floats(scales));
             for i in 0..PAIRS {
                 for rows in 0..4 {
                     let mut sums = vcvtq_f32_s32(sums[i][rows]);
@@ -120,8 +126,42 @@ unsafe fn products<W: Format, const N: usize, const PAIRS: usize>(
                 }
             }
         }
+        if W::WHOLE_SCALES {
+            let d = twice(two_floats(tile.d.as_ptr().add(row)));
+            for i in 0..PAIRS {
+                products[i] = [0, 1, 2, 3].map(|rows| vmulq_f32(vcvtq_f32_s32(whole[i][rows]), d[rows]));
+            }
+        }
     }
     products
+}
+
+/// Adds the products of a group, times its scales, which are eight integers.
+///
+/// # Safety
+/// The CPU has the instruction set, and the scales are there.
+#[inline]
+#[target_feature(enable = "neon")]
+unsafe fn add_whole<const PAIRS: usize>(
+    to: &mut [[int32x4_t; 4]; PAIRS],
+    sums: &[[int32x4_t; 4]; PAIRS],
+    scales: *const i32,
+) {
+    // SAFETY: as promised by the caller.
+    let (low, high) = unsafe { (vld1q_s32(scales), vld1q_s32(scales.add(4))) };
+    let scales = [vzip1q_s32(low, low), vzip2q_s32(low, low), vzip1q_s32(high, high), vzip2q_s32(high, high)];
+    for i in 0..PAIRS {
+        for rows in 0..4 {
+            to[i][rows] = vmlaq_s32(to[i][rows], sums[i][rows], scales[rows]);
+        }
+    }
+}
+
+/// Each float twice: two rows in a vector.
+#[inline]
+#[target_feature(enable = "neon")]
+fn twice([low, high]: [float32x4_t; 2]) -> [float32x4_t; 4] {
+    [vzip1q_f32(low, low), vzip2q_f32(low, low), vzip1q_f32(high, high), vzip2q_f32(high, high)]
 }
 
 /// The first eight activations of both columns, and the last eight.

@@ -7,7 +7,8 @@ use std::arch::aarch64::*;
 use super::super::blocks::BLOCK;
 use super::super::simd::Simd;
 use super::super::simd::neon::{Vectors128, dot_lane};
-use super::tile::{self, Column, Format, Lanes, STEP, Tile};
+use super::lanes::Lanes;
+use super::tile::{self, Column, Format, STEP, Tile};
 use super::{ROWS, Sums, Tiles};
 
 /// Rows whose sums are in registers at once.
@@ -69,6 +70,7 @@ unsafe fn multiply_all<W: Format, const N: usize>(tile: &Tile, columns: &[W::Col
 #[target_feature(enable = "neon,dotprod")]
 unsafe fn products<W: Format, const N: usize>(tile: &Tile, row: usize, columns: &[W::Column]) -> [[float32x4_t; 2]; N] {
     let mut products = [[vdupq_n_f32(0.0); 2]; N];
+    let mut whole = [[vdupq_n_s32(0); 2]; N];
     // SAFETY: as promised by the caller; rows, groups and steps are within the tile, and sixteen activations from a
     // multiple of sixteen on within the block.
     unsafe {
@@ -90,7 +92,17 @@ unsafe fn products<W: Format, const N: usize>(tile: &Tile, row: usize, columns: 
                 step::<N, 2>(tile, row, at, &x, &mut sums);
                 step::<N, 3>(tile, row, at, &x, &mut sums);
             }
-            let scales = two_floats(tile.scales.get_unchecked(group).as_ptr().add(row));
+            let scales = tile.scales.get_unchecked(group).as_ptr().add(row);
+            if W::WHOLE_SCALES {
+                let scales = [vld1q_s32(scales.cast()), vld1q_s32(scales.cast::<i32>().add(4))];
+                for n in 0..N {
+                    for i in 0..2 {
+                        whole[n][i] = vmlaq_s32(whole[n][i], sums[n][i], scales[i]);
+                    }
+                }
+                continue;
+            }
+            let scales = two_floats(scales);
             for n in 0..N {
                 for i in 0..2 {
                     let mut sums = vcvtq_f32_s32(sums[n][i]);
@@ -98,6 +110,14 @@ unsafe fn products<W: Format, const N: usize>(tile: &Tile, row: usize, columns: 
                         sums = vmulq_f32(sums, vld1q_dup_f32(&raw const d[n][group]));
                     }
                     products[n][i] = vfmaq_f32(products[n][i], sums, scales[i]);
+                }
+            }
+        }
+        if W::WHOLE_SCALES {
+            let d = two_floats(tile.d.as_ptr().add(row));
+            for n in 0..N {
+                for i in 0..2 {
+                    products[n][i] = vmulq_f32(vcvtq_f32_s32(whole[n][i]), d[i]);
                 }
             }
         }

@@ -5,9 +5,12 @@
 
 #![expect(clippy::needless_range_loop, reason = "functions of iterators lack the instruction set, see `simd.rs`")]
 
+use std::marker::PhantomData;
+
 use super::super::blocks::BLOCK;
 use super::super::simd::Simd;
 use super::ROWS;
+use super::lanes::Lanes;
 
 /// Weights of a row in a lane.
 pub(super) const STEP: usize = 4;
@@ -20,7 +23,7 @@ pub(in super::super) struct Tile {
     pub(super) q: [[u8; ROWS * STEP]; BLOCK / STEP],
     /// What the sums of each group of 32 weights start with if activations are moved up by 128: this takes it back.
     pub(super) start: [[i32; ROWS]; BLOCK / 32],
-    /// Where words are summed, the whole number of each group, twice as a word; `d` multiplies their sums.
+    /// Of each group; integers if its weights have `WHOLE_SCALES`, whose sums `d` multiplies.
     pub(super) scales: [[f32; ROWS]; BLOCK / 16],
     pub(super) d: [f32; ROWS],
     /// The minima of two groups of 32, or scales of two groups of 16 (`Format::moves`).
@@ -71,7 +74,10 @@ pub(in super::super) trait Format {
     /// What is added to weights where one factor must be unsigned; the sums of the column's groups take it back.
     const MOVED_UP: i16 = 0;
     const HAS_MINIMA: bool;
-    /// Steps whose sums fit into 16 bits, where scales are whole numbers.
+    /// Whether the scales of groups are whole numbers, times one `d` for the block. All groups then share one exact
+    /// sum, and only that sum becomes a float.
+    const WHOLE_SCALES: bool;
+    /// Steps whose sums fit into 16 bits.
     #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "only x86 has sums of 16 bits"))]
     const STEPS: usize = 1;
 
@@ -83,13 +89,17 @@ pub(in super::super) trait Format {
 
     unsafe fn header<S: Simd>(lanes: Lanes) -> Self::Header<S>;
 
-    /// Scales of a part's groups; those beyond `GROUPS_IN_PART` mean nothing.
-    unsafe fn scales<S: Simd>(header: &Self::Header<S>, part: usize) -> [S::Floats; MOST_IN_PART];
+    /// A group's scale, without `WHOLE_SCALES`.
+    #[inline(always)]
+    unsafe fn scale<S: Simd>(_header: &Self::Header<S>, _group: usize) -> S::Floats {
+        unreachable!("scales of this type are whole numbers")
+    }
 
-    /// The same as whole numbers, twice in each lane, where words are summed.
+    /// Scales of a part's groups, with `WHOLE_SCALES`; those beyond `GROUPS_IN_PART` mean nothing. Where the
+    /// instruction set sums words, each lane has two.
     #[inline(always)]
     unsafe fn whole_scales<S: Simd>(_header: &Self::Header<S>, _part: usize) -> [S::Ints; MOST_IN_PART] {
-        unreachable!("sums of words would overflow")
+        unreachable!("scales of this type are no whole numbers")
     }
 
     /// What multiplies their sums.
@@ -119,16 +129,22 @@ pub(in super::super) trait Format {
 
 /// What weights are unpacked for. A trait, because a closure would not be inlined everywhere.
 pub(in super::super) trait Take<S: Simd> {
-    /// Takes the weights of four steps, of which the first is `step`; `i` is the number of their group within the part.
+    /// Takes the weights of K steps, of which the first is `step`: a whole group with `WHOLE_SCALES`, and one half
+    /// after the other without. `i` is the group's number in the part.
     ///
     /// # Safety
-    /// The CPU has the instruction set; `step` is a multiple of four within the block, and `i` below `GROUPS_IN_PART`.
-    unsafe fn take(&mut self, i: usize, step: usize, q: [S::Ints; 4]);
+    /// The CPU has the instruction set; the steps are within the block, and `i` is below `GROUPS_IN_PART`.
+    unsafe fn take<const K: usize>(&mut self, i: usize, step: usize, q: [S::Ints; K]);
 }
 
 /// Whether activations are moved up by 128, to be unsigned.
 pub(super) const fn moves_columns<S: Simd, W: Format>() -> bool {
     S::IS_MIXED && W::IS_SIGNED
+}
+
+/// Whether weights are moved up, to be unsigned.
+pub(super) const fn moves_weights<S: Simd, W: Format>() -> bool {
+    S::IS_MIXED && W::MOVED_UP > 0
 }
 
 /// Parts of a block.
@@ -166,13 +182,6 @@ pub(in super::super) struct Minima<S: Simd> {
     pub(super) d: S::Floats,
 }
 
-/// A block of as many rows as a vector has lanes.
-#[derive(Clone, Copy)]
-pub(in super::super) struct Lanes {
-    pub(super) first: *const u8,
-    pub(super) row_bytes: usize,
-}
-
 /// Unpacks a block of as many rows as a vector has lanes; the tile's number of the first is `row`.
 ///
 /// # Safety
@@ -189,84 +198,86 @@ pub(super) unsafe fn unpack<S: Simd, W: Format>(lanes: Lanes, row: usize, to: &m
             }
             S::store_floats(to.d_min.as_mut_ptr().add(row), minima.d);
         }
-        if S::SUMS_WORDS {
+        if W::WHOLE_SCALES {
             S::store_floats(to.d.as_mut_ptr().add(row), W::d::<S>(&header));
-            if W::MOVED_UP > 0 {
-                let moves = W::moves::<S>(&header);
-                for pair in 0..moves.len() {
-                    S::store(to.minima[pair].as_mut_ptr().add(row).cast(), moves[pair]);
-                }
+        }
+        if moves_weights::<S, W>() {
+            let moves = W::moves::<S>(&header);
+            for pair in 0..moves.len() {
+                S::store(to.minima[pair].as_mut_ptr().add(row).cast(), moves[pair]);
             }
         }
         for part in 0..parts_of_block::<W>() {
-            let is_moved = moves_columns::<S, W>();
-            let mut filling = Filling { tile: &mut *to, row, is_moved, totals: [S::splat(0); MOST_IN_PART] };
-            W::part::<S>(lanes, &header, part, &mut filling);
-            let totals = filling.totals;
-            if S::SUMS_WORDS {
+            if W::WHOLE_SCALES {
                 let scales = W::whole_scales::<S>(&header, part);
                 for i in 0..W::GROUPS_IN_PART {
                     S::store(to.scales[W::group(part, i)].as_mut_ptr().add(row).cast(), scales[i]);
                 }
-                continue;
-            }
-            let scales = W::scales::<S>(&header, part);
-            for i in 0..W::GROUPS_IN_PART {
-                let group = W::group(part, i);
-                S::store_floats(to.scales[group].as_mut_ptr().add(row), scales[i]);
-                if is_moved {
-                    let start = S::sub(S::splat(0), S::left(totals[i], 7));
-                    S::store(to.start[group].as_mut_ptr().add(row).cast(), start);
+            } else {
+                for i in 0..W::GROUPS_IN_PART {
+                    let group = W::group(part, i);
+                    S::store_floats(to.scales[group].as_mut_ptr().add(row), W::scale::<S>(&header, group));
                 }
             }
+            let bytes = S::splat(0);
+            W::part::<S>(lanes, &header, part, &mut Filling::<S, W> { tile: &mut *to, row, bytes, of: PhantomData });
         }
     }
 }
 
-/// Adds the signed bytes of each lane.
+/// Adds the signed bytes of each lane, if activations are moved up by 128: what is to be taken back is 128 times that.
 ///
 /// # Safety
 /// The CPU has the instruction set.
 #[inline(always)]
-pub(super) unsafe fn total<S: Simd>(sums: S::Ints, bytes: [S::Ints; 4]) -> S::Ints {
-    // SAFETY: as promised by the caller.
-    unsafe {
-        let mut sums = sums;
-        for i in 0..4 {
-            sums = S::dot(sums, S::splat(0x0101_0101), bytes[i]);
+pub(super) unsafe fn add_bytes<S: Simd, W: Format, const K: usize>(sums: S::Ints, q: [S::Ints; K]) -> S::Ints {
+    let mut sums = sums;
+    if moves_columns::<S, W>() {
+        for k in 0..K {
+            // SAFETY: as promised by the caller.
+            sums = unsafe { S::dot(sums, S::splat(0x0101_0101), q[k]) };
         }
-        sums
     }
+    sums
 }
 
 /// A tile that gets the weights of some of its rows.
-struct Filling<'a, S: Simd> {
+struct Filling<'a, S: Simd, W> {
     tile: &'a mut Tile,
     /// The first of them.
     row: usize,
-    /// Whether activations are moved up.
-    is_moved: bool,
-    /// Sums of the weights of each group of the part, if so.
-    totals: [S::Ints; MOST_IN_PART],
+    /// The group's bytes so far, added.
+    bytes: S::Ints,
+    of: PhantomData<W>,
 }
 
-impl<S: Simd> Take<S> for Filling<'_, S> {
+impl<S: Simd, W: Format> Take<S> for Filling<'_, S, W> {
     #[inline(always)]
-    unsafe fn take(&mut self, i: usize, step: usize, q: [S::Ints; 4]) {
+    unsafe fn take<const K: usize>(&mut self, _i: usize, step: usize, q: [S::Ints; K]) {
         // SAFETY: as promised by the caller; the tile has these rows and steps, and the first step is even.
         unsafe {
-            for k in (0..4).step_by(2) {
+            for k in (0..K).step_by(2) {
                 let is_paired = S::IS_PAIRED;
                 let first = if is_paired { S::zip_low(q[k], q[k + 1]) } else { q[k] };
                 let second = if is_paired { S::zip_high(q[k], q[k + 1]) } else { q[k + 1] };
                 S::store(self.tile.q[step + k].as_mut_ptr().add(STEP * self.row), first);
                 S::store(self.tile.q[step + k + 1].as_mut_ptr().add(STEP * self.row), second);
             }
-            if self.is_moved {
-                self.totals[i] = total::<S>(self.totals[i], q);
+            if moves_columns::<S, W>() {
+                self.bytes = add_bytes::<S, W, K>(self.bytes, q);
+                if is_last::<W>(step, K) {
+                    let start = S::sub(S::splat(0), S::left(self.bytes, 7));
+                    S::store(self.tile.start[step * STEP / W::GROUP].as_mut_ptr().add(self.row).cast(), start);
+                    self.bytes = S::splat(0);
+                }
             }
         }
     }
+}
+
+/// Whether a group ends with these steps.
+pub(super) const fn is_last<W: Format>(step: usize, n_steps: usize) -> bool {
+    ((step + n_steps) * STEP).is_multiple_of(W::GROUP)
 }
 
 /// Rounds 256 activations.

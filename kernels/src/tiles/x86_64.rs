@@ -4,7 +4,8 @@ use super::super::blocks::BLOCK;
 use super::super::simd::avx2::Vectors256;
 use super::super::simd::avx512::Vectors512;
 use super::super::simd::{Products, Simd};
-use super::tile::{self, Format, Lanes, Tile};
+use super::lanes::Lanes;
+use super::tile::{self, Format, Tile};
 use super::{Direct, Rows, Sums, Tiles, broadcast, direct};
 
 /// Aligns the stack of the function that it is used in. The compiler does so only for a variable that needs it, and

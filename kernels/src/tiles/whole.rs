@@ -1,8 +1,11 @@
-//! Products where an instruction set adds products of bytes in 16 bits: AVX2 without VNNI.
+//! Products of weights whose scales are whole numbers, which ggml's K types are.
 //!
-//! Before these sums overflow, they are multiplied by the group's scale, which is a whole number, and widened to 32
-//! bits by the same instruction. All groups of a block then share one exact sum, and only that sum is converted to a
-//! float, which takes fewer instructions and registers than one conversion for each group.
+//! All groups of a block share one exact sum of integers, and only that sum becomes a float: this takes fewer
+//! instructions and registers than a conversion for each group, and whatever the instruction set, the number of columns
+//! or the order of groups, the sum is the same.
+//!
+//! AVX2 without VNNI adds products of bytes in 16 bits. Before these sums overflow, they are multiplied by the scale
+//! and widened by the same instruction.
 #![expect(clippy::needless_range_loop, reason = "functions of iterators lack the instruction set, see `simd.rs`")]
 
 use super::super::blocks::BLOCK;
@@ -10,7 +13,8 @@ use super::super::simd::Products;
 use super::Ahead;
 use super::broadcast::{add, dot, two, two_floats};
 use super::direct::Parts;
-use super::tile::{self, Column, Format, Lanes, MOST_IN_PART, STEP, Take, Tile};
+use super::lanes::Lanes;
+use super::tile::{self, Column, Format, MOST_IN_PART, STEP, Take, Tile};
 
 /// Products of two vectors of a tile's rows, from `row` on, without their minima.
 ///
@@ -28,7 +32,7 @@ pub(super) unsafe fn of_tile<S: Products, W: Format, const N: usize>(
         for part in 0..tile::parts_of_block::<W>() {
             tile::for_each_group!(W, part, |group| add_group::<S, W, N>(tile, row, group, columns, &mut sums));
         }
-        if W::MOVED_UP > 0 {
+        if tile::moves_weights::<S, W>() {
             let mut moves = [[S::splat(0); 2]; N];
             for pair in 0..BLOCK / 32 {
                 let scales = two::<S>(tile.minima[pair].as_ptr().add(row).cast());
@@ -69,17 +73,22 @@ unsafe fn add_group<S: Products, W: Format, const N: usize>(
     let (first, end) = (W::GROUP * group / STEP, W::GROUP * (group + 1) / STEP);
     // SAFETY: as above.
     unsafe {
-        for at in (first..end).step_by(W::STEPS) {
-            let mut words = [[S::splat(0); 2]; N];
-            add::<S, W, N>(tile, row, at..at + W::STEPS, columns, &mut words);
+        for at in (first..end).step_by(steps_at_once::<S, W>()) {
+            let mut products = [[S::splat(0); 2]; N];
+            add::<S, W, N>(tile, row, at..at + steps_at_once::<S, W>(), columns, &mut products);
             let scales = two::<S>(tile.scales[group].as_ptr().add(row).cast());
             for n in 0..N {
                 for i in 0..2 {
-                    sums[n][i] = S::dot_words(sums[n][i], words[n][i], scales[i]);
+                    sums[n][i] = S::add_scaled(sums[n][i], products[n][i], scales[i]);
                 }
             }
         }
     }
+}
+
+/// Steps before products are scaled.
+const fn steps_at_once<S: Products, W: Format>() -> usize {
+    if S::SUMS_WORDS { W::STEPS } else { W::GROUP / STEP }
 }
 
 /// The sums of the activations of two groups, as words.
@@ -102,7 +111,7 @@ unsafe fn moved_back<S: Products, W: Format>(sums: S::Ints, moves: S::Ints) -> S
 }
 
 /// Products of a block of as many rows as a vector has lanes, without their minima, as weights are unpacked.
-pub(super) struct Words<'a, S: Products, W: Format, const N: usize> {
+pub(super) struct Whole<'a, S: Products, W: Format, const N: usize> {
     columns: &'a [W::Column; N],
     /// Of the part.
     scales: [S::Ints; MOST_IN_PART],
@@ -110,7 +119,7 @@ pub(super) struct Words<'a, S: Products, W: Format, const N: usize> {
     ahead: Ahead,
 }
 
-impl<'a, S: Products, W: Format, const N: usize> Words<'a, S, W, N> {
+impl<'a, S: Products, W: Format, const N: usize> Whole<'a, S, W, N> {
     /// # Safety
     /// The CPU has the instruction set.
     #[inline(always)]
@@ -121,7 +130,7 @@ impl<'a, S: Products, W: Format, const N: usize> Words<'a, S, W, N> {
     }
 }
 
-impl<S: Products, W: Format, const N: usize> Parts<S, W, N> for Words<'_, S, W, N> {
+impl<S: Products, W: Format, const N: usize> Parts<S, W, N> for Whole<'_, S, W, N> {
     #[inline(always)]
     unsafe fn add(&mut self, lanes: Lanes, header: &W::Header<S>, part: usize) {
         // SAFETY: as promised by the caller.
@@ -135,7 +144,7 @@ impl<S: Products, W: Format, const N: usize> Parts<S, W, N> for Words<'_, S, W, 
     unsafe fn products(mut self, header: &W::Header<S>) -> [S::Floats; N] {
         // SAFETY: as promised by the caller.
         unsafe {
-            if W::MOVED_UP > 0 {
+            if tile::moves_weights::<S, W>() {
                 let scales = W::moves::<S>(header);
                 for n in 0..N {
                     let mut moves = S::splat(0);
@@ -155,24 +164,22 @@ impl<S: Products, W: Format, const N: usize> Parts<S, W, N> for Words<'_, S, W, 
     }
 }
 
-impl<S: Products, W: Format, const N: usize> Take<S> for Words<'_, S, W, N> {
+impl<S: Products, W: Format, const N: usize> Take<S> for Whole<'_, S, W, N> {
     #[inline(always)]
-    unsafe fn take(&mut self, i: usize, step: usize, q: [S::Ints; 4]) {
-        // SAFETY: as promised by the caller: the step is within the block.
+    unsafe fn take<const K: usize>(&mut self, i: usize, step: usize, q: [S::Ints; K]) {
+        // SAFETY: as promised by the caller: the steps are within the block.
         unsafe {
-            self.ahead.fetch(step / 4);
+            (step / 4..(step + K) / 4).for_each(|portion| self.ahead.fetch(portion));
             for n in 0..N {
                 let x = self.columns[n].q().as_ptr().add(STEP * step).cast::<i32>();
-                for first in (0..4).step_by(W::STEPS) {
-                    let mut words = S::splat(0);
-                    for k in first..(first + W::STEPS).min(4) {
-                        words = dot::<S, W>(words, q[k], S::splat(x.add(k).read_unaligned()));
+                for first in (0..K).step_by(steps_at_once::<S, W>()) {
+                    let mut products = S::splat(0);
+                    for k in first..first + steps_at_once::<S, W>() {
+                        products = dot::<S, W>(products, q[k], S::splat(x.add(k).read_unaligned()));
                     }
-                    self.sums[n] = S::dot_words(self.sums[n], words, self.scales[i]);
+                    self.sums[n] = S::add_scaled(self.sums[n], products, self.scales[i]);
                 }
-                if N <= S::MOST_WRITTEN_OUT {
-                    self.sums[n] = S::fence(self.sums[n]);
-                }
+                self.sums[n] = S::fence(self.sums[n]);
             }
         }
     }
