@@ -3,13 +3,15 @@
 //! an emulated CPU without llama.cpp.
 //!
 //! Weights stay as they are in the file and are read once for all columns: unpacked into tiles for many (`tiles.rs`),
-//! and for a few into registers (`tiles/direct.rs`; on Arm row by row, `rows.rs`). Which instruction set computes is
-//! chosen when the program runs, whatever it was built for. All code that computes is instantiated in this crate,
-//! behind the function pointers of a [`Way`].
+//! and for a few into registers (`tiles/direct.rs`, `tiles/four_rows.rs`; on Arm row by row, `rows.rs`). Which
+//! instruction set computes is chosen when the program runs, whatever it was built for. All code that computes is
+//! instantiated in this crate, behind the function pointers of a [`Way`].
 #![allow(unsafe_code)]
 #![cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), allow(dead_code))]
 
 mod blocks;
+#[cfg(target_arch = "x86_64")]
+mod cpu;
 mod instructions;
 mod product;
 #[cfg(target_arch = "aarch64")]

@@ -35,7 +35,7 @@ pub type Round = unsafe fn(&Product, usize, *mut u8);
 pub type Compute = unsafe fn(&Product, *const u8, Range<usize>, usize, To);
 
 impl Way {
-    /// Row by row, for a few columns, with sums in another order than those of tiles.
+    /// Row by row, for a few columns, rounded as in tiles.
     #[cfg(target_arch = "aarch64")]
     pub(super) fn rows<W: Unpack>() -> Self {
         Self {
@@ -80,7 +80,7 @@ impl Way {
     #[cfg(target_arch = "x86_64")]
     fn four_rows<W: FourRows>() -> Self {
         let compute = compute_four_rows::<W>;
-        Self { unit: four_rows::FOUR, is_read_bound: true, compute, ..Self::tiles::<Vectors512, W>() }
+        Self { unit: four_rows::ROWS_AT_ONCE, is_read_bound: true, compute, ..Self::tiles::<Vectors512, W>() }
     }
 
     /// In tiles, for many columns.

@@ -184,7 +184,7 @@ pub(super) unsafe fn row<W: Unpack>(row: &[W], columns: &[W::Column], mut store:
 unsafe fn products<W: Unpack, const N: usize>(row: &[W], columns: &[W::Column]) -> [f32; N] {
     let n_blocks = row.len();
     debug_assert_eq!(columns.len(), N * n_blocks);
-    let mut sums = [vdupq_n_f32(0.0); N];
+    let mut sums = [0.0_f32; N];
     for (i, block) in row.iter().enumerate() {
         let ahead = std::ptr::from_ref(block).cast::<u8>().wrapping_add(AHEAD);
         for line in 0..size_of::<W>().div_ceil(LINE) {
@@ -203,19 +203,20 @@ unsafe fn products<W: Unpack, const N: usize>(row: &[W], columns: &[W::Column]) 
                     *product = add::<W>(*product, &q, &scales, column(n).q().as_ptr().add(64 * quarter));
                 }
             }
+            // Rounded as in tiles.
             for (n, sum) in sums.iter_mut().enumerate() {
-                let d = column(n).scales()[0];
-                *sum = vfmaq_n_f32(*sum, vcvtq_f32_s32(products[n]), shared.d * d);
+                let mut product = vaddvq_s32(products[n]) as f32 * shared.d;
                 if W::HAS_MINIMA {
                     let x = vld1q_s16(column(n).sums().as_ptr());
                     let minima = vmull_s16(vget_low_s16(x), vget_low_s16(shared.minima));
-                    let minima = vmlal_high_s16(minima, x, shared.minima);
-                    *sum = vfmsq_n_f32(*sum, vcvtq_f32_s32(minima), shared.d_min * d);
+                    let minima = vaddvq_s32(vmlal_high_s16(minima, x, shared.minima));
+                    product = (-(minima as f32)).mul_add(shared.d_min, product);
                 }
+                *sum = product.mul_add(column(n).scales()[0], *sum);
             }
         }
     }
-    sums.map(|sum| vaddvq_f32(sum))
+    sums
 }
 
 /// Adds the products of 64 weights, times their scales.

@@ -51,7 +51,7 @@ pub(super) trait Simd: Copy {
     unsafe fn left(a: Self::Ints, n: i32) -> Self::Ints;
     unsafe fn right(a: Self::Ints, n: i32) -> Self::Ints;
     unsafe fn signed_right(a: Self::Ints, n: i32) -> Self::Ints;
-    /// The same of each word by eight.
+    /// Shifts each word right by eight, with its sign.
     unsafe fn signed_right_words(a: Self::Ints) -> Self::Ints;
     unsafe fn sub(a: Self::Ints, b: Self::Ints) -> Self::Ints;
     unsafe fn sub_bytes(a: Self::Ints, b: Self::Ints) -> Self::Ints;
@@ -90,8 +90,8 @@ pub(super) trait Products: Simd {
     unsafe fn fence(sums: Self::Ints) -> Self::Ints;
     /// Adds two products of words in each lane.
     unsafe fn dot_words(sums: Self::Ints, a: Self::Ints, b: Self::Ints) -> Self::Ints;
-    /// Adds sums of products of bytes times scales, which are words, twice in each lane, where it `SUMS_WORDS`.
-    unsafe fn add_scaled(sums: Self::Ints, products: Self::Ints, scales: Self::Ints) -> Self::Ints;
+    /// `sums + products * scales` of lanes. Where it `SUMS_WORDS`, products and scales are two words in each lane.
+    unsafe fn add_products_scaled(sums: Self::Ints, products: Self::Ints, scales: Self::Ints) -> Self::Ints;
 
     unsafe fn to_floats(a: Self::Ints) -> Self::Floats;
     unsafe fn mul(a: Self::Floats, b: Self::Floats) -> Self::Floats;

@@ -159,6 +159,10 @@ pub(super) unsafe fn multiply<T: Tiles, W: Format>(
     mut store: impl FnMut(usize, usize, &[f32]),
 ) {
     let n_columns = columns.len() / rows.n_blocks;
+    #[cfg(target_arch = "x86_64")]
+    let is_near = crate::cpu::is_amd();
+    #[cfg(not(target_arch = "x86_64"))]
+    let is_near = true; // There is one kind of fetching.
     let mut tile = Tile::EMPTY;
     let mut sums = [Sums([0.0; ROWS]); WIDTH];
     for row in (0..rows.n_rows).step_by(ROWS) {
@@ -170,10 +174,10 @@ pub(super) unsafe fn multiply<T: Tiles, W: Format>(
                 let n_groups = sums.len().div_ceil(T::MOST_COLUMNS);
                 let n_parts = parts_of_tile::<T>();
                 let ahead = Ahead::new::<W>(&rows, row, block, ROWS, n_parts + n_groups);
-                let fetch = |portion| {
-                    if first == 0 {
-                        ahead.fetch(portion);
-                    }
+                let fetch = |portion| match first {
+                    0 if is_near => ahead.fetch_near(portion),
+                    0 => ahead.fetch(portion),
+                    _ => {}
                 };
                 // SAFETY: as promised by the caller.
                 unsafe { rows.unpack::<T, W>(row, block, &mut tile, fetch) };
@@ -214,11 +218,22 @@ impl Ahead {
         Self { at, n_lines: bytes.div_ceil(Self::LINE), n_portions }
     }
 
-    /// Fetches a portion.
+    /// Fetches a portion: on x86 into the second cache.
     #[inline(always)]
     fn fetch(self, portion: usize) {
+        self.fetch_into::<false>(portion);
+    }
+
+    /// The same into the first cache.
+    #[inline(always)]
+    fn fetch_near(self, portion: usize) {
+        self.fetch_into::<true>(portion);
+    }
+
+    #[inline(always)]
+    fn fetch_into<const IS_NEAR: bool>(self, portion: usize) {
         for line in self.n_lines * portion / self.n_portions..self.n_lines * (portion + 1) / self.n_portions {
-            prefetch(self.at.wrapping_add(line * Self::LINE));
+            prefetch::<IS_NEAR>(self.at.wrapping_add(line * Self::LINE));
         }
     }
 }
@@ -226,11 +241,15 @@ impl Ahead {
 /// A prefetch past the end of the weights does no harm. Assembly, because the compiler moves the prefetches of a whole
 /// block to its end, one after the other.
 #[inline(always)]
-fn prefetch(at: *const u8) {
+fn prefetch<const IS_NEAR: bool>(at: *const u8) {
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: every x86-64 CPU has it, and it may be given any address.
+    // SAFETY: every x86-64 CPU has both, and they may be given any address.
     unsafe {
-        std::arch::asm!("prefetcht0 [{}]", in(reg) at, options(nostack, preserves_flags));
+        if IS_NEAR {
+            std::arch::asm!("prefetcht0 [{}]", in(reg) at, options(nostack, preserves_flags));
+        } else {
+            std::arch::asm!("prefetcht1 [{}]", in(reg) at, options(nostack, preserves_flags));
+        }
     };
     #[cfg(target_arch = "aarch64")]
     crate::simd::neon::prefetch(at);

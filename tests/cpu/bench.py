@@ -6,12 +6,12 @@ Usage: bench.py --model GGUF [--peers FOLDER] [--ik FOLDER] [--programs FOLDER] 
 
 Each rival runs with its weights repacked and as they are, and for each number the better one counts. Prefill is the
 time to the first token of a prompt that nobody has seen, without its sampling for the rivals; rows are sequences that
-decode together. A ratio compares medians of one run, in which all took turns; but how much of the memory's speed rows
-use, and how many times as fast as one they are, is compared round by round, since memory is read before and after each
-number of rows, and on a shared machine its speed changes from minute to minute. beastd computes with its daemon's
-settings but for slots, context and drafts. The share of the memory's speed is that of the median step. --instruction-set limits beastd alone: the rivals and beastd itself must be
-built for such a CPU, whose code has fewer registers, as `make bench-cpu INSTRUCTION_SET=avx2` sees to. Needs cc for the
-read speed; Linux only.
+decode together. Ratios to the rivals compare medians of one run, in which all took turns. A shared machine's memory is
+faster in one minute than in another. So two values are medians of each round's own: the share of the memory's speed,
+which is that of the weights in the median step and the mean of what was read just before and after, and how many times
+as fast as one row several are. beastd computes with its daemon's settings but for slots, context and drafts.
+--instruction-set limits beastd alone: the rivals and beastd itself must be built for such a CPU, whose code has fewer
+registers, as `make bench-cpu INSTRUCTION_SET=avx2` sees to. Needs cc for the read speed; Linux only.
 """
 
 import argparse
@@ -24,9 +24,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -94,17 +94,10 @@ class Beast:
 
     def rows(self, n: int) -> tuple[float, float]:
         """Tokens a second of all rows together, and the median time of a step in seconds."""
-        speeds, gaps = [0.0] * n, [[]] * n
-
-        def client(i: int) -> None:
-            speeds[i], gaps[i] = self.stream(random.choices(VOCAB, k=N_KNOWN), N_DECODED)
-
-        threads = [threading.Thread(target=client, args=(i,)) for i in range(n)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        return sum(speeds), statistics.median(gap for some in gaps for gap in some)
+        prompts = [random.choices(VOCAB, k=N_KNOWN) for _ in range(n)]
+        with ThreadPoolExecutor(n) as clients:
+            answers = list(clients.map(lambda prompt: self.stream(prompt, N_DECODED), prompts))
+        return sum(speed for speed, _ in answers), statistics.median(step for _, steps in answers for step in steps)
 
     def stream(self, prompt: list[int], n: int) -> tuple[float, list[float]]:
         """Tokens a second, and the time of each step; text that is no whole character yet comes with a later one."""
@@ -112,11 +105,12 @@ class Beast:
         body = {"prompt": prompt, "n_predict": n, "temperature": 0, "ignore_eos": True, "cache_prompt": False,
                 "stream": True, "timings_per_token": True}
         connection.request("POST", "/completion", json.dumps(body), {"Content-Type": "application/json"})
-        came = []
-        for line in connection.getresponse():
-            if line.startswith(b"data: {"):
-                came.append((time.perf_counter(), json.loads(line[len(b"data: ") :])["timings"]))
+        response = connection.getresponse()
+        if response.status != 200:
+            raise RuntimeError(f"beastd: {response.status} {response.read()[:200]}")
+        came = [(time.perf_counter(), line) for line in response if line.startswith(b"data: {")]
         connection.close()
+        came = [(at, json.loads(line[len(b"data: ") :])["timings"]) for at, line in came]
         steps = []
         for (before, first), (after, second) in zip(came, came[1:]):
             if n_steps := second["predicted_n"] - first["predicted_n"]:
@@ -125,24 +119,27 @@ class Beast:
 
 
 class Reader:
-    """The loop that only reads memory, as many threads as decode."""
+    """The loop that only reads memory, with memory of its own in large pages."""
 
-    def __init__(self, program: Path, n_threads: int):
-        command = [program, str(READ_MIB), str(n_threads), "5"]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, program: Path):
+        self.process = subprocess.Popen([program, str(READ_MIB), "5"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def __enter__(self):
+        self.process.__enter__()
+        self.speed(1)  # Its memory is there.
         return self
 
-    def __exit__(self, *_):
-        self.process.stdin.close()
-        self.process.wait()
+    def __exit__(self, *what):
+        self.process.__exit__(*what)
 
-    def speed(self) -> float:
-        """GB/s, with memory in large pages."""
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-        return float(self.process.stdout.readline())
+    def speed(self, n_threads: int) -> float:
+        """GB/s."""
+        try:
+            self.process.stdin.write(f"{n_threads}\n")
+            self.process.stdin.flush()
+            return float(self.process.stdout.readline())
+        except (OSError, ValueError):
+            sys.exit("bench-cpu: read_speed ended; it needs 1.5 GB of memory, and takes 64 threads at most")
 
 
 def output(*command) -> str:
@@ -170,23 +167,23 @@ def rival(folder: Path, model: Path, n_threads: int, prompts: list[int], rows: l
     return best
 
 
-def beast(given, n_threads: int) -> dict:
+def beast(given, n_threads: int, reader: Reader) -> dict:
     found = {}
     n_ctx = max(given.prompts) + 64
-    with Reader(given.read_speed, n_threads) as reader, Beast(given.programs, given.model, n_threads, given.instruction_set, n_ctx) as daemon:
+    with Beast(given.programs, given.model, n_threads, given.instruction_set, n_ctx) as daemon:
         daemon.prefill(64)
         for n in given.prompts:
             found["prefill", n] = daemon.prefill(n)
-        memory = reader.speed()
+        memory = reader.speed(n_threads)
         for n in given.rows:
             before = memory
             found["rows", n], found["step", n] = daemon.rows(n)
-            memory = reader.speed()
+            memory = reader.speed(n_threads)
             found["memory", n] = (before + memory) / 2
     return found
 
 
-def measure(given) -> dict:
+def measure(given, reader: Reader) -> dict:
     """Speeds by threads, kind, number and program, one for each round."""
     speeds = defaultdict(lambda: defaultdict(list))
     on = ["-fa", "on"]
@@ -195,7 +192,7 @@ def measure(given) -> dict:
     ik = [(["-fa", 1, "-rtr", 1], ["-no-fa", "-rtr"]), (["-fa", 1], ["-no-fa"])]
     for number in range(given.rounds):
         for n_threads in given.threads:
-            programs = {"beastd": lambda: beast(given, n_threads)}
+            programs = {"beastd": lambda: beast(given, n_threads, reader)}
             if given.peers:
                 programs["llama.cpp"] = lambda: rival(given.peers, given.model, n_threads, given.prompts, given.rows, llama)
             if given.ik:
@@ -259,7 +256,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         given.read_speed = Path(folder) / "read_speed"
         output("cc", "-O3", "-march=native", "-pthread", "-o", given.read_speed, ROOT / "tests/cpu/read_speed.c")
-        speeds = measure(given)
+        with Reader(given.read_speed) as reader:
+            speeds = measure(given, reader)
     print(f"{given.model.name}, tokens a second, medians of {given.rounds} rounds\n\n{table(speeds, given.model)}")
 
 

@@ -1,5 +1,5 @@
 // How fast this machine's memory can be read: threads read one block in large pages again and again, each its own part.
-// Usage: read_speed MIB THREADS ROUNDS    prints the median of the rounds, in GB/s, for each line that it reads
+// Usage: read_speed MIB ROUNDS    for each line of its input, a number of threads: prints the median in GB/s
 //
 // It keeps its memory meanwhile: a virtual machine's host takes back what is freed, and that slows down what comes next.
 #include <pthread.h>
@@ -57,16 +57,16 @@ static double measure(const char *memory, size_t bytes, int n_threads, int n_rou
 }
 
 int main(int argc, char **argv) {
-    if (argc != 4) return fprintf(stderr, "usage: read_speed MIB THREADS ROUNDS\n"), 2;
+    if (argc != 3) return fprintf(stderr, "usage: read_speed MIB ROUNDS\n"), 2;
     size_t bytes = (size_t)atoi(argv[1]) << 20;
-    int n_threads = atoi(argv[2]), n_rounds = atoi(argv[3]);
-    if (n_threads < 1 || n_threads > MAX_THREADS || n_rounds < 1 || n_rounds > MAX_ROUNDS) return 2;
+    int n_rounds = atoi(argv[2]), n_threads;
+    if (n_rounds < 1 || n_rounds > MAX_ROUNDS) return fprintf(stderr, "read_speed: 1 to %d rounds\n", MAX_ROUNDS), 2;
     char *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) return perror("mmap"), 1;
     madvise(memory, bytes, MADV_HUGEPAGE);
     memset(memory, 1, bytes);
-    for (int c; (c = getchar()) != EOF;) {
-        if (c != '\n') continue;
+    while (scanf("%d", &n_threads) == 1) {
+        if (n_threads < 1 || n_threads > MAX_THREADS) return fprintf(stderr, "read_speed: 1 to %d threads\n", MAX_THREADS), 2;
         printf("%.1f\n", measure(memory, bytes, n_threads, n_rounds));
         fflush(stdout);
     }

@@ -2,7 +2,8 @@
 //! chosen once per process, so each set has a process of its own: this program again, with this test alone.
 //!
 //! `BEAST_TEST_MODEL=FILE cargo test --release --workspace --lib perplexity -- --nocapture` takes another model than the
-//! built-in one, and `BEAST_TEST_KV=q8_0` another KV cache for ours.
+//! built-in one, `BEAST_TEST_KV=q8_0` another KV cache for ours, and `BEAST_TEST_TOKENS=16384` one text of that length,
+//! all documentation, in large chunks only.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,7 @@ const ROUNDING: f64 = 0.01;
 const TIE: f32 = 0.5;
 const SET: &str = "BEAST_TEST_INSTRUCTION_SET";
 const KV: &str = "BEAST_TEST_KV";
+const TOKENS: &str = "BEAST_TEST_TOKENS";
 const CHILD: &str = "BEAST_TEST_PERPLEXITY";
 
 /// What one process found, in the order of the texts, for each size of chunks.
@@ -37,6 +39,27 @@ struct Found {
 
 fn project(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}
+
+/// The length of one long text, if that is wanted.
+fn n_long() -> Option<usize> {
+    env::var(TOKENS).ok().map(|n| n.parse().expect("a number of tokens"))
+}
+
+fn texts() -> Vec<Vec<u8>> {
+    let read = |path: PathBuf| std::fs::read(path).expect("it is there");
+    if n_long().is_none() {
+        return TEXTS.iter().map(|text| read(project(text))).collect();
+    }
+    let files =
+        |folder| std::fs::read_dir(project(folder)).expect("it is there").map(|file| file.expect("a file").path());
+    let mut pages: Vec<_> = files("docs").chain(files("docs/decisions")).filter(|path| path.is_file()).collect();
+    pages.sort();
+    vec![pages.into_iter().flat_map(read).collect()]
+}
+
+fn chunks() -> &'static [usize] {
+    if n_long().is_some() { &CHUNKS[..1] } else { &CHUNKS }
 }
 
 /// The likeliest token of a row, its distance to the second, and the negative log-probability of `next`.
@@ -77,11 +100,12 @@ fn print(set: &str) {
     let kernels = set != "none";
     let options = ModelOptions { path, device: None, n_gpu_layers: None, mmap: true, repack: false, kernels };
     let model = load(&options, |_| true).expect("the model is there");
+    let n_tokens = n_long().unwrap_or(N_TOKENS);
     let types = [crate::engine::KvType::F16, crate::engine::KvType::Q8_0];
     let wanted = env::var(KV).unwrap_or_else(|_| types[0].name().to_owned());
     let kv_type = types.into_iter().find(|kv_type| kv_type.name() == wanted).expect("f16 or q8_0");
     let options = ContextOptions {
-        n_cells: N_TOKENS,
+        n_cells: n_tokens,
         is_divided: false,
         kv_type,
         n_places: 2,
@@ -92,11 +116,10 @@ fn print(set: &str) {
     };
     let mut engine = LlamaEngine::new(&model, &options).expect("there is memory");
     let mut found = Found::default();
-    for chunk in CHUNKS {
-        for text in TEXTS {
-            let text = std::fs::read(project(text)).expect("it is there");
+    for &chunk in chunks() {
+        for text in texts() {
             let tokens = model.model.vocab().tokenize(&text, true, false);
-            let tokens: Vec<Token> = tokens.into_iter().take(N_TOKENS).map(|token| Token(token.0)).collect();
+            let tokens: Vec<Token> = tokens.into_iter().take(n_tokens).map(|token| Token(token.0)).collect();
             perplexity(&mut engine, &tokens, chunk, &mut found);
         }
     }
@@ -134,7 +157,7 @@ fn measured(set: &str) -> Found {
         };
         found.best.push(words.map(pair).collect());
     }
-    assert_eq!(found.nll.len(), TEXTS.len() * CHUNKS.len(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(found.nll.len(), texts().len() * chunks().len(), "{text}{}", String::from_utf8_lossy(&output.stderr));
     found
 }
 

@@ -33,8 +33,7 @@ impl InstructionSet {
         }
     }
 
-    /// Most columns that are multiplied without tiles. Tiles may be faster for fewer, but add in another order, and
-    /// greedy text must be the same with and without drafts or other requests.
+    /// Most columns that are multiplied without tiles: a guess, for nobody has measured it.
     pub fn most_few(self) -> usize {
         16
     }

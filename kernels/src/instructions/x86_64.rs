@@ -1,23 +1,11 @@
 //! Those of x86-64.
 
-use std::arch::x86_64::__cpuid;
-use std::sync::LazyLock;
-
 use crate::blocks::Weights;
+use crate::cpu;
 use crate::product::Way;
 use crate::simd::avx2::Vectors256;
 use crate::simd::avx512::Vectors512;
 use crate::tiles::Direct;
-
-/// AMD's CPUs read sixteen rows at once, those of a 512-bit vector, slower than a few: on two Zen 5 cores, where memory
-/// was the limit, products of two columns took 1.1 (Q4_K) and 1.25 times (Q6_K) as long as four rows at a time. On an
-/// Intel Xeon (Emerald Rapids), eight rows took 1.01 to 1.07 times as long as sixteen.
-static READS_FEW_ROWS_BEST: LazyLock<bool> = LazyLock::new(|| {
-    #[allow(unused_unsafe, reason = "it is safe in newer versions of Rust")]
-    // SAFETY: every x86-64 CPU has it.
-    let cpu = unsafe { __cpuid(0) };
-    [cpu.ebx, cpu.edx, cpu.ecx].map(u32::to_le_bytes).as_flattened() == b"AuthenticAMD"
-});
 
 /// An instruction set, from the best on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +58,7 @@ impl InstructionSet {
     /// Most columns for which `fewest` is faster than `few`, as measured.
     pub fn most_fewest(self, weights: Weights) -> usize {
         match (self, weights) {
-            (Self::Avx512, _) if !*READS_FEW_ROWS_BEST => 0,
+            (Self::Avx512, _) if !cpu::is_amd() => 0,
             (Self::Avx512, Weights::Q4K | Weights::Q5K) => 3,
             (Self::Avx512, Weights::Q6K) => 4,
             (Self::Avx512, Weights::Q8 | Weights::Q4 | Weights::IQ4NL) => 1,
@@ -78,7 +66,7 @@ impl InstructionSet {
         }
     }
 
-    /// For the fewest columns.
+    /// For up to `most_fewest` columns: four rows at a time, or eight where there is no such kernel.
     #[inline(never)] // What it names is compiled in this crate.
     pub fn fewest(self, weights: Weights) -> Option<Way> {
         match self {

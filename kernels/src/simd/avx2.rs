@@ -132,7 +132,7 @@ impl<const HAS_VNNI: bool, const HAS_AVX512: bool> Products for Vectors256<HAS_V
         _mm256_add_epi32(sums, _mm256_madd_epi16(a, b))
     }
     #[inline(always)]
-    unsafe fn add_scaled(sums: __m256i, products: __m256i, scales: __m256i) -> __m256i {
+    unsafe fn add_products_scaled(sums: __m256i, products: __m256i, scales: __m256i) -> __m256i {
         match HAS_VNNI {
             true => _mm256_add_epi32(sums, _mm256_mullo_epi32(products, scales)),
             false => Self::dot_words(sums, products, scales),

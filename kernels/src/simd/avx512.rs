@@ -126,7 +126,7 @@ impl Products for Vectors512 {
         _mm512_dpwssd_epi32(sums, a, b)
     }
     #[inline(always)]
-    unsafe fn add_scaled(sums: __m512i, products: __m512i, scales: __m512i) -> __m512i {
+    unsafe fn add_products_scaled(sums: __m512i, products: __m512i, scales: __m512i) -> __m512i {
         _mm512_add_epi32(sums, _mm512_mullo_epi32(products, scales))
     }
     #[inline(always)]

@@ -2,7 +2,8 @@
 //! decides how a product is rounded is shared with `direct.rs`.
 //!
 //! Two vectors of rows and several columns at once hide the latency of a multiplication. Each group of weights ends
-//! with a conversion to float and a multiplication with its scale.
+//! with a multiplication by its scale, and before that, unless scales are whole numbers (`whole.rs`), a conversion to
+//! float.
 #![expect(clippy::needless_range_loop, reason = "functions of iterators lack the instruction set, see `simd.rs`")]
 
 use super::super::simd::Products;

@@ -177,13 +177,16 @@ impl<S: Products, W: Format, const N: usize> Take<S> for Scaled<'_, S, W, N> {
         let group = W::group(self.part, i);
         // SAFETY: as promised by the caller: the steps are within the block.
         unsafe {
-            (step / 4..(step + K) / 4).for_each(|portion| self.ahead.fetch(portion));
+            for portion in step / 4..(step + K) / 4 {
+                self.ahead.fetch(portion);
+            }
             self.bytes = tile::add_bytes::<S, W, K>(self.bytes, q);
             for n in 0..N {
                 let x = self.columns[n].q().as_ptr().add(STEP * step).cast::<i32>();
                 for k in 0..K {
                     self.sums[n] = dot::<S, W>(self.sums[n], q[k], S::splat(x.add(k).read_unaligned()));
                 }
+                // With more columns it costs a twentieth.
                 if N == 1 {
                     self.sums[n] = S::fence(self.sums[n]);
                 }

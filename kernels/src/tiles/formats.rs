@@ -422,8 +422,9 @@ unsafe fn signed_words<S: Simd>(bytes: S::Ints, first: usize, second: usize) -> 
 /// The CPU has the instruction set.
 #[inline(always)]
 unsafe fn upper<S: Simd>(bytes: [S::Ints; 4]) -> [S::Ints; 4] {
+    let [a, b, c, d] = bytes;
     // SAFETY: as promised by the caller.
-    unsafe { bytes.map(|bytes| S::right(bytes, 4)) }
+    unsafe { [S::right(a, 4), S::right(b, 4), S::right(c, 4), S::right(d, 4)] }
 }
 
 /// # Safety

@@ -1,8 +1,9 @@
 //! A few columns with AVX-512, four rows at a time: for CPUs that read sixteen rows at once slower than four.
 //!
-//! A vector has 64 bytes of a row, and transposed with those of three more rows, sixteen bytes of each row in each of
-//! its four quarters. These are multiplied with different activations, and their sums are added at the end of a block.
-//! Until then everything is a whole number, so that products are rounded as in `direct.rs`.
+//! 64 bytes of four rows are four vectors, and transposed, each quarter of each vector has four bytes of each row. The
+//! quarters are multiplied with different activations, and their sums are added at the end of a block. Until then
+//! everything is a whole number, and what follows is computed in the order of `direct.rs`: products are the same to the
+//! bit.
 //!
 //! Two threads on Zen 5 that only read 1.2 GB, with prefetches as here, read 44 GB/s with four rows at once and 36 with
 //! sixteen, where one row after the other was read at 45.
@@ -12,22 +13,21 @@ use std::arch::x86_64::*;
 use std::mem::MaybeUninit;
 
 use super::super::blocks::{BLOCK, Q4K, Q5K, Q6K};
-use super::super::simd::Products;
 use super::super::simd::avx512::Vectors512;
+use super::super::simd::{NO_BYTE, Products};
 use super::lanes::Lanes;
 use super::rounding::Rounded;
 use super::tile::{Column, Format};
 use super::{Ahead, ROWS, Rows};
 
-/// Rows at a time.
-pub(in super::super) const FOUR: usize = 4;
+pub(in super::super) const ROWS_AT_ONCE: usize = 4;
 
-/// ggml's K types.
+/// Weights that can be multiplied four rows at a time: ggml's K types.
 pub(in super::super) trait FourRows: Format {
     /// The products of a block of four rows and N columns, without the columns' scales.
     ///
     /// # Safety
-    /// The CPU has the instruction set, and the blocks are valid.
+    /// The CPU has the instruction set, and the blocks are valid: four of them.
     unsafe fn products<const N: usize>(lanes: Lanes, columns: &[Self::Column; N], ahead: Ahead) -> [__m128; N];
 }
 
@@ -61,25 +61,26 @@ unsafe fn multiply_all<W: FourRows, const N: usize>(
     mut store: impl FnMut(usize, usize, &[f32]),
 ) {
     assert_eq!(columns.len(), N * rows.n_blocks);
-    for row in (0..rows.n_rows).step_by(FOUR) {
+    for row in (0..rows.n_rows).step_by(ROWS_AT_ONCE) {
         let mut sums = [_mm_setzero_ps(); N];
         for block in 0..rows.n_blocks {
             let mut copy = [const { MaybeUninit::uninit() }; ROWS];
             // SAFETY: as promised by the caller.
             unsafe {
                 let here = columns.get_unchecked(N * block..).first_chunk().expect("there are N columns");
-                let lanes = rows.block::<W>(row, block, FOUR, &mut copy);
-                let products = W::products::<N>(lanes, here, Ahead::new::<W>(&rows, row, block, FOUR, N_PORTIONS));
+                let lanes = rows.block::<W>(row, block, ROWS_AT_ONCE, &mut copy);
+                let products =
+                    W::products::<N>(lanes, here, Ahead::new::<W>(&rows, row, block, ROWS_AT_ONCE, N_PORTIONS));
                 for n in 0..N {
                     sums[n] = _mm_fmadd_ps(products[n], _mm_set1_ps(here[n].scales()[0]), sums[n]);
                 }
             }
         }
         for n in 0..N {
-            let mut products = [0.0; FOUR];
+            let mut products = [0.0; ROWS_AT_ONCE];
             // SAFETY: there is room.
             unsafe { _mm_storeu_ps(products.as_mut_ptr(), sums[n]) };
-            store(n, row, &products[..(rows.n_rows - row).min(FOUR)]);
+            store(n, row, &products[..(rows.n_rows - row).min(ROWS_AT_ONCE)]);
         }
     }
 }
@@ -127,7 +128,7 @@ unsafe fn groups_of_32<const HAS_FIFTHS: bool, const N: usize>(
         let minima = _mm512_mask_blend_epi32(0xff00, _mm512_and_si512(b, six), last_minima);
         // Of two groups in each quarter.
         let minima = pick(minima, &PAIRS);
-        let fifths = if HAS_FIFTHS { transpose(rows_twice(lanes, 16)) } else { [low; 4] };
+        let fifths = if HAS_FIFTHS { transpose(rows_twice(lanes, 16)) } else { [low; 4] }; // or unused
         let mut sums = [_mm512_setzero_si512(); N];
         // Written out: in a loop, header and sums pass through memory.
         half_of_32::<HAS_FIFTHS, N>(lanes, 0, scales[0], &fifths, columns, ahead, &mut sums);
@@ -163,7 +164,7 @@ unsafe fn half_of_32<const HAS_FIFTHS: bool, const N: usize>(
 ) {
     // SAFETY: as promised by the caller.
     unsafe {
-        ahead.fetch(half);
+        ahead.fetch_near(half);
         let low = splat(0x0f);
         let first = if HAS_FIFTHS { 48 } else { 16 };
         let nibbles = transpose(rows(lanes, first + 64 * half));
@@ -177,13 +178,13 @@ unsafe fn half_of_32<const HAS_FIFTHS: bool, const N: usize>(
             }
         }
         let lower_scales = pick(scales, &FIRST_AND_THIRD);
-        let upper_scales = pick(scales, &SECOND_AND_FOURTH);
+        let upper_scales = pick(scales, &SECOND_AND_ROWS_AT_ONCETH);
         for n in 0..N {
             let [x, y] = activations(&columns[n], half);
             let products = dot(_mm512_setzero_si512(), &lower, _mm512_shuffle_i64x2::<0b01_00_01_00>(x, y));
-            sums[n] = Vectors512::add_scaled(sums[n], products, lower_scales);
+            sums[n] = Vectors512::add_products_scaled(sums[n], products, lower_scales);
             let products = dot(_mm512_setzero_si512(), &upper, _mm512_shuffle_i64x2::<0b11_10_11_10>(x, y));
-            sums[n] = Vectors512::fence(Vectors512::add_scaled(sums[n], products, upper_scales));
+            sums[n] = Vectors512::fence(Vectors512::add_products_scaled(sums[n], products, upper_scales));
         }
     }
 }
@@ -219,7 +220,7 @@ impl FourRows for Q6K {
             half_of_16::<N>(lanes, 0, [scales[0], scales[1]], &starts, columns, ahead, &mut sums);
             half_of_16::<N>(lanes, 1, [scales[2], scales[3]], &starts, columns, ahead, &mut sums);
             let mut d = [0_u16; 8];
-            for row in 0..FOUR {
+            for row in 0..ROWS_AT_ONCE {
                 d[row] = lanes.first.add(row * lanes.row_bytes + 208).cast::<u16>().read_unaligned();
             }
             let d = _mm_cvtph_ps(_mm_loadu_si128(d.as_ptr().cast()));
@@ -248,7 +249,7 @@ unsafe fn half_of_16<const N: usize>(
 ) {
     // SAFETY: as promised by the caller.
     unsafe {
-        ahead.fetch(half);
+        ahead.fetch_near(half);
         let (low, two) = (splat(0x0f), splat(0x30));
         let nibbles = transpose(rows(lanes, 64 * half));
         let pairs = transpose(rows_twice(lanes, 128 + 32 * half));
@@ -266,42 +267,59 @@ unsafe fn half_of_16<const N: usize>(
         for n in 0..N {
             let [x, y] = activations(&columns[n], half);
             let products = dot(spread(starts[n], 8 * half as i32), &lower, x);
-            sums[n] = Vectors512::add_scaled(sums[n], products, lower_scales);
+            sums[n] = Vectors512::add_products_scaled(sums[n], products, lower_scales);
             let products = dot(spread(starts[n], 8 * half as i32 + 4), &upper, y);
-            sums[n] = Vectors512::fence(Vectors512::add_scaled(sums[n], products, upper_scales));
+            sums[n] = Vectors512::fence(Vectors512::add_products_scaled(sums[n], products, upper_scales));
         }
     }
 }
 
-/// For `pick`, the bytes of each lane with these numbers, which depend on the quarter, or zero for `NO`.
-const fn bytes_of_lanes(at: [[i8; 4]; 4]) -> [i8; 64] {
-    let mut all = [NO; 64];
+/// For `pick`, the bytes of each lane with these numbers, which depend on the quarter, or zero for `NO_BYTE`.
+const fn bytes_of_lanes(at: [[u8; 4]; 4]) -> [u8; 64] {
+    let mut all = [NO_BYTE; 64];
     let mut i = 0;
     while i < all.len() {
         let at = at[i / 16][i % 4];
-        if at != NO {
-            all[i] = (i / 4 % 4 * 4) as i8 + at;
+        if at != NO_BYTE {
+            all[i] = (i / 4 % 4 * 4) as u8 + at;
         }
         i += 1;
     }
     all
 }
 
-const NO: i8 = -1;
-
-/// Words of two bytes without their signs, four lanes of bytes for all quarters.
-const PAIRS: [i8; 64] = bytes_of_lanes([[0, NO, 1, NO], [2, NO, 3, NO], [0, NO, 1, NO], [2, NO, 3, NO]]);
+/// Of each lane the first and second byte as words in the first and third quarter, and the last two in the others.
+const PAIRS: [u8; 64] = bytes_of_lanes([
+    [0, NO_BYTE, 1, NO_BYTE],
+    [2, NO_BYTE, 3, NO_BYTE],
+    [0, NO_BYTE, 1, NO_BYTE],
+    [2, NO_BYTE, 3, NO_BYTE],
+]);
 /// The first byte of each lane in the first two quarters and the third in the others; the second and the fourth.
-const FIRST_AND_THIRD: [i8; 64] = bytes_of_lanes([[0, NO, NO, NO], [0, NO, NO, NO], [2, NO, NO, NO], [2, NO, NO, NO]]);
-const SECOND_AND_FOURTH: [i8; 64] =
-    bytes_of_lanes([[1, NO, NO, NO], [1, NO, NO, NO], [3, NO, NO, NO], [3, NO, NO, NO]]);
+const FIRST_AND_THIRD: [u8; 64] = bytes_of_lanes([
+    [0, NO_BYTE, NO_BYTE, NO_BYTE],
+    [0, NO_BYTE, NO_BYTE, NO_BYTE],
+    [2, NO_BYTE, NO_BYTE, NO_BYTE],
+    [2, NO_BYTE, NO_BYTE, NO_BYTE],
+]);
+const SECOND_AND_ROWS_AT_ONCETH: [u8; 64] = bytes_of_lanes([
+    [1, NO_BYTE, NO_BYTE, NO_BYTE],
+    [1, NO_BYTE, NO_BYTE, NO_BYTE],
+    [3, NO_BYTE, NO_BYTE, NO_BYTE],
+    [3, NO_BYTE, NO_BYTE, NO_BYTE],
+]);
 /// A byte for each quarter, as the highest one.
-const ONE_EACH: [i8; 64] = bytes_of_lanes([[NO, NO, NO, 0], [NO, NO, NO, 1], [NO, NO, NO, 2], [NO, NO, NO, 3]]);
+const ONE_EACH: [u8; 64] = bytes_of_lanes([
+    [NO_BYTE, NO_BYTE, NO_BYTE, 0],
+    [NO_BYTE, NO_BYTE, NO_BYTE, 1],
+    [NO_BYTE, NO_BYTE, NO_BYTE, 2],
+    [NO_BYTE, NO_BYTE, NO_BYTE, 3],
+]);
 
 /// # Safety
 /// The CPU has the instruction set.
 #[inline(always)]
-unsafe fn pick(bytes: __m512i, at: &'static [i8; 64]) -> __m512i {
+unsafe fn pick(bytes: __m512i, at: &'static [u8; 64]) -> __m512i {
     // SAFETY: as promised by the caller; there are 64.
     unsafe { _mm512_shuffle_epi8(bytes, _mm512_loadu_si512(at.as_ptr().cast())) }
 }
@@ -329,12 +347,12 @@ unsafe fn two_numbers(first: i32, second: i32) -> __m512i {
 /// # Safety
 /// The CPU has the instruction set, and the rows have these bytes.
 #[inline(always)]
-unsafe fn rows(lanes: Lanes, at: usize) -> [__m512i; FOUR] {
+unsafe fn rows(lanes: Lanes, at: usize) -> [__m512i; ROWS_AT_ONCE] {
     // SAFETY: as promised by the caller.
     unsafe {
         let from = lanes.first.add(at);
-        let mut rows = [_mm512_loadu_si512(from.cast()); FOUR];
-        for row in 1..FOUR {
+        let mut rows = [_mm512_loadu_si512(from.cast()); ROWS_AT_ONCE];
+        for row in 1..ROWS_AT_ONCE {
             rows[row] = _mm512_loadu_si512(from.add(row * lanes.row_bytes).cast());
         }
         rows
@@ -346,11 +364,11 @@ unsafe fn rows(lanes: Lanes, at: usize) -> [__m512i; FOUR] {
 /// # Safety
 /// As above.
 #[inline(always)]
-unsafe fn rows_twice(lanes: Lanes, at: usize) -> [__m512i; FOUR] {
+unsafe fn rows_twice(lanes: Lanes, at: usize) -> [__m512i; ROWS_AT_ONCE] {
     // SAFETY: as promised by the caller.
     unsafe {
-        let mut rows = [_mm512_setzero_si512(); FOUR];
-        for row in 0..FOUR {
+        let mut rows = [_mm512_setzero_si512(); ROWS_AT_ONCE];
+        for row in 0..ROWS_AT_ONCE {
             let from = lanes.first.add(at + row * lanes.row_bytes);
             rows[row] = _mm512_broadcast_i64x4(_mm256_loadu_si256(from.cast()));
         }
@@ -402,7 +420,7 @@ unsafe fn spread(lanes: __m512i, first: i32) -> __m512i {
 /// # Safety
 /// The CPU has the instruction set.
 #[inline(always)]
-unsafe fn transpose([a, b, c, d]: [__m512i; FOUR]) -> [__m512i; 4] {
+unsafe fn transpose([a, b, c, d]: [__m512i; ROWS_AT_ONCE]) -> [__m512i; 4] {
     // SAFETY: as promised by the caller.
     unsafe {
         let (ab, cd) = (_mm512_unpacklo_epi32(a, b), _mm512_unpacklo_epi32(c, d));

@@ -4,7 +4,7 @@
 use super::super::simd::Simd;
 use super::ROWS;
 
-/// A block of as many rows as a vector has lanes.
+/// A block of several rows, as many as a vector has lanes but in `four_rows.rs`.
 #[derive(Clone, Copy)]
 pub(in super::super) struct Lanes {
     pub(super) first: *const u8,

@@ -23,8 +23,9 @@ pub(in super::super) struct Tile {
     pub(super) q: [[u8; ROWS * STEP]; BLOCK / STEP],
     /// What the sums of each group of 32 weights start with if activations are moved up by 128: this takes it back.
     pub(super) start: [[i32; ROWS]; BLOCK / 32],
-    /// Of each group; integers if its weights have `WHOLE_SCALES`, whose sums `d` multiplies.
+    /// Of each group; with `WHOLE_SCALES` integers, or two words each where words are summed.
     pub(super) scales: [[f32; ROWS]; BLOCK / 16],
+    /// What multiplies the sums of the whole block, with `WHOLE_SCALES`.
     pub(super) d: [f32; ROWS],
     /// The minima of two groups of 32, or scales of two groups of 16 (`Format::moves`).
     pub(super) minima: [[[i16; 2]; ROWS]; BLOCK / 32],
@@ -99,13 +100,13 @@ pub(in super::super) trait Format {
     /// instruction set sums words, each lane has two.
     #[inline(always)]
     unsafe fn whole_scales<S: Simd>(_header: &Self::Header<S>, _part: usize) -> [S::Ints; MOST_IN_PART] {
-        unreachable!("scales of this type are no whole numbers")
+        unreachable!("scales of this type are not whole numbers")
     }
 
     /// What multiplies their sums.
     #[inline(always)]
     unsafe fn d<S: Simd>(_header: &Self::Header<S>) -> S::Floats {
-        unreachable!("as above")
+        unreachable!("a block of this type has no scale of its own")
     }
 
     /// If weights are `MOVED_UP`: the scales of two groups each, as words, to take it back.
@@ -129,11 +130,11 @@ pub(in super::super) trait Format {
 
 /// What weights are unpacked for. A trait, because a closure would not be inlined everywhere.
 pub(in super::super) trait Take<S: Simd> {
-    /// Takes the weights of K steps, of which the first is `step`: a whole group with `WHOLE_SCALES`, and one half
-    /// after the other without. `i` is the group's number in the part.
+    /// Takes the weights of K steps, of which the first is `step`. `i` is the group's number in the part.
     ///
     /// # Safety
-    /// The CPU has the instruction set; the steps are within the block, and `i` is below `GROUPS_IN_PART`.
+    /// The CPU has the instruction set; `step` and K are multiples of four within the block, and `i` is below
+    /// `GROUPS_IN_PART`. They are a whole group with `WHOLE_SCALES`, and one half after the other without.
     unsafe fn take<const K: usize>(&mut self, i: usize, step: usize, q: [S::Ints; K]);
 }
 

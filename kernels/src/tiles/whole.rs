@@ -79,7 +79,7 @@ unsafe fn add_group<S: Products, W: Format, const N: usize>(
             let scales = two::<S>(tile.scales[group].as_ptr().add(row).cast());
             for n in 0..N {
                 for i in 0..2 {
-                    sums[n][i] = S::add_scaled(sums[n][i], products[n][i], scales[i]);
+                    sums[n][i] = S::add_products_scaled(sums[n][i], products[n][i], scales[i]);
                 }
             }
         }
@@ -169,7 +169,9 @@ impl<S: Products, W: Format, const N: usize> Take<S> for Whole<'_, S, W, N> {
     unsafe fn take<const K: usize>(&mut self, i: usize, step: usize, q: [S::Ints; K]) {
         // SAFETY: as promised by the caller: the steps are within the block.
         unsafe {
-            (step / 4..(step + K) / 4).for_each(|portion| self.ahead.fetch(portion));
+            for portion in step / 4..(step + K) / 4 {
+                self.ahead.fetch(portion);
+            }
             for n in 0..N {
                 let x = self.columns[n].q().as_ptr().add(STEP * step).cast::<i32>();
                 for first in (0..K).step_by(steps_at_once::<S, W>()) {
@@ -177,7 +179,7 @@ impl<S: Products, W: Format, const N: usize> Take<S> for Whole<'_, S, W, N> {
                     for k in first..first + steps_at_once::<S, W>() {
                         products = dot::<S, W>(products, q[k], S::splat(x.add(k).read_unaligned()));
                     }
-                    self.sums[n] = S::add_scaled(self.sums[n], products, self.scales[i]);
+                    self.sums[n] = S::add_products_scaled(self.sums[n], products, self.scales[i]);
                 }
                 self.sums[n] = S::fence(self.sums[n]);
             }

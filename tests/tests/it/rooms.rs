@@ -59,7 +59,7 @@ fn what_may_be_unsafe_is_the_socket_of_the_system_the_engine_and_its_kernels() {
         "launchd/src/peer.rs",
         "launchd/src/socket.rs",
         "kernels/benches/products.rs",
-        "kernels/src/instructions/x86_64.rs",
+        "kernels/src/cpu.rs",
         "kernels/src/product.rs",
         "kernels/src/rows.rs",
         "kernels/src/simd/avx2.rs",
