@@ -10,7 +10,6 @@
 #![cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), allow(dead_code))]
 
 mod blocks;
-#[cfg(target_arch = "x86_64")]
 mod cpu;
 mod instructions;
 mod product;

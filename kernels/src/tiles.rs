@@ -8,6 +8,7 @@
 use std::mem::MaybeUninit;
 
 use super::blocks::BLOCK;
+use super::cpu;
 use lanes::Lanes;
 use tile::Tile;
 
@@ -159,10 +160,7 @@ pub(super) unsafe fn multiply<T: Tiles, W: Format>(
     mut store: impl FnMut(usize, usize, &[f32]),
 ) {
     let n_columns = columns.len() / rows.n_blocks;
-    #[cfg(target_arch = "x86_64")]
-    let is_near = crate::cpu::is_amd();
-    #[cfg(not(target_arch = "x86_64"))]
-    let is_near = true; // There is one kind of fetching.
+    let is_near = cpu::is_amd();
     let mut tile = Tile::EMPTY;
     let mut sums = [Sums([0.0; ROWS]); WIDTH];
     for row in (0..rows.n_rows).step_by(ROWS) {

@@ -6,6 +6,7 @@
 //! float.
 #![expect(clippy::needless_range_loop, reason = "functions of iterators lack the instruction set, see `simd.rs`")]
 
+use super::super::blocks::BLOCK;
 use super::super::simd::Products;
 use super::tile::{self, Column, Format, STEP, Tile};
 use super::{ROWS, Sums, whole};
@@ -90,16 +91,14 @@ unsafe fn of_tile<S: Products, W: Format, const N: usize>(
     // SAFETY: as promised by the caller.
     unsafe {
         let mut products = [[S::splat_float(0.0); 2]; N];
-        for part in 0..tile::parts_of_block::<W>() {
-            tile::for_each_group!(W, part, |group| {
-                add_group::<S, W, N>(tile, row, group, columns, d, &mut products);
-            });
+        for group in 0..BLOCK / W::GROUP {
+            add_group::<S, W, N>(tile, row, group, columns, d, &mut products);
         }
         products
     }
 }
 
-/// Adds the products of a group of weights, times its scale and, if the columns' groups have any, theirs.
+/// Adds the products of a group of weights, times its scale and the columns'.
 ///
 /// # Safety
 /// As above.
@@ -121,7 +120,7 @@ unsafe fn add_group<S: Products, W: Format, const N: usize>(
         let scales = two_floats::<S>(tile.scales[group].as_ptr().add(row));
         for n in 0..N {
             for i in 0..2 {
-                products[n][i] = add_scaled::<S, W>(products[n][i], sums[n][i], &d[n], group, scales[i]);
+                products[n][i] = add_scaled::<S>(products[n][i], sums[n][i], d[n][group], scales[i]);
             }
         }
     }
@@ -137,26 +136,14 @@ pub(super) unsafe fn dot<S: Products, W: Format>(part: S::Ints, q: S::Ints, x: S
     unsafe { if tile::moves_columns::<S, W>() { S::dot(part, x, q) } else { S::dot(part, q, x) } }
 }
 
-/// Adds the sums of a group, times its scale and, if the column has one for each group, the column's.
+/// Adds the sums of a group, times its scale and the column's.
 ///
 /// # Safety
 /// The CPU has the instruction set.
 #[inline(always)]
-pub(super) unsafe fn add_scaled<S: Products, W: Format>(
-    product: S::Floats,
-    sums: S::Ints,
-    d: &[f32; 8],
-    group: usize,
-    scale: S::Floats,
-) -> S::Floats {
+pub(super) unsafe fn add_scaled<S: Products>(product: S::Floats, sums: S::Ints, d: f32, scale: S::Floats) -> S::Floats {
     // SAFETY: as promised by the caller.
-    unsafe {
-        let mut sums = S::to_floats(sums);
-        if W::Column::HAS_GROUPS {
-            sums = S::mul(sums, S::splat_float(d[group]));
-        }
-        S::add_product(product, sums, scale)
-    }
+    unsafe { S::add_product(product, S::mul(S::to_floats(sums), S::splat_float(d)), scale) }
 }
 
 /// Adds the product of a block, times the column's scale if it has one for the whole block.
@@ -166,7 +153,7 @@ pub(super) unsafe fn add_scaled<S: Products, W: Format>(
 #[inline(always)]
 pub(super) unsafe fn add_block<S: Products, W: Format>(sum: S::Floats, product: S::Floats, d: &[f32; 8]) -> S::Floats {
     // SAFETY: as promised by the caller.
-    unsafe { S::add_product(sum, product, S::splat_float(if W::Column::HAS_GROUPS { 1.0 } else { d[0] })) }
+    unsafe { S::add_product(sum, product, S::splat_float(if W::WHOLE_SCALES { d[0] } else { 1.0 })) }
 }
 
 /// Adds the products of these steps.

@@ -133,12 +133,11 @@ unsafe fn add_parts<S: Products, W: Format, const N: usize>(
     }
 }
 
-/// Weights whose groups have a float for a scale, and columns with one of their own for each group.
+/// Products without `WHOLE_SCALES`.
 struct Scaled<'a, S: Products, W: Format, const N: usize> {
     columns: &'a [W::Column; N],
     d: &'a [[f32; 8]; N],
     header: &'a W::Header<S>,
-    part: usize,
     /// Sums of the group's products so far, and of its bytes.
     sums: [S::Ints; N],
     bytes: S::Ints,
@@ -153,14 +152,13 @@ impl<'a, S: Products, W: Format, const N: usize> Scaled<'a, S, W, N> {
     unsafe fn new(columns: &'a [W::Column; N], d: &'a [[f32; 8]; N], header: &'a W::Header<S>, ahead: Ahead) -> Self {
         // SAFETY: as promised by the caller.
         let (zero, products) = unsafe { (S::splat(0), [S::splat_float(0.0); N]) };
-        Self { columns, d, header, part: 0, sums: [zero; N], bytes: zero, products, ahead }
+        Self { columns, d, header, sums: [zero; N], bytes: zero, products, ahead }
     }
 }
 
 impl<S: Products, W: Format, const N: usize> Parts<S, W, N> for Scaled<'_, S, W, N> {
     #[inline(always)]
     unsafe fn add(&mut self, lanes: Lanes, header: &W::Header<S>, part: usize) {
-        self.part = part;
         // SAFETY: as promised by the caller.
         unsafe { W::part::<S>(lanes, header, part, self) };
     }
@@ -173,8 +171,8 @@ impl<S: Products, W: Format, const N: usize> Parts<S, W, N> for Scaled<'_, S, W,
 
 impl<S: Products, W: Format, const N: usize> Take<S> for Scaled<'_, S, W, N> {
     #[inline(always)]
-    unsafe fn take<const K: usize>(&mut self, i: usize, step: usize, q: [S::Ints; K]) {
-        let group = W::group(self.part, i);
+    unsafe fn take<const K: usize>(&mut self, _i: usize, step: usize, q: [S::Ints; K]) {
+        let group = STEP * step / W::GROUP;
         // SAFETY: as promised by the caller: the steps are within the block.
         unsafe {
             for portion in step / 4..(step + K) / 4 {
@@ -196,7 +194,7 @@ impl<S: Products, W: Format, const N: usize> Take<S> for Scaled<'_, S, W, N> {
                 let moved = S::left(self.bytes, 7);
                 for n in 0..N {
                     let sum = S::sub(self.sums[n], moved);
-                    self.products[n] = add_scaled::<S, W>(self.products[n], sum, &self.d[n], group, scale);
+                    self.products[n] = add_scaled::<S>(self.products[n], sum, self.d[n][group], scale);
                 }
                 (self.sums, self.bytes) = ([S::splat(0); N], S::splat(0));
             }

@@ -88,7 +88,7 @@ unsafe fn products<W: Format, const N: usize, const PAIRS: usize>(
     unsafe {
         let pair = |i: usize| (columns.get_unchecked(2 * i), columns.get_unchecked((2 * i + 1).min(N - 1)));
         let mut d = [[[0.0_f32; 2]; 8]; PAIRS];
-        if W::Column::HAS_GROUPS {
+        if !W::WHOLE_SCALES {
             for i in 0..PAIRS {
                 let (a, b) = pair(i);
                 let (a, b) = (a.scales(), b.scales());
@@ -117,11 +117,8 @@ unsafe fn products<W: Format, const N: usize, const PAIRS: usize>(
             let scales = twice(two_floats(scales));
             for i in 0..PAIRS {
                 for rows in 0..4 {
-                    let mut sums = vcvtq_f32_s32(sums[i][rows]);
-                    if W::Column::HAS_GROUPS {
-                        let both = vld1q_dup_f64((&raw const d[i][group]).cast());
-                        sums = vmulq_f32(sums, vreinterpretq_f32_f64(both));
-                    }
+                    let both = vreinterpretq_f32_f64(vld1q_dup_f64((&raw const d[i][group]).cast()));
+                    let sums = vmulq_f32(vcvtq_f32_s32(sums[i][rows]), both);
                     products[i][rows] = vfmaq_f32(products[i][rows], sums, scales[rows]);
                 }
             }

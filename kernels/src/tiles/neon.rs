@@ -75,7 +75,7 @@ unsafe fn products<W: Format, const N: usize>(tile: &Tile, row: usize, columns: 
     // multiple of sixteen on within the block.
     unsafe {
         let mut d = [[0.0; 8]; N];
-        if W::Column::HAS_GROUPS {
+        if !W::WHOLE_SCALES {
             for n in 0..N {
                 d[n] = columns.get_unchecked(n).scales();
             }
@@ -105,10 +105,7 @@ unsafe fn products<W: Format, const N: usize>(tile: &Tile, row: usize, columns: 
             let scales = two_floats(scales);
             for n in 0..N {
                 for i in 0..2 {
-                    let mut sums = vcvtq_f32_s32(sums[n][i]);
-                    if W::Column::HAS_GROUPS {
-                        sums = vmulq_f32(sums, vld1q_dup_f32(&raw const d[n][group]));
-                    }
+                    let sums = vmulq_f32(vcvtq_f32_s32(sums[n][i]), vld1q_dup_f32(&raw const d[n][group]));
                     products[n][i] = vfmaq_f32(products[n][i], sums, scales[i]);
                 }
             }
@@ -169,7 +166,7 @@ pub(super) unsafe fn finish<W: Format, const N: usize>(
             subtract_minima::<W, N>(tile, row, columns, &mut products);
         }
         for n in 0..N {
-            let d = if W::Column::HAS_GROUPS { 1.0 } else { columns.get_unchecked(n).scales()[0] };
+            let d = if W::WHOLE_SCALES { columns.get_unchecked(n).scales()[0] } else { 1.0 };
             for i in 0..2 {
                 let to = sums.get_unchecked_mut(n).0.as_mut_ptr().add(row + 4 * i);
                 vst1q_f32(to, vfmaq_n_f32(vld1q_f32(to), products[n][i], d));

@@ -1,4 +1,6 @@
-//! Columns, rounded as ggml rounds them. Without instructions of any set: the compiler finds the vectors.
+//! Columns, rounded as ggml rounds them. Without instructions of any set: the compiler finds the vectors. In loops:
+//! `map` may be compiled apart from its caller, and products of Q8_0 then took a tenth longer.
+#![expect(clippy::needless_range_loop, reason = "see above")]
 
 use super::super::blocks::BLOCK;
 use super::tile::Column;
@@ -24,8 +26,6 @@ pub(in super::super) struct RoundedBy32 {
 }
 
 impl<const GROUPS: usize> Column for Rounded<GROUPS> {
-    const HAS_GROUPS: bool = false;
-
     #[inline(always)]
     fn q(&self) -> &[i8; BLOCK] {
         &self.q
@@ -43,8 +43,6 @@ impl<const GROUPS: usize> Column for Rounded<GROUPS> {
 }
 
 impl Column for RoundedBy32 {
-    const HAS_GROUPS: bool = true;
-
     #[inline(always)]
     fn q(&self) -> &[i8; BLOCK] {
         &self.q
@@ -52,7 +50,11 @@ impl Column for RoundedBy32 {
 
     #[inline(always)]
     fn scales(&self) -> [f32; 8] {
-        self.d.map(from_half)
+        let mut scales = [0.0; 8];
+        for i in 0..8 {
+            scales[i] = from_half(self.d[i]);
+        }
+        scales
     }
 
     #[inline(always)]
@@ -64,7 +66,6 @@ impl Column for RoundedBy32 {
 impl<const GROUPS: usize> Rounded<GROUPS> {
     /// As ggml's `quantize_row_q8_K`: the largest becomes -127.
     #[inline(always)]
-    #[expect(clippy::needless_range_loop, reason = "two arrays are indexed alike")]
     pub(super) fn new(x: &[f32; BLOCK]) -> Self {
         let (low, high) = bounds(x);
         let largest = if -low > high { low } else { high };
@@ -99,7 +100,9 @@ impl RoundedBy32 {
             let inverse = if cfg!(target_arch = "aarch64") { 1.0 / (largest / 127.0) } else { 127.0 / largest };
             let scale = if largest == 0.0 { 0.0 } else { inverse };
             *d = to_half(largest / 127.0);
-            *q = x.map(|x| nearest(x * scale) as i8);
+            for k in 0..32 {
+                q[k] = nearest(x[k] * scale) as i8;
+            }
         }
         move_up(&mut to.q, is_unsigned);
         to

@@ -45,10 +45,8 @@ impl Tile {
 
 /// A block of a column, rounded.
 pub(in super::super) trait Column: Copy {
-    /// Whether each 32 activations have a scale of their own; the first of `scales` is for all otherwise.
-    const HAS_GROUPS: bool;
-
     fn q(&self) -> &[i8; BLOCK];
+    /// Of each 32 activations; all the same for weights with `WHOLE_SCALES`.
     fn scales(&self) -> [f32; 8];
     /// The sum of each group's activations, where weights have minima or are moved up.
     fn sums(&self) -> &[i16];
@@ -68,15 +66,16 @@ pub(in super::super) trait Format {
     type Header<S: Simd>: Copy;
     /// Weights in a group.
     const GROUP: usize;
-    /// Groups in a part.
+    /// Groups in a part; one without `WHOLE_SCALES`.
     const GROUPS_IN_PART: usize;
     /// Whether weights stay signed, so that activations are moved up where one factor must be unsigned.
     const IS_SIGNED: bool;
     /// What is added to weights where one factor must be unsigned; the sums of the column's groups take it back.
     const MOVED_UP: i16 = 0;
     const HAS_MINIMA: bool;
-    /// Whether the scales of groups are whole numbers, times one `d` for the block. All groups then share one exact
-    /// sum, and only that sum becomes a float.
+    /// Whether the scales of groups are whole numbers, times one `d` for the block, and columns have one scale for it.
+    /// All groups then share one exact sum, and only that sum becomes a float. Otherwise each group of weights and of
+    /// activations has a float.
     const WHOLE_SCALES: bool;
     /// Steps whose sums fit into 16 bits.
     #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "only x86 has sums of 16 bits"))]
@@ -153,28 +152,6 @@ pub(super) const fn parts_of_block<W: Format>() -> usize {
     BLOCK / (W::GROUP * W::GROUPS_IN_PART)
 }
 
-/// Evaluates an expression for each group of a part of a block. Written out: the compiler may keep a loop, and with it
-/// the sums in memory.
-#[cfg(target_arch = "x86_64")]
-macro_rules! for_each_group {
-    ($weights:ty, $part:expr, |$group:ident| $add:expr) => {{
-        let $group = <$weights>::group($part, 0);
-        $add;
-        if <$weights>::GROUPS_IN_PART > 1 {
-            let $group = <$weights>::group($part, 1);
-            $add;
-        }
-        if <$weights>::GROUPS_IN_PART > 2 {
-            let $group = <$weights>::group($part, 2);
-            $add;
-            let $group = <$weights>::group($part, 3);
-            $add;
-        }
-    }};
-}
-#[cfg(target_arch = "x86_64")]
-pub(super) use for_each_group;
-
 /// What is subtracted from the weights of each group, times the `d` of its row.
 #[derive(Clone, Copy)]
 pub(in super::super) struct Minima<S: Simd> {
@@ -215,10 +192,7 @@ pub(super) unsafe fn unpack<S: Simd, W: Format>(lanes: Lanes, row: usize, to: &m
                     S::store(to.scales[W::group(part, i)].as_mut_ptr().add(row).cast(), scales[i]);
                 }
             } else {
-                for i in 0..W::GROUPS_IN_PART {
-                    let group = W::group(part, i);
-                    S::store_floats(to.scales[group].as_mut_ptr().add(row), W::scale::<S>(&header, group));
-                }
+                S::store_floats(to.scales[part].as_mut_ptr().add(row), W::scale::<S>(&header, part));
             }
             let bytes = S::splat(0);
             W::part::<S>(lanes, &header, part, &mut Filling::<S, W> { tile: &mut *to, row, bytes, of: PhantomData });

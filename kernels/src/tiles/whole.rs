@@ -30,7 +30,13 @@ pub(super) unsafe fn of_tile<S: Products, W: Format, const N: usize>(
     unsafe {
         let mut sums = [[S::splat(0); 2]; N];
         for part in 0..tile::parts_of_block::<W>() {
-            tile::for_each_group!(W, part, |group| add_group::<S, W, N>(tile, row, group, columns, &mut sums));
+            // Written out: the compiler may keep a loop, and with it the sums in memory.
+            add_group::<S, W, N>(tile, row, W::group(part, 0), columns, &mut sums);
+            add_group::<S, W, N>(tile, row, W::group(part, 1), columns, &mut sums);
+            if W::GROUPS_IN_PART > 2 {
+                add_group::<S, W, N>(tile, row, W::group(part, 2), columns, &mut sums);
+                add_group::<S, W, N>(tile, row, W::group(part, 3), columns, &mut sums);
+            }
         }
         if tile::moves_weights::<S, W>() {
             let mut moves = [[S::splat(0); 2]; N];
