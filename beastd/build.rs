@@ -37,8 +37,9 @@ fn main() {
         // src/engine/likeliest.rs intercepts the copies of logits.
         println!("cargo::rustc-link-arg=-Wl,--wrap=ggml_backend_tensor_get_async");
         if is("CARGO_CFG_TARGET_ARCH", "x86_64") || is("CARGO_CFG_TARGET_ARCH", "aarch64") {
-            // src/engine/kernels intercepts matrix products.
+            // src/engine/kernels intercepts matrix products and attention.
             println!("cargo::rustc-link-arg=-Wl,--wrap=ggml_compute_forward_mul_mat_tiled");
+            println!("cargo::rustc-link-arg=-Wl,--wrap=ggml_compute_forward_flash_attn_ext");
             check_mirror(version("llama-cpp-sys-2").as_deref());
         }
     }

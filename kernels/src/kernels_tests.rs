@@ -6,7 +6,7 @@ use std::io::Write;
 use super::*;
 
 /// A deterministic generator: xorshift64 (Marsaglia 2003).
-struct Noise(u64);
+pub(crate) struct Noise(pub u64);
 
 impl Noise {
     fn next(&mut self) -> u64 {
@@ -16,18 +16,22 @@ impl Noise {
         self.0
     }
 
-    fn below(&mut self, n: u64) -> usize {
+    pub fn below(&mut self, n: u64) -> usize {
         usize::try_from(self.next() % n).expect("small")
     }
 
     /// Between -1 and 1.
-    fn float(&mut self) -> f32 {
+    pub fn float(&mut self) -> f32 {
         (self.next() % 20_001) as f32 / 10_000.0 - 1.0
     }
 }
 
 fn half_at(block: &[u8], at: usize) -> f32 {
-    let bits = u16::from_le_bytes([block[at], block[at + 1]]);
+    half(u16::from_le_bytes([block[at], block[at + 1]]))
+}
+
+/// A finite f16 value.
+pub(crate) fn half(bits: u16) -> f32 {
     let (exponent, fraction) = (i32::from(bits >> 10 & 0x1f), f32::from(bits & 0x3ff));
     let magnitude = match exponent {
         0 => fraction * 2_f32.powi(-24),
@@ -215,7 +219,7 @@ impl Example {
 }
 
 /// The instruction sets that this CPU has; says which it lacks, bypassing the test runner's capture.
-fn sets() -> Vec<InstructionSet> {
+pub(crate) fn sets() -> Vec<InstructionSet> {
     let (has, lacks): (Vec<InstructionSet>, _) = InstructionSet::ALL.iter().partition(|set| set.is_supported());
     for set in lacks {
         let _ = writeln!(std::io::stderr(), "skipped: this CPU has no {}", set.name());

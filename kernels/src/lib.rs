@@ -1,14 +1,15 @@
-//! Products of quantized weights with columns of activations, for several instruction sets of x86-64 and 64-bit Arm.
-//! Knows weights, columns and instructions, and neither ggml's tensors nor threads, so that all of it can be tested on
-//! an emulated CPU without llama.cpp.
+//! Products of quantized weights with columns of activations, for several instruction sets of x86-64 and 64-bit Arm; on
+//! x86-64 also attention (`attention.rs`). Knows weights, columns, caches and instructions, and neither ggml's tensors
+//! nor threads, so that all of it can be tested on an emulated CPU without llama.cpp.
 //!
 //! Weights stay as they are in the file and are read once for all columns: unpacked into tiles for many (`tiles.rs`),
 //! and for a few into registers (`tiles/direct.rs`, `tiles/four_rows.rs`; on Arm row by row, `rows.rs`). Which
 //! instruction set computes is chosen when the program runs, whatever it was built for. All code that computes is
-//! instantiated in this crate, behind the function pointers of a [`Way`].
+//! instantiated in this crate, behind function pointers (such as those of a [`Way`]).
 #![allow(unsafe_code)]
 #![cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), allow(dead_code))]
 
+mod attention;
 mod blocks;
 mod cpu;
 mod instructions;
@@ -18,6 +19,7 @@ mod rows;
 mod simd;
 mod tiles;
 
+pub use attention::{Attention, Compute as ComputeAttention, Heads};
 pub use blocks::{BLOCK, Weights};
 pub use instructions::InstructionSet;
 pub use product::{Product, Shares, To, Way};

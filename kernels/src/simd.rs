@@ -99,3 +99,38 @@ pub(super) trait Products: Simd {
     unsafe fn add_product(sum: Self::Floats, a: Self::Floats, b: Self::Floats) -> Self::Floats;
     unsafe fn sub_product(sum: Self::Floats, a: Self::Floats, b: Self::Floats) -> Self::Floats;
 }
+
+/// What attention needs besides.
+///
+/// # Safety
+/// As above.
+#[cfg(target_arch = "x86_64")]
+pub(super) trait Softmax: Products {
+    /// Slices of four values whose sums stay in registers.
+    const SLICES_AT_ONCE: usize;
+
+    /// As many f16 values as there are lanes.
+    ///
+    /// # Safety
+    /// Besides, there are as many.
+    unsafe fn load_halves(from: *const u16) -> Self::Floats;
+    /// A bit for each of 32 words that is this one.
+    ///
+    /// # Safety
+    /// Besides, there are as many.
+    unsafe fn which_are(from: *const u16, word: u16) -> u32;
+    /// The products of one vector with `LANES` others, of `n_slices` slices each; theirs are `STRIDE` vectors apart.
+    ///
+    /// # Safety
+    /// Besides, there are as many floats.
+    unsafe fn dots<const STRIDE: usize>(x: *const f32, others: *const f32, n_slices: usize) -> Self::Floats;
+    /// The larger lanes; those of `b` where one is not a number.
+    unsafe fn max(a: Self::Floats, b: Self::Floats) -> Self::Floats;
+    unsafe fn largest(a: Self::Floats) -> f32;
+    unsafe fn sum(a: Self::Floats) -> f32;
+    unsafe fn nearest(a: Self::Floats) -> Self::Ints;
+    /// `a` times 2 to the power of `n`, which must not leave the range of normal floats.
+    unsafe fn times_power(a: Self::Floats, n: Self::Ints) -> Self::Floats;
+    /// Zero where `x` is below `least`, `a` elsewhere.
+    unsafe fn zero_below(a: Self::Floats, x: Self::Floats, least: Self::Floats) -> Self::Floats;
+}

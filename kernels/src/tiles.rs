@@ -239,7 +239,7 @@ impl Ahead {
 /// A prefetch past the end of the weights does no harm. Assembly, because the compiler moves the prefetches of a whole
 /// block to its end, one after the other.
 #[inline(always)]
-fn prefetch<const IS_NEAR: bool>(at: *const u8) {
+pub(super) fn prefetch<const IS_NEAR: bool>(at: *const u8) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: every x86-64 CPU has both, and they may be given any address.
     unsafe {

@@ -27,7 +27,7 @@ pub(in crate::engine) fn engine(model: &LoadedModel) -> LlamaEngine<'_> {
     engine_with(model, false)
 }
 
-fn engine_with(model: &LoadedModel, is_divided: bool) -> LlamaEngine<'_> {
+pub(in crate::engine) fn engine_with(model: &LoadedModel, is_divided: bool) -> LlamaEngine<'_> {
     engine_of(model, is_divided, crate::engine::KvType::F16)
 }
 

@@ -2,6 +2,7 @@
 
 use std::arch::is_aarch64_feature_detected;
 
+use crate::attention::Compute as ComputeAttention;
 use crate::blocks::{Q4K, Q5K, Q6K, Weights};
 use crate::product::Way;
 use crate::simd::neon::Vectors128;
@@ -66,5 +67,9 @@ impl InstructionSet {
             Self::NeonI8mm => Some(Way::tiles_of::<Vectors128<true>>(weights)),
             Self::NeonDotprod => Some(Way::tiles_of::<Vectors128<false>>(weights)),
         }
+    }
+    /// There is none.
+    pub fn attention(self) -> Option<ComputeAttention> {
+        None
     }
 }

@@ -1,5 +1,6 @@
 //! Other architectures have none.
 
+use crate::attention::Compute as ComputeAttention;
 use crate::blocks::Weights;
 use crate::product::Way;
 
@@ -35,6 +36,9 @@ impl InstructionSet {
     }
 
     pub fn tiles(self, _weights: Weights) -> Option<Way> {
+        match self {}
+    }
+    pub fn attention(self) -> Option<ComputeAttention> {
         match self {}
     }
 }

@@ -1,5 +1,6 @@
 //! Those of x86-64.
 
+use crate::attention::{Compute as ComputeAttention, item};
 use crate::blocks::Weights;
 use crate::cpu;
 use crate::product::Way;
@@ -95,6 +96,14 @@ impl InstructionSet {
             Self::AvxVnni => Some(Way::tiles_of::<Vectors256<true>>(weights)),
             Self::Avx2 if weights.is_by_32() => None, // as above
             Self::Avx2 => Some(Way::tiles_of::<Vectors256<false>>(weights)),
+        }
+    }
+    /// Attention.
+    #[inline(never)] // As above.
+    pub fn attention(self) -> Option<ComputeAttention> {
+        match self {
+            Self::Avx512 => Some(item::compute_512),
+            Self::AvxVnni | Self::Avx2 => Some(item::compute_256),
         }
     }
 }

@@ -1,9 +1,10 @@
 //! Vectors of AVX2: with VNNI, without, and with AVX-512 for vectors of this length.
 #![allow(unsafe_op_in_unsafe_fn, reason = "all conditions are those of the trait")]
+#![expect(clippy::needless_range_loop, reason = "functions of iterators lack the instruction set, see `simd.rs`")]
 
 use std::arch::x86_64::*;
 
-use super::{Products, Simd};
+use super::{Products, Simd, Softmax};
 
 /// 256 bits. With AVX-512 they have its VNNI, and 32 registers.
 #[derive(Clone, Copy)]
@@ -153,6 +154,66 @@ impl<const HAS_VNNI: bool, const HAS_AVX512: bool> Products for Vectors256<HAS_V
     #[inline(always)]
     unsafe fn sub_product(sum: __m256, a: __m256, b: __m256) -> __m256 {
         _mm256_fnmadd_ps(a, b, sum)
+    }
+}
+
+impl<const HAS_VNNI: bool, const HAS_AVX512: bool> Softmax for Vectors256<HAS_VNNI, HAS_AVX512> {
+    const SLICES_AT_ONCE: usize = 2;
+
+    #[inline(always)]
+    unsafe fn load_halves(from: *const u16) -> __m256 {
+        _mm256_cvtph_ps(_mm_loadu_si128(from.cast()))
+    }
+    #[inline(always)]
+    unsafe fn which_are(from: *const u16, word: u16) -> u32 {
+        let word = _mm256_set1_epi16(word.cast_signed());
+        let low = _mm256_cmpeq_epi16(_mm256_loadu_si256(from.cast()), word);
+        let high = _mm256_cmpeq_epi16(_mm256_loadu_si256(from.add(16).cast()), word);
+        let bytes = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi16(low, high));
+        _mm256_movemask_epi8(bytes).cast_unsigned()
+    }
+    #[inline(always)]
+    unsafe fn dots<const STRIDE: usize>(x: *const f32, others: *const f32, n_slices: usize) -> __m256 {
+        let mut sums = [_mm256_setzero_ps(); 8];
+        for slice in 0..n_slices {
+            let here = _mm256_loadu_ps(x.add(slice * 8));
+            let others = others.add(slice * STRIDE * 8);
+            for i in 0..8 {
+                sums[i] = _mm256_fmadd_ps(here, _mm256_loadu_ps(others.add(i * 8)), sums[i]);
+            }
+        }
+        let (a, b) = (_mm256_hadd_ps(sums[0], sums[1]), _mm256_hadd_ps(sums[2], sums[3]));
+        let (c, d) = (_mm256_hadd_ps(sums[4], sums[5]), _mm256_hadd_ps(sums[6], sums[7]));
+        let (low, high) = (_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
+        _mm256_add_ps(_mm256_permute2f128_ps::<0x20>(low, high), _mm256_permute2f128_ps::<0x31>(low, high))
+    }
+    #[inline(always)]
+    unsafe fn max(a: __m256, b: __m256) -> __m256 {
+        _mm256_max_ps(a, b)
+    }
+    #[inline(always)]
+    unsafe fn largest(a: __m256) -> f32 {
+        let a = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a));
+        let a = _mm_max_ps(a, _mm_movehl_ps(a, a));
+        _mm_cvtss_f32(_mm_max_ss(a, _mm_movehdup_ps(a)))
+    }
+    #[inline(always)]
+    unsafe fn sum(a: __m256) -> f32 {
+        let a = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a));
+        let a = _mm_add_ps(a, _mm_movehl_ps(a, a));
+        _mm_cvtss_f32(_mm_add_ss(a, _mm_movehdup_ps(a)))
+    }
+    #[inline(always)]
+    unsafe fn nearest(a: __m256) -> __m256i {
+        _mm256_cvtps_epi32(a)
+    }
+    #[inline(always)]
+    unsafe fn times_power(a: __m256, n: __m256i) -> __m256 {
+        _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(a), _mm256_slli_epi32::<23>(n)))
+    }
+    #[inline(always)]
+    unsafe fn zero_below(a: __m256, x: __m256, least: __m256) -> __m256 {
+        _mm256_and_ps(a, _mm256_cmp_ps::<_CMP_NLT_UQ>(x, least))
     }
 }
 

@@ -1,9 +1,10 @@
 //! Vectors of AVX-512 with VNNI.
 #![allow(unsafe_op_in_unsafe_fn, reason = "all conditions are those of the trait")]
+#![expect(clippy::needless_range_loop, reason = "functions of iterators lack the instruction set, see `simd.rs`")]
 
 use std::arch::x86_64::*;
 
-use super::{Products, Simd};
+use super::{Products, Simd, Softmax};
 
 /// 512 bits.
 #[derive(Clone, Copy)]
@@ -147,9 +148,74 @@ impl Products for Vectors512 {
     }
 }
 
+impl Softmax for Vectors512 {
+    const SLICES_AT_ONCE: usize = 4;
+
+    #[inline(always)]
+    unsafe fn load_halves(from: *const u16) -> __m512 {
+        _mm512_cvtph_ps(_mm256_loadu_si256(from.cast()))
+    }
+    #[inline(always)]
+    unsafe fn which_are(from: *const u16, word: u16) -> u32 {
+        _mm512_cmpeq_epi16_mask(_mm512_loadu_si512(from.cast()), _mm512_set1_epi16(word.cast_signed()))
+    }
+    #[inline(always)]
+    unsafe fn dots<const STRIDE: usize>(x: *const f32, others: *const f32, n_slices: usize) -> __m512 {
+        let mut sums = [_mm512_setzero_ps(); 16];
+        for slice in 0..n_slices {
+            let here = _mm512_loadu_ps(x.add(slice * 16));
+            let others = others.add(slice * STRIDE * 16);
+            for i in 0..16 {
+                sums[i] = _mm512_fmadd_ps(here, _mm512_loadu_ps(others.add(i * 16)), sums[i]);
+            }
+        }
+        // Each stage adds halves of two vectors, until the quarters of one have the sums of four.
+        let mut fours = [_mm512_setzero_ps(); 4];
+        for i in 0..4 {
+            let [a, b, c, d] = [sums[4 * i], sums[4 * i + 1], sums[4 * i + 2], sums[4 * i + 3]];
+            let ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+            let cd = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+            let (ab, cd) = (_mm512_castps_pd(ab), _mm512_castps_pd(cd));
+            let (low, high) = (_mm512_unpacklo_pd(ab, cd), _mm512_unpackhi_pd(ab, cd));
+            fours[i] = _mm512_add_ps(_mm512_castpd_ps(low), _mm512_castpd_ps(high));
+        }
+        add_quarters(add_quarters(fours[0], fours[1]), add_quarters(fours[2], fours[3]))
+    }
+    #[inline(always)]
+    unsafe fn max(a: __m512, b: __m512) -> __m512 {
+        _mm512_max_ps(a, b)
+    }
+    #[inline(always)]
+    unsafe fn largest(a: __m512) -> f32 {
+        _mm512_reduce_max_ps(a)
+    }
+    #[inline(always)]
+    unsafe fn sum(a: __m512) -> f32 {
+        _mm512_reduce_add_ps(a)
+    }
+    #[inline(always)]
+    unsafe fn nearest(a: __m512) -> __m512i {
+        _mm512_cvtps_epi32(a)
+    }
+    #[inline(always)]
+    unsafe fn times_power(a: __m512, n: __m512i) -> __m512 {
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(a), _mm512_slli_epi32::<23>(n)))
+    }
+    #[inline(always)]
+    unsafe fn zero_below(a: __m512, x: __m512, least: __m512) -> __m512 {
+        _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_NLT_UQ>(x, least), a)
+    }
+}
+
 #[inline]
 #[target_feature(enable = "avx512f")]
 unsafe fn fence(mut sums: __m512i) -> __m512i {
     std::arch::asm!("/* {0} */", inout(zmm_reg) sums, options(nostack, preserves_flags));
     sums
+}
+
+/// Quarters 0 and 1 of `a`, 2 and 3 of `a`, and the same of `b`, added.
+#[inline(always)]
+unsafe fn add_quarters(a: __m512, b: __m512) -> __m512 {
+    _mm512_add_ps(_mm512_shuffle_f32x4::<0b10_00_10_00>(a, b), _mm512_shuffle_f32x4::<0b11_01_11_01>(a, b))
 }

@@ -45,7 +45,8 @@ fn one_room_knows_llama_cpp() {
         files_that_name("llama_cpp_sys_2"),
         [
             "beastd/src/engine/context.rs",
-            "beastd/src/engine/kernels/hook.rs",
+            "beastd/src/engine/kernels/attention.rs",
+            "beastd/src/engine/kernels/products.rs",
             "beastd/src/engine/likeliest.rs",
             "beastd/src/engine/raw.rs"
         ]
@@ -59,6 +60,8 @@ fn what_may_be_unsafe_is_the_socket_of_the_system_the_engine_and_its_kernels() {
         "launchd/src/peer.rs",
         "launchd/src/socket.rs",
         "kernels/benches/products.rs",
+        "kernels/src/attention/item.rs",
+        "kernels/src/attention.rs",
         "kernels/src/cpu.rs",
         "kernels/src/product.rs",
         "kernels/src/rows.rs",
@@ -78,8 +81,10 @@ fn what_may_be_unsafe_is_the_socket_of_the_system_the_engine_and_its_kernels() {
         "kernels/src/tiles/x86_64.rs",
         "kernels/src/tiles.rs",
         "beastd/src/engine/context.rs",
+        "beastd/src/engine/kernels/attention.rs",
+        "beastd/src/engine/kernels/compute_params.rs",
         "beastd/src/engine/kernels/crew.rs",
-        "beastd/src/engine/kernels/hook.rs",
+        "beastd/src/engine/kernels/products.rs",
         "beastd/src/engine/large_pages.rs",
         "beastd/src/engine/likeliest.rs",
         "beastd/src/engine/page_repair/linux.rs",

@@ -20,3 +20,34 @@ pub(super) struct ComputeParams {
     /// Whether to use the reference implementation.
     pub use_ref: bool,
 }
+
+unsafe extern "C" {
+    fn ggml_barrier(threadpool: *mut c_void);
+    fn ggml_threadpool_chunk_set(threadpool: *mut c_void, value: i32);
+    fn ggml_threadpool_chunk_add(threadpool: *mut c_void, value: i32) -> i32;
+}
+
+impl ComputeParams {
+    /// Waits for all threads; each then has the chunk of its own number, and takes more with [`Self::take_chunk`].
+    ///
+    /// # Safety
+    /// These are llama.cpp's, and all of its threads call this.
+    pub(super) unsafe fn begin_chunks(&self) {
+        // SAFETY: as promised by the caller.
+        unsafe {
+            if self.ith == 0 {
+                ggml_threadpool_chunk_set(self.threadpool, self.nth);
+            }
+            ggml_barrier(self.threadpool);
+        }
+    }
+
+    /// The next chunk.
+    ///
+    /// # Safety
+    /// As above, afterwards.
+    pub(super) unsafe fn take_chunk(&self) -> usize {
+        // SAFETY: as promised by the caller.
+        unsafe { ggml_threadpool_chunk_add(self.threadpool, 1) as usize }
+    }
+}

@@ -189,7 +189,7 @@ impl Drop for Helpers {
 /// Computes a product with this thread's helpers; false when there are none.
 ///
 /// # Safety
-/// As for `multiply` in `hook.rs`, if llama.cpp computes on this thread alone.
+/// As for `multiply` in `products.rs`, if llama.cpp computes on this thread alone.
 pub(super) unsafe fn multiply(product: &Product, way: &Way) -> bool {
     let Some(crew) = CREW.with_borrow(Weak::upgrade) else { return false };
     // SAFETY: as promised by the caller.

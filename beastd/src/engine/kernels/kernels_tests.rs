@@ -9,7 +9,7 @@ use llama_cpp_sys_2 as sys;
 #[path = "../../../build/mirror.rs"]
 mod mirror;
 
-use super::hook;
+use super::products;
 
 /// A deterministic generator: xorshift64 (Marsaglia 2003).
 struct Noise(u64);
@@ -172,7 +172,7 @@ fn compare_shapes(format: &Format, way: impl Fn(usize) -> Way) {
 
 /// With tiles, and as `way` chooses.
 fn compare_all(format: &Format) {
-    assert_eq!(hook::weights_of(format.of), Some(format.weights));
+    assert_eq!(products::weights_of(format.of), Some(format.weights));
     for set in InstructionSet::ALL {
         if set.is_supported() {
             if set.tiles(format.weights).is_some() {
@@ -230,9 +230,9 @@ fn products_of_llama_cpp_come_here_for_any_number_of_sequences() {
         let tokens: Vec<Token> = (0..n_tokens).map(|i| Token(5 + i)).collect();
         let rows: Vec<_> = slots.map(|slot| row(slot, pos, &tokens, true)).collect();
         rows.iter().for_each(|row| engine.arm(row.seq, &SamplingParams::GREEDY, None));
-        let before = hook::N_PRODUCTS.get();
+        let before = products::N_PRODUCTS.get();
         engine.step(&Batch { edits: Vec::new(), rows }).expect("there is room");
-        hook::N_PRODUCTS.get() - before
+        products::N_PRODUCTS.get() - before
     };
     let of_one = n_products(0..1, 0, 1);
     assert!(of_one > 40, "{of_one} products of a model with 48 matrices");
@@ -248,7 +248,7 @@ fn columns_of_several_dimensions_are_one_after_the_other() {
         // SAFETY: numbers and pointers, which may be zero.
         let mut tensor: sys::ggml_tensor = unsafe { std::mem::zeroed() };
         (tensor.ne, tensor.nb) = (ne, nb);
-        hook::columns_of(&tensor)
+        products::columns_of(&tensor)
     };
     assert_eq!(tensor([256, 5, 1, 1], [4, 1024, 5120, 5120]), Some((5, 1024)));
     assert_eq!(tensor([256, 1, 4, 1], [4, 1024, 1024, 4096]), Some((4, 1024)));

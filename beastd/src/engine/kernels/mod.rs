@@ -1,26 +1,32 @@
-//! Routes llama.cpp's products of quantized weights to the crate `beast_kernels` where that is faster. Knows the
-//! tensors of ggml (`hook.rs`) and the threads that llama.cpp computes with (`crew.rs`), and nothing of the arithmetic.
+//! Routes llama.cpp's products of quantized weights (`products.rs`) and its attention (`attention.rs`) to the crate
+//! `beast_kernels` where that is faster. Knows the tensors of ggml and the threads that llama.cpp computes with
+//! (`crew.rs`), and nothing of the arithmetic.
 //!
 //! llama.cpp is slow with two to eight columns: it reads every weight once per column, so verifying two drafts costs
 //! two decode steps. Its two remedies serve longer prompts (tiles, from eight columns up) or decoding (repacked
-//! weights, which slow down prefill on x86).
+//! weights, which slow down prefill on x86). Its attention of a few rows reads the cache once for each query head, one
+//! cell after the other.
 //!
 //! How it hooks in: the linker redirects llama.cpp's calls of `ggml_compute_forward_mul_mat_tiled`, the first function
-//! that a matrix product calls on a CPU, to `__wrap_…` here (`build.rs`). Other products go on to `__real_…`. Can be
-//! removed once llama.cpp has such a kernel. Apple's linker cannot redirect, so nothing is routed there.
+//! that a matrix product calls on a CPU, and of `ggml_compute_forward_flash_attn_ext` to `__wrap_…` here (`build.rs`).
+//! What is not computed here goes on to `__real_…`. Can be removed once llama.cpp has such kernels. Apple's linker cannot redirect, so nothing is routed there.
 #![allow(unsafe_code)]
 
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod attention;
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod chosen;
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod compute_params;
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod crew;
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
-mod hook;
+mod products;
 
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
-pub use crew::Helpers;
+pub use chosen::{instruction_set, use_ours};
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
-pub use hook::{instruction_set, use_ours};
+pub use crew::Helpers;
 
 /// The name of the instruction set that the kernels use: none, since nothing is routed to them here.
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]

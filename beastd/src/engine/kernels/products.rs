@@ -1,17 +1,11 @@
 //! Intercepts llama.cpp's matrix products: which of them are computed here, and how its threads share them.
 
-use std::ffi::c_void;
-use std::sync::LazyLock;
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use beast_kernels::{BLOCK, InstructionSet, Product, Shares, To, Way, Weights};
+use beast_kernels::{BLOCK, Product, Shares, To, Way, Weights};
 use llama_cpp_sys_2 as sys;
 
+use super::chosen;
 use super::compute_params::ComputeParams;
 use super::crew;
-
-/// The name of the best instruction set that may be used, for tests and measurements.
-const LIMIT: &str = "BEAST_TEST_INSTRUCTION_SET";
 
 #[cfg(test)]
 thread_local! {
@@ -19,34 +13,8 @@ thread_local! {
     pub(super) static N_PRODUCTS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
-static ARE_WANTED: AtomicBool = AtomicBool::new(true);
-
-/// The best instruction set of this CPU.
-static BEST: LazyLock<Option<InstructionSet>> = LazyLock::new(|| {
-    let Ok(limit) = std::env::var(LIMIT) else { return InstructionSet::best() };
-    if InstructionSet::ALL.iter().all(|set| set.name() != limit) {
-        let names: Vec<&str> = InstructionSet::ALL.iter().map(|set| set.name()).collect();
-        tracing::warn!("{LIMIT}={limit} is not one of {}: beastd's kernels are off", names.join(", "));
-    }
-    InstructionSet::ALL.iter().copied().skip_while(|set| set.name() != limit).find(|set| set.is_supported())
-});
-
-/// The name of the instruction set that the kernels use.
-pub fn instruction_set() -> Option<&'static str> {
-    BEST.map(InstructionSet::name)
-}
-
-/// Enables the kernels for everything computed from now on. Nothing may be computing meanwhile: the threads of a
-/// product would disagree.
-pub fn use_ours(are_wanted: bool) {
-    ARE_WANTED.store(are_wanted, Ordering::Relaxed);
-}
-
 unsafe extern "C" {
     fn __real_ggml_compute_forward_mul_mat_tiled(params: *const ComputeParams, dst: *mut sys::ggml_tensor) -> bool;
-    fn ggml_barrier(threadpool: *mut c_void);
-    fn ggml_threadpool_chunk_set(threadpool: *mut c_void, value: i32);
-    fn ggml_threadpool_chunk_add(threadpool: *mut c_void, value: i32) -> i32;
 }
 
 /// Called by each of llama.cpp's threads for each matrix product. True when it was computed here.
@@ -77,8 +45,8 @@ unsafe fn find(params: &ComputeParams, dst: &sys::ggml_tensor) -> Option<(Produc
     // SAFETY: a matrix product has two sources.
     let (weights, columns) = unsafe { (&*dst.src[0], &*dst.src[1]) };
     // Weights with an `extra` are in a layout of llama.cpp's own.
-    let is_ours = ARE_WANTED.load(Ordering::Relaxed)
-        && !params.use_ref
+    let set = chosen::wanted()?;
+    let is_ours = !params.use_ref
         && weights.extra.is_null()
         && columns.type_ == sys::GGML_TYPE_F32
         && dst.type_ == sys::GGML_TYPE_F32
@@ -94,7 +62,7 @@ unsafe fn find(params: &ComputeParams, dst: &sys::ggml_tensor) -> Option<(Produc
     if n_results != n_columns {
         return None;
     }
-    let way = beast_kernels::way((*BEST)?, weights_of(weights.type_)?, n_columns)?;
+    let way = beast_kernels::way(set, weights_of(weights.type_)?, n_columns)?;
     let product = Product {
         n_rows: usize::try_from(weights.ne[1]).ok()?,
         n_columns,
@@ -162,14 +130,11 @@ unsafe fn multiply(product: &Product, way: &Way, params: &ComputeParams) {
         for i in n_blocks * this / n_threads..n_blocks * (this + 1) / n_threads {
             way.round(product, i, columns);
         }
-        if this == 0 {
-            ggml_threadpool_chunk_set(params.threadpool, params.nth);
-        }
-        ggml_barrier(params.threadpool);
+        params.begin_chunks();
         let shares = Shares::new(product.n_rows, n_threads, way.unit, way.is_read_bound);
         shares.compute(
             this,
-            || ggml_threadpool_chunk_add(params.threadpool, 1) as usize,
+            || params.take_chunk(),
             |rows, next| way.compute_before(next, product, columns, rows, product.to),
         );
     }

@@ -1,0 +1,100 @@
+//! Attention over a KV cache of f16, `softmax(queries · keys + mask) · values` for each row and head: what is computed,
+//! and in which items, which can be computed in any order. Knows no threads but how many there are.
+
+#[cfg(target_arch = "x86_64")]
+pub(super) mod item;
+
+/// Most numbers of a key or a value. They are multiples of [`SIZE_UNIT`].
+const MOST_SIZE: usize = 256;
+const SIZE_UNIT: usize = 16;
+/// Most queries of an item.
+const MOST_QUERIES: usize = 32;
+/// Queries whose sums are in registers together.
+const QUERIES_AT_ONCE: usize = 4;
+/// With so many rows, each is an item of its own: they are likely to be of different sequences.
+const MOST_SINGLE_ROWS: usize = 16;
+
+/// Vectors of a tensor: for each row or cell, one for each head.
+#[derive(Clone, Copy)]
+pub struct Heads {
+    pub at: *const u8,
+    /// Bytes from one row or cell to the next, and from one head to the next.
+    pub row_bytes: usize,
+    pub head_bytes: usize,
+    pub n_heads: usize,
+    /// Numbers in a vector.
+    pub size: usize,
+}
+
+/// What is computed.
+#[derive(Clone, Copy)]
+pub struct Attention {
+    pub n_rows: usize,
+    pub n_cells: usize,
+    /// How many threads share it.
+    pub n_threads: usize,
+    /// Floats.
+    pub queries: Heads,
+    /// f16 values.
+    pub keys: Heads,
+    pub values: Heads,
+    /// For each row, f16 values that are added to the products with the cells: minus infinity for those that it does
+    /// not attend to. None if null.
+    pub mask: *const u8,
+    pub mask_bytes: usize,
+    /// Multiplies the products of queries and keys.
+    pub scale: f32,
+    /// Floats: for each row the heads, one after the other.
+    pub to: *mut f32,
+}
+
+/// Computes one item.
+///
+/// # Safety
+/// All pointers are valid for the shape, which is supported; nothing else uses the item's places in `to`; the CPU has
+/// the instruction set.
+pub type Compute = unsafe fn(&Attention, usize);
+
+impl Attention {
+    /// Whether its sizes are among those that are computed here.
+    pub fn is_supported(&self) -> bool {
+        let is_size = |size: usize| (SIZE_UNIT..=MOST_SIZE).contains(&size) && size.is_multiple_of(SIZE_UNIT);
+        let n_kv_heads = self.keys.n_heads;
+        n_kv_heads > 0
+            && self.values.n_heads == n_kv_heads
+            && self.queries.n_heads.is_multiple_of(n_kv_heads)
+            && (1..=MOST_QUERIES).contains(&self.group())
+            && self.queries.size == self.keys.size
+            && is_size(self.keys.size)
+            && is_size(self.values.size)
+    }
+
+    /// Query heads that share a head of the cache.
+    fn group(&self) -> usize {
+        self.queries.n_heads / self.keys.n_heads
+    }
+
+    fn rows_of_item(&self) -> usize {
+        if self.n_rows <= MOST_SINGLE_ROWS { 1 } else { MOST_QUERIES / self.group() }
+    }
+
+    /// Heads of the cache in an item. Memory is read fastest in order, and all heads of a cell lie side by side: so as
+    /// many as leave each thread the same number of items. One where rows share what is read.
+    fn heads_of_item(&self) -> usize {
+        let n = self.keys.n_heads;
+        let fits = |heads: usize| heads * self.group().next_multiple_of(QUERIES_AT_ONCE) <= MOST_QUERIES;
+        let is_fair = |heads: usize| {
+            n.is_multiple_of(heads) && (self.n_rows * n / heads).is_multiple_of(self.n_threads) && fits(heads)
+        };
+        if self.n_rows > MOST_SINGLE_ROWS { 1 } else { (1..=n).rev().find(|heads| is_fair(*heads)).unwrap_or(1) }
+    }
+
+    /// Items: some heads of the cache, and one or several rows.
+    pub fn n_items(&self) -> usize {
+        self.keys.n_heads.div_ceil(self.heads_of_item()) * self.n_rows.div_ceil(self.rows_of_item())
+    }
+}
+
+#[cfg(test)]
+#[path = "attention_tests.rs"]
+mod tests;
