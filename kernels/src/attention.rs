@@ -2,6 +2,8 @@
 //! and in which items, which can be computed in any order. Knows no threads but how many there are.
 
 #[cfg(target_arch = "x86_64")]
+mod cells;
+#[cfg(target_arch = "x86_64")]
 pub(super) mod item;
 
 /// Most numbers of a key or a value. They are multiples of [`SIZE_UNIT`].
@@ -11,7 +13,7 @@ const SIZE_UNIT: usize = 16;
 const MOST_QUERIES: usize = 32;
 /// Queries whose sums are in registers together.
 const QUERIES_AT_ONCE: usize = 4;
-/// With so many rows, each is an item of its own: they are likely to be of different sequences.
+/// With up to so many rows, each is an item of its own: they are likely to be of different sequences.
 const MOST_SINGLE_ROWS: usize = 16;
 
 /// Vectors of a tensor: for each row or cell, one for each head.
@@ -67,6 +69,12 @@ impl Attention {
             && self.queries.size == self.keys.size
             && is_size(self.keys.size)
             && is_size(self.values.size)
+    }
+
+    /// Whether there are enough items. llama.cpp shares a row's cells among all threads; here a thread does the work of
+    /// about four.
+    pub fn is_worthwhile(&self) -> bool {
+        4 * self.n_items() >= self.n_threads
     }
 
     /// Query heads that share a head of the cache.

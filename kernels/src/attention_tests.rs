@@ -3,6 +3,7 @@
 #![allow(clippy::print_stderr, reason = "what is not tested here is said")]
 
 use std::io::Write;
+use std::ops::Range;
 
 use super::*;
 use crate::InstructionSet;
@@ -12,8 +13,10 @@ use crate::tests::{Noise, half, sets};
 struct Example {
     shape: Shape,
     queries: Vec<f32>,
-    /// f16 values, cell by cell: all heads' keys, then all heads' values.
+    /// f16 values, cell by cell: all heads' keys, then all heads' values. Or head by head, all cells' keys, and then the
+    /// values.
     cache: Vec<u16>,
+    is_by_head: bool,
     /// The same as floats.
     floats: Vec<f32>,
     mask: Option<Vec<u16>>,
@@ -42,7 +45,7 @@ impl Example {
         let n = shape.n_cells * shape.n_kv_heads * (shape.size + shape.value_size);
         let cache: Vec<u16> = (0..n).map(|_| noisy_half(noise)).collect();
         let floats = cache.iter().map(|bits| half(*bits)).collect();
-        Self { shape, queries, cache, floats, mask }
+        Self { shape, queries, cache, is_by_head: noise.below(2) == 1, floats, mask }
     }
 
     /// Each row attends to its own cells and some before, as a prompt's tokens do at the end of a cache.
@@ -50,6 +53,14 @@ impl Example {
         let Shape { n_rows, n_cells, .. } = shape;
         let is_masked = |row: usize, cell: usize| cell + n_rows > n_cells + row;
         let of_row = |row| (0..n_cells).map(move |cell| if is_masked(row, cell) { MASKED } else { 0 });
+        Self::new(shape, Some((0..n_rows).flat_map(of_row).collect()), noise)
+    }
+
+    /// Each row attends to the last cells only, the later the fewer, so that the first blocks are nothing to some.
+    fn late(shape: Shape, noise: &mut Noise) -> Self {
+        let Shape { n_rows, n_cells, .. } = shape;
+        let is_masked = |row: usize, cell: usize| cell * n_rows < row * n_cells;
+        let of_row = |row| (0..n_cells).map(move |cell| if is_masked(row, cell) { MASKED } else { 0x3800 });
         Self::new(shape, Some((0..n_rows).flat_map(of_row).collect()), noise)
     }
 
@@ -68,13 +79,39 @@ impl Example {
         self.shape.n_kv_heads * (self.shape.size + self.shape.value_size)
     }
 
-    fn key(&self, cell: usize, head: usize) -> &[f32] {
-        &self.floats[cell * self.cell_size() + head * self.shape.size..][..self.shape.size]
+    /// Where all keys or values begin, and the numbers from one cell to the next, and from one head to the next.
+    fn layout(&self, is_value: bool) -> [usize; 3] {
+        let Shape { n_cells, n_kv_heads, size, value_size, .. } = self.shape;
+        let own = if is_value { value_size } else { size };
+        match self.is_by_head {
+            true => [if is_value { n_cells * n_kv_heads * size } else { 0 }, own, n_cells * own],
+            false => [if is_value { n_kv_heads * size } else { 0 }, self.cell_size(), own],
+        }
     }
 
-    fn value(&self, cell: usize, head: usize) -> &[f32] {
-        let at = cell * self.cell_size() + self.shape.n_kv_heads * self.shape.size + head * self.shape.value_size;
-        &self.floats[at..][..self.shape.value_size]
+    /// Where the key or value of a cell and head is.
+    fn place(&self, is_value: bool, cell: usize, head: usize) -> Range<usize> {
+        let [start, by_cell, by_head] = self.layout(is_value);
+        let at = start + cell * by_cell + head * by_head;
+        at..at + if is_value { self.shape.value_size } else { self.shape.size }
+    }
+
+    fn set(&mut self, at: usize, bits: u16) {
+        (self.cache[at], self.floats[at]) = (bits, half(bits));
+    }
+
+    /// One row with the same cache.
+    fn alone(&self, row: usize) -> Self {
+        let Shape { n_cells, n_kv_heads, group, size, .. } = self.shape;
+        let n = n_kv_heads * group * size;
+        Self {
+            shape: Shape { n_rows: 1, ..self.shape },
+            queries: self.queries[row * n..][..n].to_vec(),
+            cache: self.cache.clone(),
+            is_by_head: self.is_by_head,
+            floats: self.floats.clone(),
+            mask: self.mask.as_ref().map(|mask| mask[row * n_cells..][..n_cells].to_vec()),
+        }
     }
 
     /// By row, query head and number.
@@ -86,13 +123,15 @@ impl Example {
         let Shape { n_rows, n_cells, n_kv_heads, group, size, value_size } = self.shape;
         let n_heads = n_kv_heads * group;
         let mut results = vec![f32::NAN; n_rows * n_heads * value_size];
-        let heads = |at: *const u8, size: usize| Heads {
-            at,
-            row_bytes: 2 * self.cell_size(),
-            head_bytes: 2 * size,
-            n_heads: n_kv_heads,
-            size,
+        let heads = |is_value| {
+            let [start, by_cell, by_head] = self.layout(is_value);
+            let (at, size) = (self.cache[start..].as_ptr().cast(), self.place(is_value, 0, 0).len());
+            Heads { at, row_bytes: 2 * by_cell, head_bytes: 2 * by_head, n_heads: n_kv_heads, size }
         };
+        // With a gap after each row.
+        let padded = self.mask.as_ref().map(|mask| {
+            mask.chunks(n_cells).flat_map(|row| row.iter().copied().chain([0x7e00; 3])).collect::<Vec<_>>()
+        });
         let attention = Attention {
             n_rows,
             n_cells,
@@ -104,10 +143,10 @@ impl Example {
                 n_heads,
                 size,
             },
-            keys: heads(self.cache.as_ptr().cast(), size),
-            values: heads(self.cache[n_kv_heads * size..].as_ptr().cast(), value_size),
-            mask: self.mask.as_ref().map_or(std::ptr::null(), |mask| mask.as_ptr().cast()),
-            mask_bytes: 2 * n_cells,
+            keys: heads(false),
+            values: heads(true),
+            mask: padded.as_ref().map_or(std::ptr::null(), |mask| mask.as_ptr().cast()),
+            mask_bytes: 2 * (n_cells + 3),
             scale: SCALE,
             to: results.as_mut_ptr(),
         };
@@ -127,7 +166,7 @@ impl Example {
         for (row, head) in (0..n_rows).flat_map(|row| (0..n_kv_heads * group).map(move |head| (row, head))) {
             let query = &self.queries[(row * n_kv_heads * group + head) * size..][..size];
             let score = |cell| {
-                let products = query.iter().zip(self.key(cell, head / group));
+                let products = query.iter().zip(&self.floats[self.place(false, cell, head / group)]);
                 let product: f64 = products.map(|(x, key)| f64::from(*x) * f64::from(*key)).sum();
                 let mask = self.mask.as_ref().map_or(0.0, |mask| match mask[row * n_cells + cell] {
                     MASKED => f64::NEG_INFINITY,
@@ -141,7 +180,7 @@ impl Example {
             let shares: Vec<f64> = shares.collect();
             let total: f64 = shares.iter().sum::<f64>().max(f64::MIN_POSITIVE);
             for i in 0..value_size {
-                let value = |cell| f64::from(self.value(cell, head / group)[i]);
+                let value = |cell| f64::from(self.floats[self.place(true, cell, head / group).start + i]);
                 let terms = (0..n_cells).map(|cell| shares[cell] / total * value(cell));
                 results.push(terms.fold((0.0, 0.0), |(sum, size), term| (sum + term, size + term.abs())));
             }
@@ -203,42 +242,82 @@ fn results_are_those_of_the_definition() {
             Example::causal(shape, &mut noise).compare(set);
             Example::scattered(shape, &mut noise).compare(set);
             Example::new(shape, None, &mut noise).compare(set);
+            Example::late(shape, &mut noise).compare(set);
         }
         eprintln!("compared: {} attention", set.name());
     }
 }
 
+/// Whether a row attends to a cell.
+type Attends<'a> = &'a dyn Fn(usize, usize) -> bool;
+
 /// Otherwise greedy text would depend on drafts and on other requests.
 #[test]
-fn a_row_does_not_depend_on_others_their_cells_or_threads() {
-    for set in those() {
+fn a_row_does_not_depend_on_others_nor_on_threads() {
+    let causal = |row: usize, cell: usize| cell <= 660 + row;
+    let window = |row: usize, cell: usize| (560 + row..=660 + row).contains(&cell);
+    // Two sequences, in turn or one after the other, and cells of each in between.
+    let two = |row: usize, cell: usize| cell % 2 == row % 2 && cell <= 660 + row;
+    let parts = |row: usize, cell: usize| cell % 2 == row / 20 && cell <= 660 + row;
+    // Cells of a prompt that lie in front of older ones.
+    let turned = |row: usize, cell: usize| cell >= 40 || cell <= row;
+    let kinds: [(&str, Attends); 5] =
+        [("causal", &causal), ("window", &window), ("two", &two), ("parts", &parts), ("turned", &turned)];
+    for (set, (kind, attends)) in those().into_iter().flat_map(|set| kinds.map(|kind| (set, kind))) {
         let mut noise = Noise(271_828_182_845_904);
         let shape = Shape { n_rows: 40, n_cells: 700, ..SHAPE };
-        let all = Example::causal(shape, &mut noise);
+        let of_row = |row| (0..shape.n_cells).map(move |cell| if attends(row, cell) { 0 } else { MASKED });
+        let mask = (0..shape.n_rows).flat_map(of_row).collect();
+        let all = Example::new(shape, Some(mask), &mut noise);
         let results = all.computed(set);
-        let n = shape.n_kv_heads * shape.group;
-        for row in [0, 1, 7, 39] {
-            // The row alone, and between cells that it does not attend to.
-            for step in [1, 3] {
-                let alone = Shape { n_rows: 1, n_cells: step * shape.n_cells, ..shape };
-                let mask = (0..alone.n_cells).map(|i| match i % step {
-                    0 => all.mask.as_ref().expect("it has one")[row * shape.n_cells + i / step],
-                    _ => MASKED,
-                });
-                let mut example = Example::new(alone, Some(mask.collect()), &mut noise);
-                example.queries = all.queries[row * n * shape.size..][..n * shape.size].to_vec();
-                let size = all.cell_size();
-                for cell in 0..shape.n_cells {
-                    let from = &all.cache[cell * size..][..size];
-                    example.cache[step * cell * size..][..size].copy_from_slice(from);
-                }
-                let of_row = &results[row * n * shape.value_size..][..n * shape.value_size];
-                for n_threads in 1..4 {
-                    let alone = example.computed_by(set, n_threads);
-                    let case = format!("{}, row {row}, step {step}, {n_threads} threads", set.name());
-                    assert_eq!(bits(&alone), bits(of_row), "{case}");
-                }
+        let n = shape.n_kv_heads * shape.group * shape.value_size;
+        for row in [0, 1, 7, 19, 20, 39] {
+            for n_threads in 1..4 {
+                let alone = all.alone(row).computed_by(set, n_threads);
+                assert_eq!(
+                    bits(&alone),
+                    bits(&results[row * n..][..n]),
+                    "{}, {kind}, row {row}, {n_threads} threads",
+                    set.name()
+                );
             }
+        }
+    }
+}
+
+/// Nor on where its cells lie, nor on what else is in the cache.
+#[test]
+fn a_row_does_not_depend_on_cells_of_others() {
+    for set in those() {
+        let mut noise = Noise(141_421_356_237_309);
+        let shape = Shape { n_cells: 300, ..SHAPE };
+        let dense = Example { is_by_head: false, ..Example::new(shape, None, &mut noise) };
+        let mask = (0..3 * shape.n_cells).map(|cell| if cell % 3 == 0 { 0 } else { MASKED }).collect();
+        let apart = Example::new(Shape { n_cells: 3 * shape.n_cells, ..shape }, Some(mask), &mut noise);
+        let mut apart = Example { is_by_head: false, queries: dense.queries.clone(), ..apart };
+        for at in 0..apart.cache.len() {
+            let (cell, i) = (at / apart.cell_size(), at % apart.cell_size());
+            // Infinite where it does not matter.
+            let bits = if cell % 3 == 0 { dense.cache[cell / 3 * dense.cell_size() + i] } else { 0x7c00 };
+            apart.cache[at] = bits;
+        }
+        assert_eq!(bits(&apart.computed(set)), bits(&dense.computed(set)), "{}", set.name());
+    }
+}
+
+#[test]
+fn one_sequence_cannot_break_another() {
+    for set in those() {
+        let mut noise = Noise(161_803_398_874_989);
+        let shape = Shape { n_rows: 40, n_cells: 90, ..SHAPE };
+        let mask = (0..40 * 90).map(|i| if i % 90 % 2 == i / 90 % 2 { 0 } else { MASKED }).collect();
+        let mut both = Example::new(shape, Some(mask), &mut noise);
+        let at = both.place(true, 30, 0).start;
+        both.set(at, 0x7c00); // infinite, in a cell of even rows
+        let results = both.computed(set);
+        let n = shape.n_kv_heads * shape.group * shape.value_size;
+        for (row, results) in results.chunks(n).enumerate() {
+            assert_eq!(results.iter().all(|x| x.is_finite()), row % 2 == 1, "{}, row {row}", set.name());
         }
     }
 }
@@ -249,6 +328,12 @@ fn a_row_that_attends_to_nothing_is_zero_and_what_is_no_number_stays_so() {
         let mut noise = Noise(577_215_664_901_532);
         let nothing = Example::new(SHAPE, Some(vec![MASKED; SHAPE.n_cells]), &mut noise);
         assert!(nothing.computed(set).iter().all(|x| *x == 0.0));
+        // The first rows of several.
+        let shape = Shape { n_rows: 40, ..SHAPE };
+        let mask = (0..40 * SHAPE.n_cells).map(|i| if i < 10 * SHAPE.n_cells { MASKED } else { 0 });
+        let some = Example::new(shape, Some(mask.collect()), &mut noise).computed(set);
+        let (first, others) = some.split_at(10 * SHAPE.n_kv_heads * SHAPE.group * SHAPE.value_size);
+        assert!(first.iter().all(|x| *x == 0.0) && others.iter().all(|x| *x != 0.0 && x.is_finite()));
         for n_cells in [1, 40, 70] {
             let mut broken = Example::new(Shape { n_cells, ..SHAPE }, None, &mut noise);
             broken.queries[5] = f32::NAN;
@@ -257,8 +342,8 @@ fn a_row_that_attends_to_nothing_is_zero_and_what_is_no_number_stays_so() {
             assert!(results[SHAPE.value_size..].iter().all(|x| x.is_finite()), "the others");
         }
         let mut broken = Example::new(SHAPE, None, &mut noise);
-        let size = broken.cell_size();
-        broken.cache[33 * size] = 0x7e00; // a key that is not a number
+        let at = broken.place(false, 33, 0).start;
+        broken.cache[at] = 0x7e00; // a key that is not a number
         assert!(broken.computed(set)[..SHAPE.value_size].iter().all(|x| x.is_nan()));
     }
 }

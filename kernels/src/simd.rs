@@ -106,7 +106,7 @@ pub(super) trait Products: Simd {
 /// As above.
 #[cfg(target_arch = "x86_64")]
 pub(super) trait Softmax: Products {
-    /// Slices of four values whose sums stay in registers.
+    /// Slices of values whose sums, for four queries, stay in registers.
     const SLICES_AT_ONCE: usize;
 
     /// As many f16 values as there are lanes.

@@ -4,7 +4,8 @@
 //! at a time, keys and values become floats, which stay in the first cache for all queries that share them: those of a
 //! group of heads, times the item's rows. The softmax is computed as the cells come (Milakov and Gimelshein 2018,
 //! <https://arxiv.org/abs/1805.02867>). A row's cells are cut into the same blocks whatever else a step computes, so
-//! its result does not depend on other rows or requests.
+//! its result does not depend on other rows or requests. So several rows are computed together only if each attends to
+//! the first of their cells.
 #![expect(clippy::needless_range_loop, reason = "functions of iterators lack the instruction set, see `simd.rs`")]
 
 use std::mem::MaybeUninit;
@@ -13,14 +14,11 @@ use std::ops::Range;
 use super::super::simd::Softmax;
 use super::super::simd::{avx2::Vectors256, avx512::Vectors512};
 use super::super::tiles::prefetch;
+use super::cells::CELLS;
 use super::{Attention, Heads, MOST_QUERIES, MOST_SIZE, QUERIES_AT_ONCE};
 
-/// Cells in a block. A word has a bit for each.
-const CELLS: usize = 32;
 /// Cells whose masks are looked at in one go.
 const WINDOW: usize = 512;
-/// The f16 value of a cell that a row does not attend to.
-const MASKED: u16 = 0xfc00;
 /// Bytes of a line of the cache.
 const LINE: usize = 64;
 
@@ -30,19 +28,12 @@ impl Heads {
     }
 }
 
-impl Attention {
-    /// The mask's values for a row from this cell on.
-    fn mask(&self, row: usize, cell: usize) -> *const u16 {
-        self.mask.wrapping_add(row * self.mask_bytes).cast::<u16>().wrapping_add(cell)
-    }
-}
-
 /// Sums of an item, and what is in the first cache meanwhile. Vectors of several cells lie in slices of as many numbers
 /// as a register holds: the first slice of each cell, then the second of each, and so on.
 #[repr(C, align(64))]
 struct Room {
-    keys: [f32; CELLS * MOST_SIZE],
-    values: [f32; CELLS * MOST_SIZE],
+    /// Keys of a block, then its values.
+    vectors: [f32; CELLS * MOST_SIZE],
     queries: [f32; MOST_QUERIES * MOST_SIZE],
     sums: [f32; MOST_QUERIES * MOST_SIZE],
     /// Products of queries and keys, times log2(e); then the softmax's numerators.
@@ -93,40 +84,55 @@ pub(in super::super) unsafe fn compute_256(attention: &Attention, item: usize) {
 /// As above.
 #[inline(always)]
 unsafe fn compute<S: Softmax>(of: &Attention, item: usize) {
-    let mut item = Item::new(of, item);
+    let (n_heads, n_rows) = (of.heads_of_item(), of.rows_of_item());
+    let n = of.keys.n_heads.div_ceil(n_heads);
+    let (head, row) = (item % n * n_heads, item / n * n_rows);
+    let kv_heads = head..(head + n_heads).min(of.keys.n_heads);
+    let rows = row..(row + n_rows).min(of.n_rows);
     let mut room = MaybeUninit::<Room>::uninit();
-    let mut list = [0; WINDOW + CELLS];
-    let mut n_listed = 0;
     // SAFETY: as promised by the caller. All numbers are valid floats, and each is written before it is read.
     unsafe {
         let room = &mut *room.as_mut_ptr();
-        item.begin(room);
-        for start in (0..of.n_cells).step_by(WINDOW) {
-            n_listed = item.list::<S>(start..(start + WINDOW).min(of.n_cells), &mut list, n_listed);
-            let mut at = 0;
-            while n_listed - at >= CELLS {
-                item.add::<S>(room, &list[at..at + CELLS], &list[at + CELLS..n_listed]);
-                at += CELLS;
-            }
-            list.copy_within(at..n_listed, 0);
-            n_listed -= at;
+        let n_together = if of.are_nested::<S>(&rows) { rows.len() } else { 1 };
+        for row in rows.step_by(n_together) {
+            Item::new(of, kv_heads.clone(), row..row + n_together).compute::<S>(room);
         }
-        if n_listed > 0 {
-            item.add::<S>(room, &list[..n_listed], &[]);
-        }
-        item.end::<S>(room);
     }
 }
 
 impl<'a> Item<'a> {
-    fn new(of: &'a Attention, item: usize) -> Self {
-        let (n_kv_heads, n_heads, n_rows, group) = (of.keys.n_heads, of.heads_of_item(), of.rows_of_item(), of.group());
-        let n = n_kv_heads.div_ceil(n_heads);
-        let (head, row) = (item % n * n_heads, item / n * n_rows);
-        let rows = row..(row + n_rows).min(of.n_rows);
+    fn new(of: &'a Attention, kv_heads: Range<usize>, rows: Range<usize>) -> Self {
+        let group = of.group();
         let n_queries = rows.len() * group;
-        let (kv_heads, stride) = (head..(head + n_heads).min(n_kv_heads), n_queries.next_multiple_of(QUERIES_AT_ONCE));
+        let stride = n_queries.next_multiple_of(QUERIES_AT_ONCE);
         Self { of, kv_heads, needs_mask: rows.len() > 1, rows, group, n_queries, stride }
+    }
+
+    /// # Safety
+    /// As [`compute`].
+    #[inline(always)]
+    unsafe fn compute<S: Softmax>(&mut self, room: &mut Room) {
+        let mut list = [0; WINDOW + CELLS];
+        let mut n_listed = 0;
+        let n_cells = self.of.n_cells;
+        // SAFETY: as promised by the caller.
+        unsafe {
+            self.begin(room);
+            for start in (0..n_cells).step_by(WINDOW) {
+                n_listed = self.list::<S>(start..(start + WINDOW).min(n_cells), &mut list, n_listed);
+                let mut at = 0;
+                while n_listed - at >= CELLS {
+                    self.add::<S>(room, &list[at..at + CELLS], &list[at + CELLS..n_listed]);
+                    at += CELLS;
+                }
+                list.copy_within(at..n_listed, 0);
+                n_listed -= at;
+            }
+            if n_listed > 0 {
+                self.add::<S>(room, &list[..n_listed], &[]);
+            }
+            self.end::<S>(room);
+        }
     }
 
     /// The number of each query, its row and its head.
@@ -170,20 +176,11 @@ impl<'a> Item<'a> {
         list: &mut [usize; WINDOW + CELLS],
         mut n: usize,
     ) -> usize {
-        for start in cells.clone().step_by(CELLS) {
-            let n_here = (cells.end - start).min(CELLS);
-            let mut bits = u32::MAX >> (CELLS - n_here);
-            if !self.of.mask.is_null() {
-                let (mut used, mut others) = (0, 0);
-                for row in self.rows.clone() {
-                    // SAFETY: as promised by the caller.
-                    let [of_row, is_zero] = unsafe { self.masked::<S>(row, start, n_here) };
-                    used |= !of_row;
-                    others |= !(of_row | is_zero);
-                }
-                self.needs_mask |= others & bits != 0;
-                bits &= used;
-            }
+        for start in cells.step_by(CELLS) {
+            // SAFETY: as promised by the caller.
+            let seen = unsafe { self.of.seen::<S>(&self.rows, start) };
+            self.needs_mask |= seen.has_values;
+            let mut bits = seen.by_any;
             if bits == u32::MAX {
                 for i in 0..CELLS {
                     list[n + i] = start + i;
@@ -198,24 +195,6 @@ impl<'a> Item<'a> {
             }
         }
         n
-    }
-
-    /// For each of some cells a bit: those that the row does not attend to, and those with a mask of zero.
-    ///
-    /// # Safety
-    /// As [`compute`].
-    #[inline(always)]
-    unsafe fn masked<S: Softmax>(&self, row: usize, cell: usize, n: usize) -> [u32; 2] {
-        let mut copy = [MASKED; CELLS];
-        let mut from = self.of.mask(row, cell);
-        // SAFETY: as promised by the caller.
-        unsafe {
-            if n < CELLS {
-                copy.as_mut_ptr().copy_from_nonoverlapping(from, n);
-                from = copy.as_ptr();
-            }
-            [S::which_are(from, MASKED), S::which_are(from, 0)]
-        }
     }
 
     /// Adds these cells, and fetches those that come next.
@@ -233,7 +212,7 @@ impl<'a> Item<'a> {
             for (i, kv_head) in self.kv_heads.clone().enumerate() {
                 let n_heads = self.kv_heads.len();
                 let next = &next[next.len() * i / n_heads..next.len() * (i + 1) / n_heads];
-                self.unpack::<S>(&self.of.keys, kv_head, cells, &mut room.keys);
+                self.unpack::<S>(&self.of.keys, kv_head, cells, &mut room.vectors);
                 let first = i * self.stride;
                 for query in 0..self.n_queries {
                     let next = &next[next.len() * query / self.n_queries..next.len() * (query + 1) / self.n_queries];
@@ -241,7 +220,7 @@ impl<'a> Item<'a> {
                     self.fetch(&self.of.values, next);
                     self.score::<S>(room, first + query, query / self.group, cells.len());
                 }
-                self.unpack::<S>(&self.of.values, kv_head, cells, &mut room.values);
+                self.unpack::<S>(&self.of.values, kv_head, cells, &mut room.vectors);
                 let n_slices = self.of.values.size / S::LANES;
                 for query in (first..first + self.stride).step_by(QUERIES_AT_ONCE) {
                     let mut slice = 0;
@@ -331,7 +310,7 @@ impl<'a> Item<'a> {
         // SAFETY: as promised by the caller; there are as many numbers.
         unsafe {
             for k in (0..CELLS).step_by(S::LANES) {
-                let (x, keys) = (room.queries.as_ptr().add(query * size), room.keys.as_ptr().add(k * S::LANES));
+                let (x, keys) = (room.queries.as_ptr().add(query * size), room.vectors.as_ptr().add(k * S::LANES));
                 let mut products = S::dots::<CELLS>(x, keys, size / S::LANES);
                 if self.needs_mask && !self.of.mask.is_null() {
                     let mask = S::load_floats(room.mask[row].as_ptr().add(k));
@@ -392,7 +371,7 @@ impl<'a> Item<'a> {
                     sums[i][v] = S::mul(S::load_floats(to.add(i * size + v * S::LANES)), factor);
                 }
             }
-            let values = room.values.as_ptr().add(slice * CELLS * S::LANES);
+            let values = room.vectors.as_ptr().add(slice * CELLS * S::LANES);
             for cell in 0..n_cells {
                 let mut here = [S::splat_float(0.0); V];
                 for v in 0..V {
@@ -439,7 +418,7 @@ impl<'a> Item<'a> {
 }
 
 /// 2 to the power of each lane, which is not above zero: exactly zero below -126, and what is no number stays so. The
-/// sum of the first seven terms of the Taylor series, with a relative error below 1.2e-7 for at most half of one.
+/// sum of the first seven terms of the Taylor series, with a relative error of at most 1.7e-7.
 ///
 /// # Safety
 /// The CPU has the instruction set.

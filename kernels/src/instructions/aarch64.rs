@@ -68,6 +68,7 @@ impl InstructionSet {
             Self::NeonDotprod => Some(Way::tiles_of::<Vectors128<false>>(weights)),
         }
     }
+
     /// There is none.
     pub fn attention(self) -> Option<ComputeAttention> {
         None

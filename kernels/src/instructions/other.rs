@@ -38,6 +38,7 @@ impl InstructionSet {
     pub fn tiles(self, _weights: Weights) -> Option<Way> {
         match self {}
     }
+
     pub fn attention(self) -> Option<ComputeAttention> {
         match self {}
     }

@@ -98,7 +98,8 @@ impl InstructionSet {
             Self::Avx2 => Some(Way::tiles_of::<Vectors256<false>>(weights)),
         }
     }
-    /// Attention.
+
+    /// Attention, of the sizes that [`Attention::is_supported`](crate::Attention::is_supported) tells.
     #[inline(never)] // As above.
     pub fn attention(self) -> Option<ComputeAttention> {
         match self {

@@ -60,6 +60,7 @@ fn what_may_be_unsafe_is_the_socket_of_the_system_the_engine_and_its_kernels() {
         "launchd/src/peer.rs",
         "launchd/src/socket.rs",
         "kernels/benches/products.rs",
+        "kernels/src/attention/cells.rs",
         "kernels/src/attention/item.rs",
         "kernels/src/attention.rs",
         "kernels/src/cpu.rs",

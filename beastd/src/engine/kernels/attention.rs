@@ -65,6 +65,9 @@ pub(super) unsafe fn find(params: &ComputeParams, dst: &sys::ggml_tensor) -> Opt
         && is(keys, sys::GGML_TYPE_F16, size_of::<u16>())
         && is(values, sys::GGML_TYPE_F16, size_of::<u16>())
         && (keys.ne[3], values.ne[3]) == (n_streams, n_streams)
+        && keys.ne[1] == values.ne[1]
+        && dst.nb[1] == dst.ne[0] as usize * size_of::<f32>()
+        && dst.nb[2] == dst.ne[1] as usize * dst.nb[1]
         && sinks.is_none()
         && max_bias == 0.0
         && cap == 0.0
@@ -89,7 +92,7 @@ pub(super) unsafe fn find(params: &ComputeParams, dst: &sys::ggml_tensor) -> Opt
         scale,
         to: dst.data.cast(),
     };
-    first.is_supported().then_some(Found {
+    (first.is_supported() && first.is_worthwhile()).then_some(Found {
         first,
         n_streams: usize::try_from(n_streams).ok()?,
         query_bytes: queries.nb[3],

@@ -1,4 +1,4 @@
-//! `llama_tests.rs` and `perplexity_tests.rs` compare what is computed here with llama.cpp's own.
+//! `perplexity_tests.rs` compares what is computed here with llama.cpp's own.
 
 use std::ffi::c_void;
 use std::ops::Range;
@@ -86,11 +86,16 @@ fn other_attention_is_left_to_llama_cpp() {
         is_found
     };
     assert!(is_found(|_, _| {}));
-    let others: [fn(&mut [sys::ggml_tensor; 6], &mut ComputeParams); 9] = [
+    let others: [fn(&mut [sys::ggml_tensor; 6], &mut ComputeParams); 14] = [
         |_, params| params.use_ref = true,
         |of, _| of[1] = tensor(sys::GGML_TYPE_Q8_0, 34, [64, 256, 2, 2]),
         |of, _| of[2] = tensor(F32.0, F32.1, [64, 256, 2, 2]),
+        |of, _| of[2].nb.swap(0, 1), // values of one kind side by side
+        |of, _| of[2] = tensor(F16.0, F16.1, [64, 128, 2, 2]),
+        |of, _| of[0] = tensor(F16.0, F16.1, [64, 3, 4, 2]),
+        |of, _| of[3] = tensor(F32.0, F32.1, [256, 3, 1, 2]),
         |of, _| of[3] = tensor(F16.0, F16.1, [256, 3, 4, 2]), // a mask for each head
+        |of, _| of[3] = tensor(F16.0, F16.1, [256, 3, 1, 1]), // or one for two streams
         |of, _| of[4].ne[1] = 2,                              // sinks
         |of, _| of[5].op_params[1] = 8.0_f32.to_bits().cast_signed(), // biases by distance
         |of, _| of[5].op_params[2] = 50.0_f32.to_bits().cast_signed(), // a cap

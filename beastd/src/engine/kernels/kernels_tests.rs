@@ -213,8 +213,7 @@ fn eight_bits_as_ggml_computes_them() {
     compare_all(&Format::Q8);
 }
 
-/// `llama_tests.rs` tests their results, and thereby our mirror of llama.cpp's structure: it compares logits with our
-/// kernels and with llama.cpp's.
+/// `perplexity_tests.rs` tests their results, and thereby our mirror of llama.cpp's structure.
 #[test]
 fn products_of_llama_cpp_come_here_for_any_number_of_sequences() {
     use crate::batch::{Batch, SamplingParams, Token};

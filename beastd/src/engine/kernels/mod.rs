@@ -9,7 +9,8 @@
 //!
 //! How it hooks in: the linker redirects llama.cpp's calls of `ggml_compute_forward_mul_mat_tiled`, the first function
 //! that a matrix product calls on a CPU, and of `ggml_compute_forward_flash_attn_ext` to `__wrap_…` here (`build.rs`).
-//! What is not computed here goes on to `__real_…`. Can be removed once llama.cpp has such kernels. Apple's linker cannot redirect, so nothing is routed there.
+//! What is not computed here goes on to `__real_…`. Can be removed once llama.cpp has such kernels. Apple's linker
+//! cannot redirect, so nothing is routed there.
 #![allow(unsafe_code)]
 
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]

@@ -105,7 +105,7 @@ impl Shared {
         let Some(before) = self.waits_for_idleness().then(|| Mapped::of(file).ok()).flatten() else {
             return Attempt::Ended;
         };
-        if before.n_large * 2 >= before.n_resident {
+        if before.n_large * 10 >= before.n_resident * 9 {
             return Attempt::Ended;
         }
         // If only a part was read into large pages, it is the first.
