@@ -1,5 +1,5 @@
-//! Attention over a KV cache of f16, `softmax(queries · keys + mask) · values` for each row and head: what is computed,
-//! and in which items, which can be computed in any order. Knows no threads but how many there are.
+//! Attention over a KV cache of f16 or Q8_0, `softmax(queries · keys + mask) · values` for each row and head: what is
+//! computed, and in which items, which can be computed in any order. Knows no threads but how many there are.
 
 #[cfg(target_arch = "x86_64")]
 mod cells;
@@ -16,9 +16,30 @@ const QUERIES_AT_ONCE: usize = 4;
 /// With up to so many rows, each is an item of its own: they are likely to be of different sequences.
 const MOST_SINGLE_ROWS: usize = 16;
 
+/// What a vector is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Numbers {
+    F32,
+    F16,
+    /// Blocks of 32 bytes, each after an f16 value that multiplies them.
+    Q8,
+}
+
+impl Numbers {
+    /// How many lie together, and their bytes.
+    const fn block(self) -> (usize, usize) {
+        match self {
+            Self::F32 => (1, 4),
+            Self::F16 => (1, 2),
+            Self::Q8 => (32, 34),
+        }
+    }
+}
+
 /// Vectors of a tensor: for each row or cell, one for each head.
 #[derive(Clone, Copy)]
 pub struct Heads {
+    pub numbers: Numbers,
     pub at: *const u8,
     /// Bytes from one row or cell to the next, and from one head to the next.
     pub row_bytes: usize,
@@ -37,7 +58,7 @@ pub struct Attention {
     pub n_threads: usize,
     /// Floats.
     pub queries: Heads,
-    /// f16 values.
+    /// No floats.
     pub keys: Heads,
     pub values: Heads,
     /// For each row, f16 values that are added to the products with the cells: minus infinity for those that it does
@@ -60,15 +81,19 @@ pub type Compute = unsafe fn(&Attention, usize);
 impl Attention {
     /// Whether its sizes are among those that are computed here.
     pub fn is_supported(&self) -> bool {
-        let is_size = |size: usize| (SIZE_UNIT..=MOST_SIZE).contains(&size) && size.is_multiple_of(SIZE_UNIT);
+        let is_size = |of: &Heads| {
+            let unit = SIZE_UNIT.max(of.numbers.block().0);
+            (unit..=MOST_SIZE).contains(&of.size) && of.size.is_multiple_of(unit) && of.numbers != Numbers::F32
+        };
         let n_kv_heads = self.keys.n_heads;
         n_kv_heads > 0
             && self.values.n_heads == n_kv_heads
             && self.queries.n_heads.is_multiple_of(n_kv_heads)
             && (1..=MOST_QUERIES).contains(&self.group())
             && self.queries.size == self.keys.size
-            && is_size(self.keys.size)
-            && is_size(self.values.size)
+            && self.queries.numbers == Numbers::F32
+            && is_size(&self.keys)
+            && is_size(&self.values)
     }
 
     /// Whether there are enough items. llama.cpp shares a row's cells among all threads; here a thread does the work of

@@ -17,6 +17,8 @@ struct Example {
     /// values.
     cache: Vec<u16>,
     is_by_head: bool,
+    /// Instead, the cache in Q8_0, in the same order.
+    q8: Option<Vec<u8>>,
     /// The same as floats.
     floats: Vec<f32>,
     mask: Option<Vec<u16>>,
@@ -45,7 +47,7 @@ impl Example {
         let n = shape.n_cells * shape.n_kv_heads * (shape.size + shape.value_size);
         let cache: Vec<u16> = (0..n).map(|_| noisy_half(noise)).collect();
         let floats = cache.iter().map(|bits| half(*bits)).collect();
-        Self { shape, queries, cache, is_by_head: noise.below(2) == 1, floats, mask }
+        Self { shape, queries, cache, is_by_head: noise.below(2) == 1, q8: None, floats, mask }
     }
 
     /// Each row attends to its own cells and some before, as a prompt's tokens do at the end of a cache.
@@ -73,6 +75,23 @@ impl Example {
         });
         let mask = mask.collect();
         Self::new(shape, Some(mask), noise)
+    }
+
+    /// The same with another cache, in Q8_0.
+    fn with_bytes(mut self, noise: &mut Noise) -> Self {
+        let mut q8 = Vec::new();
+        for floats in self.floats.chunks_mut(32) {
+            // 1 / 256 to 1 / 128.
+            let scale = 7 << 10 | noisy_half(noise) & 0x3ff;
+            q8.extend(scale.to_le_bytes());
+            for x in floats {
+                let byte = noise.next().to_le_bytes()[0];
+                q8.push(byte);
+                *x = half(scale) * f32::from(byte.cast_signed());
+            }
+        }
+        self.q8 = Some(q8);
+        self
     }
 
     fn cell_size(&self) -> usize {
@@ -109,6 +128,7 @@ impl Example {
             queries: self.queries[row * n..][..n].to_vec(),
             cache: self.cache.clone(),
             is_by_head: self.is_by_head,
+            q8: self.q8.clone(),
             floats: self.floats.clone(),
             mask: self.mask.as_ref().map(|mask| mask[row * n_cells..][..n_cells].to_vec()),
         }
@@ -125,8 +145,13 @@ impl Example {
         let mut results = vec![f32::NAN; n_rows * n_heads * value_size];
         let heads = |is_value| {
             let [start, by_cell, by_head] = self.layout(is_value);
-            let (at, size) = (self.cache[start..].as_ptr().cast(), self.place(is_value, 0, 0).len());
-            Heads { at, row_bytes: 2 * by_cell, head_bytes: 2 * by_head, n_heads: n_kv_heads, size }
+            let size = self.place(is_value, 0, 0).len();
+            let (numbers, at, bytes): (_, *const u8, fn(usize) -> usize) = match &self.q8 {
+                Some(q8) => (Numbers::Q8, q8[start / 32 * 34..].as_ptr(), |n| n / 32 * 34),
+                None => (Numbers::F16, self.cache[start..].as_ptr().cast(), |n| 2 * n),
+            };
+            let (row_bytes, head_bytes) = (bytes(by_cell), bytes(by_head));
+            Heads { numbers, at, row_bytes, head_bytes, n_heads: n_kv_heads, size }
         };
         // With a gap after each row.
         let padded = self.mask.as_ref().map(|mask| {
@@ -137,6 +162,7 @@ impl Example {
             n_cells,
             n_threads,
             queries: Heads {
+                numbers: Numbers::F32,
                 at: self.queries.as_ptr().cast(),
                 row_bytes: 4 * n_heads * size,
                 head_bytes: 4 * size,
@@ -243,6 +269,9 @@ fn results_are_those_of_the_definition() {
             Example::scattered(shape, &mut noise).compare(set);
             Example::new(shape, None, &mut noise).compare(set);
             Example::late(shape, &mut noise).compare(set);
+            if [shape.size, shape.value_size].iter().all(|size| size.is_multiple_of(32)) {
+                Example::causal(shape, &mut noise).with_bytes(&mut noise).compare(set);
+            }
         }
         eprintln!("compared: {} attention", set.name());
     }
@@ -350,15 +379,21 @@ fn a_row_that_attends_to_nothing_is_zero_and_what_is_no_number_stays_so() {
 
 #[test]
 fn sizes_that_are_not_computed_here_are_told() {
-    let heads = |n_heads, size| Heads { at: std::ptr::null(), row_bytes: 0, head_bytes: 0, n_heads, size };
-    let is_supported = |n_heads, size, n_kv_heads, value_size| {
-        let (queries, keys, values) = (heads(n_heads, size), heads(n_kv_heads, size), heads(n_kv_heads, value_size));
+    use Numbers::{F16, F32, Q8};
+    let heads =
+        |numbers, n_heads, size| Heads { numbers, at: std::ptr::null(), row_bytes: 0, head_bytes: 0, n_heads, size };
+    let is_supported_of = |of: [Numbers; 3], n_heads, size, n_kv_heads, value_size| {
+        let queries = heads(of[0], n_heads, size);
+        let (keys, values) = (heads(of[1], n_kv_heads, size), heads(of[2], n_kv_heads, value_size));
         let (mask, to) = (std::ptr::null(), std::ptr::null_mut());
-        Attention { n_rows: 1, n_cells: 1, n_threads: 1, queries, keys, values, mask, mask_bytes: 0, scale: 1.0, to }
-            .is_supported()
+        let (n_rows, n_cells, n_threads, mask_bytes, scale) = (1, 1, 1, 0, 1.0);
+        Attention { n_rows, n_cells, n_threads, queries, keys, values, mask, mask_bytes, scale, to }.is_supported()
     };
+    let is_supported = |a, b, c, d| is_supported_of([F32, F16, F16], a, b, c, d);
     assert!(is_supported(32, 64, 8, 64) && is_supported(32, 256, 1, 128) && is_supported(3, 16, 3, 16));
     assert!(!is_supported(32, 40, 8, 64) && !is_supported(32, 64, 8, 8) && !is_supported(8, 512, 8, 512));
     assert!(!is_supported(33, 64, 8, 64) && !is_supported(64, 64, 1, 64) && !is_supported(0, 64, 0, 64));
     assert!(!is_supported(0, 64, 4, 64) && !is_supported(4, 0, 4, 0));
+    assert!(is_supported_of([F32, Q8, F16], 4, 64, 4, 16) && !is_supported_of([F32, F16, Q8], 4, 64, 4, 16));
+    assert!(!is_supported_of([F32, F32, F16], 4, 64, 4, 64) && !is_supported_of([F16, F16, F16], 4, 64, 4, 64));
 }

@@ -19,7 +19,7 @@ mod rows;
 mod simd;
 mod tiles;
 
-pub use attention::{Attention, Compute as ComputeAttention, Heads};
+pub use attention::{Attention, Compute as ComputeAttention, Heads, Numbers};
 pub use blocks::{BLOCK, Weights};
 pub use instructions::InstructionSet;
 pub use product::{Product, Shares, To, Way};

@@ -114,6 +114,11 @@ pub(super) trait Softmax: Products {
     /// # Safety
     /// Besides, there are as many.
     unsafe fn load_halves(from: *const u16) -> Self::Floats;
+    /// As many bytes as there are lanes.
+    ///
+    /// # Safety
+    /// Besides, there are as many.
+    unsafe fn load_bytes(from: *const i8) -> Self::Floats;
     /// A bit for each of 32 words that is this one.
     ///
     /// # Safety

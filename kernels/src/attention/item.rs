@@ -15,7 +15,7 @@ use super::super::simd::Softmax;
 use super::super::simd::{avx2::Vectors256, avx512::Vectors512};
 use super::super::tiles::prefetch;
 use super::cells::CELLS;
-use super::{Attention, Heads, MOST_QUERIES, MOST_SIZE, QUERIES_AT_ONCE};
+use super::{Attention, Heads, MOST_QUERIES, MOST_SIZE, Numbers, QUERIES_AT_ONCE};
 
 /// Cells whose masks are looked at in one go.
 const WINDOW: usize = 512;
@@ -249,13 +249,17 @@ impl<'a> Item<'a> {
         unsafe {
             for i in 0..CELLS {
                 let to = to.as_mut_ptr().add(i * S::LANES);
-                let from = cells.get(i).map(|cell| of.vector(*cell, kv_head).cast::<u16>());
+                let from = match cells.get(i) {
+                    Some(cell) => of.vector(*cell, kv_head),
+                    None => std::ptr::null(),
+                };
                 for slice in 0..n_slices {
-                    let slice_of_cell = match from {
-                        Some(from) => S::load_halves(from.add(slice * S::LANES)),
-                        None => S::splat_float(0.0),
+                    let floats = match of.numbers {
+                        _ if from.is_null() => S::splat_float(0.0),
+                        Numbers::Q8 => bytes::<S>(from, slice),
+                        Numbers::F16 | Numbers::F32 => S::load_halves(from.cast::<u16>().add(slice * S::LANES)),
                     };
-                    S::store_floats(to.add(slice * CELLS * S::LANES), slice_of_cell);
+                    S::store_floats(to.add(slice * CELLS * S::LANES), floats);
                 }
             }
         }
@@ -267,7 +271,8 @@ impl<'a> Item<'a> {
         for cell in cells {
             for kv_head in self.kv_heads.clone() {
                 let at = of.vector(*cell, kv_head);
-                for line in (0..of.size * size_of::<u16>()).step_by(LINE) {
+                let (n, bytes) = of.numbers.block();
+                for line in (0..of.size / n * bytes).step_by(LINE) {
                     prefetch::<true>(at.wrapping_add(line));
                 }
             }
@@ -414,6 +419,22 @@ impl<'a> Item<'a> {
                 }
             }
         }
+    }
+}
+
+/// A slice of a vector of [`Numbers::Q8`].
+///
+/// # Safety
+/// It has this slice, and the CPU has the instruction set.
+#[inline(always)]
+unsafe fn bytes<S: Softmax>(vector: *const u8, slice: usize) -> S::Floats {
+    let (n, bytes) = Numbers::Q8.block();
+    let (block, at) = (slice * S::LANES / n, slice * S::LANES % n);
+    // SAFETY: as promised by the caller.
+    unsafe {
+        let block = vector.add(block * bytes);
+        let scale = S::from_halves(S::splat(block.cast::<u16>().read_unaligned().into()));
+        S::mul(S::load_bytes(block.add(size_of::<u16>() + at).cast()), scale)
     }
 }
 

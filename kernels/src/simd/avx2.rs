@@ -165,6 +165,10 @@ impl<const HAS_VNNI: bool, const HAS_AVX512: bool> Softmax for Vectors256<HAS_VN
         _mm256_cvtph_ps(_mm_loadu_si128(from.cast()))
     }
     #[inline(always)]
+    unsafe fn load_bytes(from: *const i8) -> __m256 {
+        _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(from.cast())))
+    }
+    #[inline(always)]
     unsafe fn which_are(from: *const u16, word: u16) -> u32 {
         let word = _mm256_set1_epi16(word.cast_signed());
         let low = _mm256_cmpeq_epi16(_mm256_loadu_si256(from.cast()), word);

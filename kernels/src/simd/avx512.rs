@@ -156,6 +156,10 @@ impl Softmax for Vectors512 {
         _mm512_cvtph_ps(_mm256_loadu_si256(from.cast()))
     }
     #[inline(always)]
+    unsafe fn load_bytes(from: *const i8) -> __m512 {
+        _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(from.cast())))
+    }
+    #[inline(always)]
     unsafe fn which_are(from: *const u16, word: u16) -> u32 {
         _mm512_cmpeq_epi16_mask(_mm512_loadu_si512(from.cast()), _mm512_set1_epi16(word.cast_signed()))
     }

@@ -1,6 +1,6 @@
 //! Intercepts llama.cpp's attention: which of it is computed here, and how its threads share it.
 
-use beast_kernels::{Attention, Heads};
+use beast_kernels::{Attention, Heads, Numbers};
 use llama_cpp_sys_2 as sys;
 
 use super::chosen;
@@ -47,7 +47,7 @@ pub(super) struct Found {
     compute: beast_kernels::ComputeAttention,
 }
 
-/// What is computed here: over f16 values, without biases by distance (ALiBi), caps and sinks.
+/// What is computed here: over f16 values or Q8_0, without biases by distance (ALiBi), caps and sinks.
 ///
 /// # Safety
 /// `dst` is an attention of llama.cpp's.
@@ -60,10 +60,7 @@ pub(super) unsafe fn find(params: &ComputeParams, dst: &sys::ggml_tensor) -> Opt
     let is = |tensor: &sys::ggml_tensor, of, bytes| tensor.type_ == of && tensor.nb[0] == bytes;
     let n_streams = queries.ne[3];
     let is_ours = !params.use_ref
-        && is(queries, sys::GGML_TYPE_F32, size_of::<f32>())
         && is(dst, sys::GGML_TYPE_F32, size_of::<f32>())
-        && is(keys, sys::GGML_TYPE_F16, size_of::<u16>())
-        && is(values, sys::GGML_TYPE_F16, size_of::<u16>())
         && (keys.ne[3], values.ne[3]) == (n_streams, n_streams)
         && keys.ne[1] == values.ne[1]
         && dst.nb[1] == dst.ne[0] as usize * size_of::<f32>()
@@ -103,9 +100,16 @@ pub(super) unsafe fn find(params: &ComputeParams, dst: &sys::ggml_tensor) -> Opt
     })
 }
 
-/// The vectors of a tensor's first stream.
+/// The vectors of a tensor's first stream, if their numbers are side by side.
 fn heads(tensor: &sys::ggml_tensor) -> Option<Heads> {
+    let numbers = match (tensor.type_, tensor.nb[0]) {
+        (sys::GGML_TYPE_F32, 4) => Numbers::F32,
+        (sys::GGML_TYPE_F16, 2) => Numbers::F16,
+        (sys::GGML_TYPE_Q8_0, 34) => Numbers::Q8,
+        _ => return None,
+    };
     Some(Heads {
+        numbers,
         at: tensor.data.cast_const().cast(),
         row_bytes: tensor.nb[1],
         head_bytes: tensor.nb[2],

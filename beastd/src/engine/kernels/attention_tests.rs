@@ -47,7 +47,8 @@ fn tensor(of: sys::ggml_type, bytes: usize, ne: [i64; 4]) -> sys::ggml_tensor {
     let mut tensor: sys::ggml_tensor = unsafe { std::mem::zeroed() };
     let n = ne.map(|n| usize::try_from(n).expect("positive"));
     (tensor.type_, tensor.ne) = (of, ne);
-    tensor.nb = [bytes, bytes * n[0], bytes * n[0] * n[1], bytes * n[0] * n[1] * n[2]];
+    let row = if of == sys::GGML_TYPE_Q8_0 { n[0] / 32 * bytes } else { n[0] * bytes };
+    tensor.nb = [bytes, row, row * n[1], row * n[1] * n[2]];
     tensor
 }
 
@@ -86,9 +87,10 @@ fn other_attention_is_left_to_llama_cpp() {
         is_found
     };
     assert!(is_found(|_, _| {}));
+    assert!(is_found(|of, _| of[1] = tensor(sys::GGML_TYPE_Q8_0, 34, [64, 256, 2, 2])));
     let others: [fn(&mut [sys::ggml_tensor; 6], &mut ComputeParams); 14] = [
         |_, params| params.use_ref = true,
-        |of, _| of[1] = tensor(sys::GGML_TYPE_Q8_0, 34, [64, 256, 2, 2]),
+        |of, _| of[1] = tensor(sys::GGML_TYPE_BF16, 2, [64, 256, 2, 2]),
         |of, _| of[2] = tensor(F32.0, F32.1, [64, 256, 2, 2]),
         |of, _| of[2].nb.swap(0, 1), // values of one kind side by side
         |of, _| of[2] = tensor(F16.0, F16.1, [64, 128, 2, 2]),
