@@ -64,6 +64,7 @@ pub struct Attention {
     /// For each row, f16 values that are added to the products with the cells: minus infinity for those that it does
     /// not attend to. None if null.
     pub mask: *const u8,
+    /// Bytes from one row of the mask to the next.
     pub mask_bytes: usize,
     /// Multiplies the products of queries and keys.
     pub scale: f32,
@@ -96,8 +97,8 @@ impl Attention {
             && is_size(&self.values)
     }
 
-    /// Whether there are enough items. llama.cpp shares a row's cells among all threads; here a thread does the work of
-    /// about four.
+    /// Whether there are enough items for the threads. Otherwise llama.cpp is faster: it shares a row's cells among all
+    /// threads, and a thread here does the work of about four.
     pub fn is_worthwhile(&self) -> bool {
         4 * self.n_items() >= self.n_threads
     }

@@ -129,6 +129,8 @@ pub(super) trait Softmax: Products {
     /// # Safety
     /// Besides, there are as many floats.
     unsafe fn dots<const STRIDE: usize>(x: *const f32, others: *const f32, n_slices: usize) -> Self::Floats;
+    unsafe fn add(a: Self::Floats, b: Self::Floats) -> Self::Floats;
+    unsafe fn sub_floats(a: Self::Floats, b: Self::Floats) -> Self::Floats;
     /// The larger lanes; those of `b` where one is not a number.
     unsafe fn max(a: Self::Floats, b: Self::Floats) -> Self::Floats;
     unsafe fn largest(a: Self::Floats) -> f32;
@@ -138,4 +140,23 @@ pub(super) trait Softmax: Products {
     unsafe fn times_power(a: Self::Floats, n: Self::Ints) -> Self::Floats;
     /// Zero where `x` is below `least`, `a` elsewhere.
     unsafe fn zero_below(a: Self::Floats, x: Self::Floats, least: Self::Floats) -> Self::Floats;
+}
+
+/// Prefetches a line, on x86 into the first cache if `IS_NEAR` and into the second otherwise. Any address will do.
+/// Assembly, because the compiler moves the prefetches of a whole block to its end, one after the other.
+#[inline(always)]
+pub(super) fn prefetch<const IS_NEAR: bool>(at: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every x86-64 CPU has both, and they may be given any address.
+    unsafe {
+        if IS_NEAR {
+            std::arch::asm!("prefetcht0 [{}]", in(reg) at, options(nostack, preserves_flags));
+        } else {
+            std::arch::asm!("prefetcht1 [{}]", in(reg) at, options(nostack, preserves_flags));
+        }
+    };
+    #[cfg(target_arch = "aarch64")]
+    neon::prefetch(at);
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let _ = at;
 }

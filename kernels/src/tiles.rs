@@ -9,6 +9,7 @@ use std::mem::MaybeUninit;
 
 use super::blocks::BLOCK;
 use super::cpu;
+use super::simd::prefetch;
 use lanes::Lanes;
 use tile::Tile;
 
@@ -234,23 +235,4 @@ impl Ahead {
             prefetch::<IS_NEAR>(self.at.wrapping_add(line * Self::LINE));
         }
     }
-}
-
-/// A prefetch past the end of the weights does no harm. Assembly, because the compiler moves the prefetches of a whole
-/// block to its end, one after the other.
-#[inline(always)]
-pub(super) fn prefetch<const IS_NEAR: bool>(at: *const u8) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: every x86-64 CPU has both, and they may be given any address.
-    unsafe {
-        if IS_NEAR {
-            std::arch::asm!("prefetcht0 [{}]", in(reg) at, options(nostack, preserves_flags));
-        } else {
-            std::arch::asm!("prefetcht1 [{}]", in(reg) at, options(nostack, preserves_flags));
-        }
-    };
-    #[cfg(target_arch = "aarch64")]
-    crate::simd::neon::prefetch(at);
-    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-    let _ = at;
 }

@@ -37,9 +37,9 @@ N_DECODED = 48
 N_KNOWN = 16
 READ_MIB = 1500
 # Of a program's own time; others may use this share of the cores before a figure means nothing.
+MOST_BUSY = 0.15
 # Seconds without a new large page.
 SETTLED = 3
-MOST_BUSY = 0.15
 VOCAB = range(1000, 1400)
 
 

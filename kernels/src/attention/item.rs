@@ -11,9 +11,7 @@
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use super::super::simd::Softmax;
-use super::super::simd::{avx2::Vectors256, avx512::Vectors512};
-use super::super::tiles::prefetch;
+use super::super::simd::{Softmax, avx2::Vectors256, avx512::Vectors512, prefetch};
 use super::cells::CELLS;
 use super::{Attention, Heads, MOST_QUERIES, MOST_SIZE, Numbers, QUERIES_AT_ONCE};
 
@@ -105,7 +103,8 @@ impl<'a> Item<'a> {
         let group = of.group();
         let n_queries = rows.len() * group;
         let stride = n_queries.next_multiple_of(QUERIES_AT_ONCE);
-        Self { of, kv_heads, needs_mask: rows.len() > 1, rows, group, n_queries, stride }
+        let needs_mask = rows.len() > 1 && !of.mask.is_null();
+        Self { of, kv_heads, rows, group, n_queries, stride, needs_mask }
     }
 
     /// # Safety
@@ -206,7 +205,7 @@ impl<'a> Item<'a> {
         let next = &next[..next.len().min(CELLS)];
         // SAFETY: as promised by the caller.
         unsafe {
-            if self.needs_mask && !self.of.mask.is_null() {
+            if self.needs_mask {
                 self.unpack_mask::<S>(cells, &mut room.mask);
             }
             for (i, kv_head) in self.kv_heads.clone().enumerate() {
@@ -317,9 +316,9 @@ impl<'a> Item<'a> {
             for k in (0..CELLS).step_by(S::LANES) {
                 let (x, keys) = (room.queries.as_ptr().add(query * size), room.vectors.as_ptr().add(k * S::LANES));
                 let mut products = S::dots::<CELLS>(x, keys, size / S::LANES);
-                if self.needs_mask && !self.of.mask.is_null() {
+                if self.needs_mask {
                     let mask = S::load_floats(room.mask[row].as_ptr().add(k));
-                    products = S::add_product(products, mask, S::splat_float(1.0));
+                    products = S::add(products, mask);
                 }
                 S::store_floats(scores.as_mut_ptr().add(k), products);
             }
@@ -341,9 +340,8 @@ impl<'a> Item<'a> {
             let mut totals = S::splat_float(0.0);
             for k in (0..CELLS).step_by(S::LANES) {
                 let at = scores.as_mut_ptr().add(k);
-                let x = S::sub_product(S::load_floats(at), S::splat_float(largest), S::splat_float(1.0));
-                let numerators = exp2::<S>(x);
-                totals = S::add_product(totals, numerators, S::splat_float(1.0));
+                let numerators = exp2::<S>(S::sub_floats(S::load_floats(at), S::splat_float(largest)));
+                totals = S::add(totals, numerators);
                 S::store_floats(at, numerators);
             }
             let factor = if largest == before { 1.0 } else { (before - largest).exp2() };
@@ -452,7 +450,7 @@ unsafe fn exp2<S: Softmax>(x: S::Floats) -> S::Floats {
         let least = S::splat_float(-126.0);
         let above = S::max(least, x);
         let whole = S::nearest(above);
-        let rest = S::sub_product(above, S::to_floats(whole), S::splat_float(1.0));
+        let rest = S::sub_floats(above, S::to_floats(whole));
         let mut power = S::splat_float(TERMS[6]);
         for i in (0..6).rev() {
             power = S::add_product(S::splat_float(TERMS[i]), power, rest);

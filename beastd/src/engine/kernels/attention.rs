@@ -9,7 +9,7 @@ use super::compute_params::ComputeParams;
 #[cfg(test)]
 thread_local! {
     /// Attention computed here with this thread's help.
-    pub(super) static N_COMPUTED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+    static N_COMPUTED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
 unsafe extern "C" {
@@ -35,11 +35,11 @@ pub unsafe extern "C" fn __wrap_ggml_compute_forward_flash_attn_ext(
 }
 
 /// Attention that is computed here.
-pub(super) struct Found {
+struct Found {
     /// Of the first stream: a part of the cache with sequences of its own, and their rows.
     first: Attention,
     n_streams: usize,
-    /// Bytes from one stream to the next.
+    /// Bytes from one stream to the next; zero for a mask that there is not.
     query_bytes: usize,
     key_bytes: usize,
     value_bytes: usize,
@@ -51,7 +51,7 @@ pub(super) struct Found {
 ///
 /// # Safety
 /// `dst` is an attention of llama.cpp's.
-pub(super) unsafe fn find(params: &ComputeParams, dst: &sys::ggml_tensor) -> Option<Found> {
+unsafe fn find(params: &ComputeParams, dst: &sys::ggml_tensor) -> Option<Found> {
     let compute = chosen::wanted()?.attention()?;
     // SAFETY: attention has three sources, and two more that may be null.
     let (queries, keys, values, mask, sinks) =
@@ -145,9 +145,7 @@ impl Found {
         of.queries.at = of.queries.at.wrapping_add(i * self.query_bytes);
         of.keys.at = of.keys.at.wrapping_add(i * self.key_bytes);
         of.values.at = of.values.at.wrapping_add(i * self.value_bytes);
-        if !of.mask.is_null() {
-            of.mask = of.mask.wrapping_add(i * self.mask_bytes);
-        }
+        of.mask = of.mask.wrapping_add(i * self.mask_bytes);
         of.to = of.to.wrapping_add(i * of.n_rows * of.queries.n_heads * of.values.size);
         of
     }

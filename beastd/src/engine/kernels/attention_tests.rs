@@ -1,14 +1,12 @@
 //! `perplexity_tests.rs` compares what is computed here with llama.cpp's own.
 
 use std::ffi::c_void;
-use std::ops::Range;
 
 use beast_kernels::InstructionSet;
 
 use super::*;
-use crate::batch::{Batch, SamplingParams, Token};
-use crate::engine::Engine;
-use crate::engine::llama::tests::{engine_with, model, row};
+use crate::engine::kernels::tests::n_in_step;
+use crate::engine::llama::tests::{engine_with, model};
 
 fn is_possible() -> bool {
     let is_possible = chosen::wanted().and_then(InstructionSet::attention).is_some();
@@ -26,14 +24,7 @@ fn attention_of_llama_cpp_comes_here_for_any_number_of_sequences() {
     let model = model();
     for is_divided in [false, true] {
         let mut engine = engine_with(&model, is_divided);
-        let mut n_computed = |slots: Range<u32>, pos, n_tokens| {
-            let tokens: Vec<Token> = (0..n_tokens).map(|i| Token(5 + i)).collect();
-            let rows: Vec<_> = slots.map(|slot| row(slot, pos, &tokens, true)).collect();
-            rows.iter().for_each(|row| engine.arm(row.seq, &SamplingParams::GREEDY, None));
-            let before = N_COMPUTED.get();
-            engine.step(&Batch { edits: Vec::new(), rows }).expect("there is room");
-            N_COMPUTED.get() - before
-        };
+        let mut n_computed = |slots, pos, n| n_in_step(&mut engine, &N_COMPUTED, slots, pos, n);
         let of_one = n_computed(0..1, 0, 1);
         assert!(of_one >= 2, "{of_one} times, by a model with several layers of attention");
         assert_eq!(n_computed(0..1, 1, 27), of_one);
@@ -88,12 +79,13 @@ fn other_attention_is_left_to_llama_cpp() {
     };
     assert!(is_found(|_, _| {}));
     assert!(is_found(|of, _| of[1] = tensor(sys::GGML_TYPE_Q8_0, 34, [64, 256, 2, 2])));
-    let others: [fn(&mut [sys::ggml_tensor; 6], &mut ComputeParams); 14] = [
+    let others: [fn(&mut [sys::ggml_tensor; 6], &mut ComputeParams); 15] = [
         |_, params| params.use_ref = true,
         |of, _| of[1] = tensor(sys::GGML_TYPE_BF16, 2, [64, 256, 2, 2]),
         |of, _| of[2] = tensor(F32.0, F32.1, [64, 256, 2, 2]),
         |of, _| of[2].nb.swap(0, 1), // values of one kind side by side
-        |of, _| of[2] = tensor(F16.0, F16.1, [64, 128, 2, 2]),
+        |of, _| of[2] = tensor(F16.0, F16.1, [64, 128, 2, 2]), // fewer values than keys
+        |of, _| of[5].nb[1] += 4,    // a gap after each result
         |of, _| of[0] = tensor(F16.0, F16.1, [64, 3, 4, 2]),
         |of, _| of[3] = tensor(F32.0, F32.1, [256, 3, 1, 2]),
         |of, _| of[3] = tensor(F16.0, F16.1, [256, 3, 4, 2]), // a mask for each head

@@ -1,7 +1,9 @@
 //! Compares the kernels with ggml's own unpacking, and checks that llama.cpp's products are computed here.
 
+use std::cell::Cell;
 use std::ffi::c_void;
 use std::ops::Range;
+use std::thread::LocalKey;
 
 use beast_kernels::{BLOCK, InstructionSet, Product, To, Way, Weights};
 use llama_cpp_sys_2 as sys;
@@ -10,6 +12,10 @@ use llama_cpp_sys_2 as sys;
 mod mirror;
 
 use super::products;
+use crate::batch::{Batch, SamplingParams, Token};
+use crate::engine::Engine;
+use crate::engine::llama::LlamaEngine;
+use crate::engine::llama::tests::{engine, model, row};
 
 /// A deterministic generator: xorshift64 (Marsaglia 2003).
 struct Noise(u64);
@@ -213,26 +219,31 @@ fn eight_bits_as_ggml_computes_them() {
     compare_all(&Format::Q8);
 }
 
+/// Computes tokens for each of these slots, from this position on. Returns by how much the count grows.
+pub(super) fn n_in_step(
+    engine: &mut LlamaEngine,
+    count: &'static LocalKey<Cell<usize>>,
+    slots: Range<u32>,
+    pos: usize,
+    n_tokens: i32,
+) -> usize {
+    let tokens: Vec<Token> = (0..n_tokens).map(|i| Token(5 + i)).collect();
+    let rows: Vec<_> = slots.map(|slot| row(slot, pos, &tokens, true)).collect();
+    rows.iter().for_each(|row| engine.arm(row.seq, &SamplingParams::GREEDY, None));
+    let before = count.get();
+    engine.step(&Batch { edits: Vec::new(), rows }).expect("there is room");
+    count.get() - before
+}
+
 /// `perplexity_tests.rs` tests their results, and thereby our mirror of llama.cpp's structure.
 #[test]
 fn products_of_llama_cpp_come_here_for_any_number_of_sequences() {
-    use crate::batch::{Batch, SamplingParams, Token};
-    use crate::engine::Engine;
-    use crate::engine::llama::tests::{engine, model, row};
-
     if InstructionSet::best().and_then(|set| set.few(Weights::Q4K)).is_none() {
         return beast_tests::skip("this CPU has no kernels");
     }
     let model = model();
     let mut engine = engine(&model);
-    let mut n_products = |slots: Range<u32>, pos, n_tokens| {
-        let tokens: Vec<Token> = (0..n_tokens).map(|i| Token(5 + i)).collect();
-        let rows: Vec<_> = slots.map(|slot| row(slot, pos, &tokens, true)).collect();
-        rows.iter().for_each(|row| engine.arm(row.seq, &SamplingParams::GREEDY, None));
-        let before = products::N_PRODUCTS.get();
-        engine.step(&Batch { edits: Vec::new(), rows }).expect("there is room");
-        products::N_PRODUCTS.get() - before
-    };
+    let mut n_products = |slots, pos, n| n_in_step(&mut engine, &products::N_PRODUCTS, slots, pos, n);
     let of_one = n_products(0..1, 0, 1);
     assert!(of_one > 40, "{of_one} products of a model with 48 matrices");
     assert_eq!(n_products(0..1, 1, 7), of_one);
