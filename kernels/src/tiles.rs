@@ -161,7 +161,6 @@ pub(super) unsafe fn multiply<T: Tiles, W: Format>(
     mut store: impl FnMut(usize, usize, &[f32]),
 ) {
     let n_columns = columns.len() / rows.n_blocks;
-    let is_near = cpu::is_amd();
     let mut tile = Tile::EMPTY;
     let mut sums = [Sums([0.0; ROWS]); WIDTH];
     for row in (0..rows.n_rows).step_by(ROWS) {
@@ -173,10 +172,10 @@ pub(super) unsafe fn multiply<T: Tiles, W: Format>(
                 let n_groups = sums.len().div_ceil(T::MOST_COLUMNS);
                 let n_parts = parts_of_tile::<T>();
                 let ahead = Ahead::new::<W>(&rows, row, block, ROWS, n_parts + n_groups);
-                let fetch = |portion| match first {
-                    0 if is_near => ahead.fetch_near(portion),
-                    0 => ahead.fetch(portion),
-                    _ => {}
+                let fetch = |portion| {
+                    if first == 0 {
+                        ahead.fetch(portion);
+                    }
                 };
                 // SAFETY: as promised by the caller.
                 unsafe { rows.unpack::<T, W>(row, block, &mut tile, fetch) };
@@ -203,6 +202,8 @@ pub(super) struct Ahead {
     at: *const u8,
     n_lines: usize,
     n_portions: usize,
+    /// Into the first cache instead of the second.
+    is_near: bool,
 }
 
 impl Ahead {
@@ -214,19 +215,12 @@ impl Ahead {
         let row = row + n_rows;
         let at = if row < rows.n_rows { rows.at.wrapping_add(row * rows.row_bytes) } else { rows.next };
         let at = at.wrapping_add(block * bytes);
-        Self { at, n_lines: bytes.div_ceil(Self::LINE), n_portions }
+        Self { at, n_lines: bytes.div_ceil(Self::LINE), n_portions, is_near: cpu::is_amd() }
     }
 
-    /// Fetches a portion: on x86 into the second cache.
     #[inline(always)]
     fn fetch(self, portion: usize) {
-        self.fetch_into::<false>(portion);
-    }
-
-    /// The same into the first cache.
-    #[inline(always)]
-    fn fetch_near(self, portion: usize) {
-        self.fetch_into::<true>(portion);
+        if self.is_near { self.fetch_into::<true>(portion) } else { self.fetch_into::<false>(portion) }
     }
 
     #[inline(always)]

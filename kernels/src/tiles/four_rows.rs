@@ -164,7 +164,7 @@ unsafe fn half_of_32<const HAS_FIFTHS: bool, const N: usize>(
 ) {
     // SAFETY: as promised by the caller.
     unsafe {
-        ahead.fetch_near(half);
+        ahead.fetch(half);
         let low = splat(0x0f);
         let first = if HAS_FIFTHS { 48 } else { 16 };
         let nibbles = transpose(rows(lanes, first + 64 * half));
@@ -249,7 +249,7 @@ unsafe fn half_of_16<const N: usize>(
 ) {
     // SAFETY: as promised by the caller.
     unsafe {
-        ahead.fetch_near(half);
+        ahead.fetch(half);
         let (low, two) = (splat(0x0f), splat(0x30));
         let nibbles = transpose(rows(lanes, 64 * half));
         let pairs = transpose(rows_twice(lanes, 128 + 32 * half));
