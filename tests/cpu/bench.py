@@ -4,7 +4,7 @@
 Usage: bench.py --model GGUF [--peers FOLDER] [--ik FOLDER] [--programs FOLDER] [--rounds 5] [--threads 1,2]
                 [--prompts 32,128,512,2048] [--rows 1,2,4,8,16] [--instruction-set avx2] [--keep FILE]
 
-Each rival runs with its weights repacked and as they are, and for each number the better one counts. Prefill is the
+Each rival runs with its weights repacked and as they are, and for each number the one with the better median counts. Prefill is the
 time to the first token of a prompt that nobody has seen, without its sampling for the rivals; rows are sequences that
 decode together. Ratios to the rivals compare medians of one run, in which all took turns. A shared machine's memory is
 faster in one minute than in another. So two values are medians of each round's own: the share of the memory's speed,
@@ -27,6 +27,7 @@ import tempfile
 import time
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -163,22 +164,19 @@ def output(*command) -> str:
     return done.stdout + done.stderr
 
 
-def rival(folder: Path, model: Path, n_threads: int, prompts: list[int], rows: list[int], ways: list) -> dict:
-    """Tokens a second by kind and number, for the better of its ways: flags of llama-bench, and of llama-batched-bench."""
-    best = defaultdict(float)
-    for bench_flags, batched_flags in ways:
-        text = output(folder / "llama-bench", "-m", model, "-t", n_threads, "-r", 1, "-n", 0, "-p", ",".join(map(str, prompts)),
-                      "-o", "json", *bench_flags)
-        for row in json.loads(text[text.index("[\n") : text.rindex("]") + 1]):
-            key = ("prefill", row["n_prompt"])
-            best[key] = max(best[key], row["avg_ts"])
-        text = output(folder / "llama-batched-bench", "-m", model, "-t", n_threads, "-c", 2048, "-b", 512, "-ub", 512, *batched_flags,
-                      "-npp", N_KNOWN, "-ntg", N_DECODED, "-npl", ",".join(map(str, rows)))
-        for cells in re.findall(r"^\|\s*\d.*\|$", text, re.M):
-            cells = [cell.strip() for cell in cells.strip("|").split("|")]
-            key = ("rows", int(cells[2]))
-            best[key] = max(best[key], float(cells[7]))
-    return best
+def rival(folder: Path, given, n_threads: int, bench_flags: list, batched_flags: list) -> dict:
+    """Tokens a second by kind and number, with these flags of llama-bench and of llama-batched-bench."""
+    found = {}
+    text = output(folder / "llama-bench", "-m", given.model, "-t", n_threads, "-r", 1, "-n", 0,
+                  "-p", ",".join(map(str, given.prompts)), "-o", "json", *bench_flags)
+    for row in json.loads(text[text.index("[\n") : text.rindex("]") + 1]):
+        found["prefill", row["n_prompt"]] = row["avg_ts"]
+    text = output(folder / "llama-batched-bench", "-m", given.model, "-t", n_threads, "-c", 2048, "-b", 512, "-ub", 512,
+                  *batched_flags, "-npp", N_KNOWN, "-ntg", N_DECODED, "-npl", ",".join(map(str, given.rows)))
+    for cells in re.findall(r"^\|\s*\d.*\|$", text, re.M):
+        cells = [cell.strip() for cell in cells.strip("|").split("|")]
+        found["rows", int(cells[2])] = float(cells[7])
+    return found
 
 
 def beast(given, n_threads: int, reader: Reader) -> dict:
@@ -199,19 +197,22 @@ def beast(given, n_threads: int, reader: Reader) -> dict:
 
 
 def measure(given, reader: Reader) -> dict:
-    """Speeds by threads, kind, number and program, one for each round."""
+    """Speeds by threads, kind, number and program (of a rival with each way to run it), one for each round."""
     speeds = defaultdict(lambda: defaultdict(list))
     on = ["-fa", "on"]
-    llama = [(on, on), ([*on, "--repack", 0], [*on, "--no-repack"])]
-    # Its flash attention ends with an assertion where a sequence sees no cell of a block, as with several of them.
-    ik = [(["-fa", 1, "-rtr", 1], ["-no-fa", "-rtr"]), (["-fa", 1], ["-no-fa"])]
+    ways = {
+        ("llama.cpp", "repacked"): (given.peers, on, on),
+        ("llama.cpp", "as it is"): (given.peers, [*on, "--repack", 0], [*on, "--no-repack"]),
+        # Its flash attention ends with an assertion where a sequence sees no cell of a block, as with several of them.
+        ("ik_llama.cpp", "repacked"): (given.ik, ["-fa", 1, "-rtr", 1], ["-no-fa", "-rtr"]),
+        ("ik_llama.cpp", "as it is"): (given.ik, ["-fa", 1], ["-no-fa"]),
+    }
     for number in range(given.rounds):
         for n_threads in given.threads:
-            programs = {"beastd": lambda: beast(given, n_threads, reader)}
-            if given.peers:
-                programs["llama.cpp"] = lambda: rival(given.peers, given.model, n_threads, given.prompts, given.rows, llama)
-            if given.ik:
-                programs["ik_llama.cpp"] = lambda: rival(given.ik, given.model, n_threads, given.prompts, given.rows, ik)
+            programs = {"beastd": partial(beast, given, n_threads, reader)}
+            for (name, way), (folder, *flags) in ways.items():
+                if folder:
+                    programs[f"{name} {way}"] = partial(rival, folder, given, n_threads, *flags)
             for name, run in programs.items():
                 wait_until_quiet()
                 for (kind, n), speed in run().items():
@@ -223,16 +224,17 @@ def measure(given, reader: Reader) -> dict:
 
 
 def table(speeds: dict, model: Path) -> str:
-    names = [name for name in ("beastd", "llama.cpp", "ik_llama.cpp") if any(name in by for by in speeds.values())]
+    kept = {name for by in speeds.values() for name in by}
+    names = [name for name in ("beastd", "llama.cpp", "ik_llama.cpp") if any(of.startswith(name) for of in kept)]
     columns = ["threads", "", *names, "beastd / better rival", "weights read / memory's speed", "beastd / one row"]
     lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
     size = model.stat().st_size / 1e9
     for (n_threads, kind, n), by in sorted(speeds.items(), key=lambda item: (item[0][0], item[0][1] != "prefill", item[0][2])):
         if kind in ("memory", "step"):
             continue
-        medians = {name: statistics.median(values) for name, values in by.items()}
-        rivals = [medians[name] for name in names[1:] if name in medians]
-        ratio = f"{medians['beastd'] / max(rivals):.2f}" if rivals else "–"
+        # Not the better one of each round: that would be luck, where memory is fast in one minute and slow in the next.
+        medians = [max(statistics.median(by[of]) for of in by if of.startswith(name)) for name in names]
+        ratio = f"{medians[0] / max(medians[1:]):.2f}" if medians[1:] else "–"
         what = f"prompt of {n}" if kind == "prefill" else f"{n} rows"
         share = times = "–"
         if kind == "rows":
@@ -242,7 +244,7 @@ def table(speeds: dict, model: Path) -> str:
             share = f"{median:.2f} of {statistics.median(memory):.1f} GB/s"
             if one := speeds.get((n_threads, "rows", 1)):
                 times = f"{statistics.median(rows / row for rows, row in zip(by['beastd'], one['beastd'])):.2f}"
-        cells = [f"{medians[name]:.1f}" if name in medians else "–" for name in names]
+        cells = [f"{median:.1f}" for median in medians]
         lines.append(f"| {n_threads} | {what} | " + " | ".join(cells) + f" | {ratio} | {share} | {times} |")
     return "\n".join(lines)
 
