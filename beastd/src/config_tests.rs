@@ -59,7 +59,7 @@ fn each_layer_wins_over_the_one_below_and_says_so() {
         idle_timeout = "never"                  # DIR/config.toml
         idle_unload = "30m"                     # default
         kernels = true                          # default
-        kv_cache = "f16"                        # default
+        kv_cache = "auto"                       # default
         log = "info,llama-cpp-2=warn"           # default
         log_dir = "/log"                        # BEAST_LOG_DIR
         log_files = 7                           # default

@@ -145,7 +145,7 @@ pub static KEYS: [Key; 59] = [
     of_speed("n_prefixes", Number(0, 128)),
     of_speed("prefix_ram_mib", Number(0, MAX_MIB)),
     of_speed("n_cells", Number(0, 64 * MAX_TOKENS)),
-    of_speed("kv_cache", Choice(&["f16", "q8_0"])),
+    of_speed("kv_cache", Choice(&["auto", "f16", "q8_0"])),
     // The smallest step that can show whether drafts can be rolled back has two tokens.
     of_speed("n_batch", Number(2, 1 << 20)),
     of_speed("prefill_chunk", Number(0, 1 << 20)),

@@ -2,46 +2,12 @@
 
 use std::num::NonZeroU32;
 
-use llama_cpp_2::context::params::{KvCacheType, LlamaContextParams};
+use llama_cpp_2::context::params::LlamaContextParams;
 
 use super::context::Context;
 use super::error::LoadError;
+use super::kv_type::KvType;
 use super::model::LoadedModel;
-
-/// A type of the numbers in KV cells.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum KvType {
-    #[default]
-    F16,
-    /// Blocks of 32 numbers of 8 bits with one factor of 16 bits.
-    Q8_0,
-}
-
-impl KvType {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::F16 => "f16",
-            Self::Q8_0 => "q8_0",
-        }
-    }
-
-    /// The size of so many numbers.
-    pub fn n_bytes(self, n: u64) -> u64 {
-        match self {
-            Self::F16 => n.saturating_mul(2),
-            Self::Q8_0 => n.div_ceil(32).saturating_mul(34),
-        }
-    }
-}
-
-impl From<KvType> for KvCacheType {
-    fn from(kv_type: KvType) -> Self {
-        match kv_type {
-            KvType::F16 => Self::F16,
-            KvType::Q8_0 => Self::Q8_0,
-        }
-    }
-}
 
 /// Sizes of a context.
 #[derive(Debug, Clone, Copy)]

@@ -8,7 +8,8 @@ use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::token::LlamaToken;
 
 use super::context::Context;
-use super::context_options::{ContextOptions, KvType, params};
+use super::context_options::{ContextOptions, params};
+use super::kv_type::KvType;
 use super::model::LoadedModel;
 use super::traits::{EngineError, MAX_PIECES, Piece};
 

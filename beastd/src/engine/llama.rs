@@ -412,8 +412,8 @@ impl LlamaEngine<'_> {
 pub(super) mod tests;
 
 #[cfg(test)]
-#[path = "kv_type_tests.rs"]
-mod kv_type_tests;
+#[path = "kv_cells_tests.rs"]
+mod kv_cells_tests;
 
 #[cfg(test)]
 #[path = "perplexity_tests.rs"]

@@ -14,6 +14,7 @@ mod found;
 mod gbnf;
 mod head;
 pub mod kernels;
+mod kv_type;
 #[cfg(target_os = "linux")]
 mod large_pages;
 mod lark;
@@ -39,9 +40,10 @@ pub mod trial;
 mod vocab;
 
 pub use constraint::Constraint;
-pub use context_options::{ContextOptions, KvType};
+pub use context_options::ContextOptions;
 pub use draft::DraftModel;
 pub use error::LoadError;
+pub use kv_type::KvType;
 pub use llama::LlamaEngine;
 pub use model::{LoadedModel, ModelOptions, load, log_to_tracing};
 pub use plugin::{Device, devices, load_plugin};

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::thread;
 
 use super::{
-    context_options::{ContextOptions, KvType},
+    context_options::ContextOptions,
     error::LoadError,
+    kv_type::KvType,
     llama::LlamaEngine,
     model::{LoadedModel, ModelOptions, load},
     raw,

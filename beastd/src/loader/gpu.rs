@@ -46,7 +46,7 @@ impl Gpu {
         self.at_risk = self.n_most;
         self.is_divided = false;
         if let Some(sizes) = engine::sizes(path) {
-            let context = context(config, tuning);
+            let context = context(config, path, tuning);
             let n_usable = usable(device);
             let n_all = u32::try_from(sizes.layers.len() + 1).unwrap_or(u32::MAX);
             let divided = Need::new(&sizes, &divide(context, config.n_ctx));
@@ -108,8 +108,13 @@ impl Gpu {
     }
 }
 
-pub(super) fn kv_type(config: &Config) -> KvType {
-    if config.kv_cache == KvType::Q8_0.name() { KvType::Q8_0 } else { KvType::F16 }
+/// The type of a cache of so many cells for the model at `path`.
+pub(super) fn kv_type(config: &Config, path: &Path, n_cells: usize, on_gpu: bool) -> KvType {
+    match &*config.kv_cache {
+        "q8_0" => KvType::Q8_0,
+        "auto" if config.kernels && !on_gpu => KvType::best(path, n_cells),
+        _ => KvType::F16,
+    }
 }
 
 /// The same context with `n_ctx` cells for each place.
@@ -117,12 +122,13 @@ fn divide(context: ContextOptions, n_ctx: usize) -> ContextOptions {
     ContextOptions { n_cells: context.n_places * n_ctx, is_divided: true, ..context }
 }
 
-/// The context without a calibration.
-pub(super) fn plain_context(config: &Config, on_gpu: bool) -> ContextOptions {
+/// The context of the model at `path` without a calibration.
+pub(super) fn plain_context(config: &Config, path: &Path, on_gpu: bool) -> ContextOptions {
+    let n_cells = config.n_cells(config.n_ctx);
     ContextOptions {
-        n_cells: config.n_cells(config.n_ctx),
+        n_cells,
         is_divided: false,
-        kv_type: kv_type(config),
+        kv_type: kv_type(config, path, n_cells, on_gpu),
         n_places: config.n_slots + config.n_prefixes,
         n_batch: config.n_batch,
         n_ubatch: config.prefill_chunk(on_gpu).max(config.n_slots),
@@ -131,13 +137,13 @@ pub(super) fn plain_context(config: &Config, on_gpu: bool) -> ContextOptions {
     }
 }
 
-/// The context that the model will get, before its training context is known.
-fn context(config: &Config, tuning: &Tuning) -> ContextOptions {
+/// The context that the model at `path` will get on a GPU, before its training context is known.
+fn context(config: &Config, path: &Path, tuning: &Tuning) -> ContextOptions {
     let limits = tuning.limits(config, config.n_ctx, true);
     ContextOptions {
         n_cells: limits.n_cells,
         is_divided: false,
-        kv_type: kv_type(config),
+        kv_type: kv_type(config, path, limits.n_cells, true),
         n_places: limits.n_slots + limits.n_prefixes,
         n_batch: limits.n_batch,
         n_ubatch: limits.lone_chunk.max(limits.n_slots),

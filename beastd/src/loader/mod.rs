@@ -308,7 +308,9 @@ fn try_to_load(
     let limits = tuning.limits(config, n_ctx, on_gpu);
     let limits = if gpu.is_divided { limits.divided(n_ctx) } else { limits };
     let n_draft = config.n_draft().min(loaded.max_states() - 1);
-    let context = context_options(limits, gpu::kv_type(config), tuning.n_threads, n_draft);
+    let kv_type = gpu::kv_type(config, &located.path, limits.n_cells, on_gpu);
+    let context = context_options(limits, kv_type, tuning.n_threads, n_draft);
+    tracing::info!(n_cells = context.n_cells, kv_cache = kv_type.name(), "creating a context");
     let vocab: Arc<dyn Vocab> = Arc::new(LlamaVocab::new(Arc::clone(&loaded)));
     let draft = DraftFile::load(config, &located, &context, gpu);
     let bytes = need::of(&located.path, &context, loaded.n_gpu_layers()) + draft.bytes(&context, on_gpu);
@@ -343,7 +345,7 @@ fn try_to_load(
     progress.set(LoadState::Ready(Arc::new(ready)));
     let _ = asker.take().map(|asker| asker.send(Ok(())));
     let (governor, crowd) = governor(config, context.n_threads, on_gpu, &ties.crowd);
-    let store = open_store(config, &tuning, limits);
+    let store = open_store(config, &tuning, limits, kv_type);
     let parts = Parts { engine, vocab, limits, n_ctx, governor, crowd, speculation, store };
     let inbox = inbox.take().expect("one worker at a time");
     let worker = Worker::new(parts, inbox, Arc::clone(&ties.metrics));
@@ -422,12 +424,12 @@ fn weights(
 }
 
 /// The prefixes on disk; `None` when disabled or unusable, which is logged.
-fn open_store(config: &Config, tuning: &Tuning, limits: Limits) -> Option<PrefixStore> {
+fn open_store(config: &Config, tuning: &Tuning, limits: Limits, kv_type: KvType) -> Option<PrefixStore> {
     let model = tuning.fingerprint.filter(|_| config.prefix_disk_mib > 0 && config.n_prefixes > 0)?;
     let folder = beast_launchd::paths::cache_dir().ok()?.join("prefixes");
     // llama.cpp restores a state only into cells of the same type, divided as they were when it was saved.
     let n_parts = if limits.is_adjacent { limits.n_slots + limits.n_prefixes } else { 1 };
-    let kv_type = gpu::kv_type(config).name();
+    let kv_type = kv_type.name();
     let kv_layout = if n_parts == 1 { kv_type.to_owned() } else { format!("{kv_type} in {n_parts}") };
     let key = StoreKey { model, engine: ENGINE_BUILD.to_owned(), kv_layout };
     PrefixStore::open(&folder, key, config.prefix_disk_mib.saturating_mul(1 << 20))

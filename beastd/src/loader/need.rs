@@ -24,7 +24,7 @@ pub fn estimate(config: &Config) -> Bytes {
         (false, _) => 0,
         (true, n_layers) => n_layers.unwrap_or(u32::MAX),
     };
-    let context = gpu::plain_context(config, on_gpu);
+    let context = gpu::plain_context(config, &located.path, on_gpu);
     let draft = match config.n_draft() {
         0 => None,
         _ => model_file::locate_draft(&config.draft, &located, on_gpu).ok().flatten(),

@@ -25,6 +25,11 @@ pub fn instruction_set() -> Option<&'static str> {
     BEST.map(InstructionSet::name)
 }
 
+/// Whether attention is computed with it.
+pub fn attend() -> bool {
+    BEST.is_some_and(|set| set.attention().is_some())
+}
+
 /// The instruction set to compute with, unless the kernels are off.
 pub(super) fn wanted() -> Option<InstructionSet> {
     if ARE_WANTED.load(Ordering::Relaxed) { *BEST } else { None }
