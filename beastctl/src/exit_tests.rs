@@ -84,7 +84,7 @@ fn each_error_has_its_code_and_its_line() {
         3   cannot reach beastd at /s (not running): beastd not found beside beastctl or in PATH; try: put beastd beside beastctl, or into a folder in PATH
         3   cannot start /beastd: beastd: no; try: yes
         3   beastd at /s does not answer; try: repeat the command in a moment, or kill beastd and restart it
-        3   beastd 9 speaks protocol 10, this beastctl VERSION speaks protocol 9; try: beastctl stop, then repeat the command
+        3   beastd 9 speaks protocol 11, this beastctl VERSION speaks protocol 10; try: beastctl stop, then repeat the command
         1   beastd ended before the answer did; try: repeat the command, and see beastctl logs for the reason
         4   the request is too large: 38.1 MiB, and beastd accepts at most 32 MiB; try: shorten the input
         75  full; try: later

@@ -6,8 +6,9 @@ mod cells;
 #[cfg(target_arch = "x86_64")]
 pub(super) mod item;
 
-/// Most numbers of a key or a value. They are multiples of [`SIZE_UNIT`].
-const MOST_SIZE: usize = 256;
+/// Most numbers of a key or a value.
+const MOST_SIZE: usize = Attention::MOST_SIZE;
+/// Their numbers are multiples of this.
 const SIZE_UNIT: usize = 16;
 /// Most queries of an item.
 const MOST_QUERIES: usize = 32;
@@ -80,6 +81,14 @@ pub struct Attention {
 pub type Compute = unsafe fn(&Attention, usize);
 
 impl Attention {
+    /// Most numbers of a key or a value.
+    pub const MOST_SIZE: usize = 256;
+    /// Most query heads that share a head of the cache.
+    pub const MOST_GROUP: usize = MOST_QUERIES;
+    /// With fewer items than threads, llama.cpp shares a row's cells among all of them; a thread here does the work of
+    /// about as many of its.
+    pub const THREADS_OF_ITEM: usize = 4;
+
     /// Whether its sizes are among those that are computed here.
     pub fn is_supported(&self) -> bool {
         let is_size = |of: &Heads| {
@@ -90,17 +99,16 @@ impl Attention {
         n_kv_heads > 0
             && self.values.n_heads == n_kv_heads
             && self.queries.n_heads.is_multiple_of(n_kv_heads)
-            && (1..=MOST_QUERIES).contains(&self.group())
+            && (1..=Self::MOST_GROUP).contains(&self.group())
             && self.queries.size == self.keys.size
             && self.queries.numbers == Numbers::F32
             && is_size(&self.keys)
             && is_size(&self.values)
     }
 
-    /// Whether there are enough items for the threads. Otherwise llama.cpp is faster: it shares a row's cells among all
-    /// threads, and a thread here does the work of about four.
+    /// Whether there are enough items for the threads. Otherwise llama.cpp is faster.
     pub fn is_worthwhile(&self) -> bool {
-        4 * self.n_items() >= self.n_threads
+        Self::THREADS_OF_ITEM * self.n_items() >= self.n_threads
     }
 
     /// Query heads that share a head of the cache.

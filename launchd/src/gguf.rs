@@ -42,6 +42,8 @@ const MAX_DEPTH: u32 = 4;
 const MAX_KEY: u64 = 65_535;
 /// The longest string to keep; those that callers check are short.
 const MAX_TEXT: u64 = 4096;
+/// The longest array of integers to keep: one for each layer, of which llama.cpp allows so many (`LLAMA_MAX_LAYERS`).
+const MOST_INTEGERS: u64 = 512;
 const ALIGNMENT: &str = "general.alignment";
 
 const U32: u32 = 4;
@@ -57,6 +59,8 @@ pub enum Value {
     Float(f64),
     /// A short string.
     Text(Vec<u8>),
+    /// A short array of integers.
+    Integers(Vec<i128>),
     /// The strings of a requested array.
     Texts(Vec<Vec<u8>>),
     /// Anything else: a long string, or an array that was not requested, with its length.
@@ -219,6 +223,9 @@ impl<R: Read + Seek> Reader<R> {
             return Err(Damage::Garbled);
         }
         match (kind, size_of(kind)) {
+            (kind, Some(_)) if n <= MOST_INTEGERS && !matches!(kind, F32 | F64) => {
+                return (0..n).map(|_| self.integer(kind)).collect::<Result<_, _>>().map(Value::Integers);
+            }
             (_, Some(size)) => self.skip(n * size)?,
             (STRING, _) if is_wanted => {
                 let texts = (0..n).map(|_| self.bytes(MAX_KEY)).collect::<Result<_, _>>()?;

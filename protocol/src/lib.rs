@@ -47,7 +47,8 @@ pub use status::{
 /// - 7: several models: a model's name in requests, one status per model.
 /// - 8: models of other servers in the status.
 /// - 9: copies of a sentence can be left out (`distinct`).
-pub const VERSION: u32 = 9;
+/// - 10: the type of the KV cache in the status.
+pub const VERSION: u32 = 10;
 
 /// Longest frame that is sent or accepted, in bytes, without its length prefix: 32 MiB, checked before any allocation.
 pub const MAX_FRAME_LEN: usize = 32 * 1024 * 1024;

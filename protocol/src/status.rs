@@ -220,6 +220,8 @@ pub struct Tuning {
     pub is_calibrated: bool,
     /// Whether weights were repacked for this CPU.
     pub is_repacked: bool,
+    /// Type of the KV cache: `f16` or `q8_0`.
+    pub kv_cache: String,
     /// Sequences that decode in one step.
     pub decode_width: u32,
 }

@@ -4,12 +4,13 @@
 Usage: bench.py --model GGUF [--peers FOLDER] [--ik FOLDER] [--programs FOLDER] [--rounds 5] [--threads 1,2]
                 [--prompts 32,128,512,2048] [--rows 1,2,4,8,16] [--instruction-set avx2] [--keep FILE]
 
-Each rival runs with its weights repacked and as they are, and for each number the one with the better median counts. Prefill is the
-time to the first token of a prompt that nobody has seen, without its sampling for the rivals; rows are sequences that
-decode together. Ratios to the rivals compare medians of one run, in which all took turns. A shared machine's memory is
+Each rival runs with its weights repacked and as they are, and for each number the one with the better median counts.
+Prefill is the time to the first token of a prompt that nobody has seen, without its sampling for the rivals; rows are
+sequences that decode together. Ratios to the rivals compare medians of one run, in which all took turns. A shared machine's memory is
 faster in one minute than in another. So two values are medians of each round's own: the share of the memory's speed,
 which is that of the weights in the median step and the mean of what was read just before and after, and how many times
-as fast as one row several are. beastd computes with its daemon's settings but for slots, context and drafts.
+as fast as one row several are. beastd computes with its daemon's settings but for slots, context and drafts: its KV cache is so large that it is of 8
+bits where beastd chooses that by default. Those of the rivals are f16, their own default and faster for them.
 --instruction-set limits beastd alone: the rivals and beastd itself must be built for such a CPU, whose code has fewer
 registers, as `make bench-cpu INSTRUCTION_SET=avx2` sees to. Needs cc for the read speed; Linux only.
 """
@@ -37,6 +38,8 @@ from measure import Server, free_port  # noqa: E402
 N_DECODED = 48
 N_KNOWN = 16
 READ_MIB = 1500
+# So that what is measured does not change the type of the KV cache.
+LEAST_CTX = 2048
 # Of a program's own time; others may use this share of the cores before a figure means nothing.
 MOST_BUSY = 0.15
 # Seconds without a new large page.
@@ -181,7 +184,7 @@ def rival(folder: Path, given, n_threads: int, bench_flags: list, batched_flags:
 
 def beast(given, n_threads: int, reader: Reader) -> dict:
     found = {}
-    n_ctx = max(given.prompts) + 64
+    n_ctx = max(LEAST_CTX, max(given.prompts) + 64)
     with Beast(given.programs, given.model, n_threads, given.instruction_set, n_ctx) as daemon:
         daemon.prefill(64)
         daemon.settle()
@@ -202,10 +205,10 @@ def measure(given, reader: Reader) -> dict:
     on = ["-fa", "on"]
     ways = {
         ("llama.cpp", "repacked"): (given.peers, on, on),
-        ("llama.cpp", "as it is"): (given.peers, [*on, "--repack", 0], [*on, "--no-repack"]),
+        ("llama.cpp", "as they are"): (given.peers, [*on, "--repack", 0], [*on, "--no-repack"]),
         # Its flash attention ends with an assertion where a sequence sees no cell of a block, as with several of them.
         ("ik_llama.cpp", "repacked"): (given.ik, ["-fa", 1, "-rtr", 1], ["-no-fa", "-rtr"]),
-        ("ik_llama.cpp", "as it is"): (given.ik, ["-fa", 1], ["-no-fa"]),
+        ("ik_llama.cpp", "as they are"): (given.ik, ["-fa", 1], ["-no-fa"]),
     }
     for number in range(given.rounds):
         for n_threads in given.threads:
@@ -232,9 +235,11 @@ def table(speeds: dict, model: Path) -> str:
     for (n_threads, kind, n), by in sorted(speeds.items(), key=lambda item: (item[0][0], item[0][1] != "prefill", item[0][2])):
         if kind in ("memory", "step"):
             continue
-        # Not the better one of each round: that would be luck, where memory is fast in one minute and slow in the next.
-        medians = [max(statistics.median(by[of]) for of in by if of.startswith(name)) for name in names]
-        ratio = f"{medians[0] / max(medians[1:]):.2f}" if medians[1:] else "–"
+        # Not the better way of each round: that would be luck, as memory is fast in one minute and slow in the next.
+        ways = [[statistics.median(by[of]) for of in by if of.startswith(name)] for name in names]
+        medians = [max(values, default=None) for values in ways]
+        rivals = [median for median in medians[1:] if median]
+        ratio = f"{medians[0] / max(rivals):.2f}" if rivals else "–"
         what = f"prompt of {n}" if kind == "prefill" else f"{n} rows"
         share = times = "–"
         if kind == "rows":
@@ -244,7 +249,7 @@ def table(speeds: dict, model: Path) -> str:
             share = f"{median:.2f} of {statistics.median(memory):.1f} GB/s"
             if one := speeds.get((n_threads, "rows", 1)):
                 times = f"{statistics.median(rows / row for rows, row in zip(by['beastd'], one['beastd'])):.2f}"
-        cells = [f"{median:.1f}" for median in medians]
+        cells = [f"{median:.1f}" if median else "–" for median in medians]
         lines.append(f"| {n_threads} | {what} | " + " | ".join(cells) + f" | {ratio} | {share} | {times} |")
     return "\n".join(lines)
 

@@ -110,6 +110,7 @@ fn programs_get_all_of_it() {
             "origin": "",
             "is_calibrated": false,
             "is_repacked": false,
+            "kv_cache": "",
             "decode_width": 0
           },
           "settings": {

@@ -175,7 +175,7 @@ fn of_the_connection() {
             3   beastd at /some/socket does not answer; try: repeat the command in a moment, or kill beastd and restart it
             3   beastd at /some/socket closed the connection without an answer; try: repeat the command in a moment
             3   the process listening on /some/socket is not beastd: the peer does not speak the beast protocol; try: use another --socket
-            3   beastd 9 speaks protocol 10, this beastctl VERSION speaks protocol 9; try: beastctl stop, then repeat the command
+            3   beastd 9 speaks protocol 11, this beastctl VERSION speaks protocol 10; try: beastctl stop, then repeat the command
             1   beastd ended before the answer did; try: repeat the command, and see beastctl logs for the reason
             1   beastd ended before the answer did: out of memory (memory allocation of 64 bytes failed); try: close other programs, use a smaller model, or lower n_ctx in config.toml
             1   beastd ended before the answer did: it panicked: broken invariant; try: repeat the command, and see beastctl logs for the reason

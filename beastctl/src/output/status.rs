@@ -201,12 +201,13 @@ fn guessing(speculation: &SpeculationStatus) -> Option<String> {
 }
 
 pub fn tuning(tuning: &Tuning) -> Option<String> {
-    let Tuning { origin, is_calibrated, is_repacked, decode_width } = tuning;
+    let Tuning { origin, is_calibrated, is_repacked, kv_cache, decode_width } = tuning;
     let calibrated = if *is_calibrated { "calibrated: " } else { "" };
     let weights = if *is_repacked { "repacked" } else { "as stored" };
     let answers = count((*decode_width).into(), "answer");
     // The origin comes last, because it ends with advice if there was no calibration.
-    (!origin.is_empty()).then(|| format!("weights {weights}, {answers} per step; {calibrated}{origin}"))
+    (!origin.is_empty())
+        .then(|| format!("weights {weights}, KV cache {kv_cache}, {answers} per step; {calibrated}{origin}"))
 }
 
 fn share(status: &Status) -> String {

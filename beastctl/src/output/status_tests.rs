@@ -121,14 +121,20 @@ fn guessing_says_who_and_how_well_or_why_not() {
 
 #[test]
 fn tuning_says_where_it_comes_from() {
-    let measured =
-        Tuning { origin: "measured 2026-11-23".into(), is_calibrated: true, is_repacked: true, decode_width: 4 };
-    let guessed = Tuning { origin: "defaults for x86".into(), decode_width: 1, ..Tuning::default() };
+    let measured = Tuning {
+        origin: "measured 2026-11-23".into(),
+        is_calibrated: true,
+        is_repacked: true,
+        kv_cache: "f16".into(),
+        decode_width: 4,
+    };
+    let (origin, kv_cache) = ("defaults for x86".into(), "q8_0".into());
+    let guessed = Tuning { origin, kv_cache, decode_width: 1, ..Tuning::default() };
     let lines = [Tuning::default(), measured, guessed].map(|it| format!("{:?}\n", tuning(&it)));
     expect![[r#"
         None
-        Some("weights repacked, 4 answers per step; calibrated: measured 2026-11-23")
-        Some("weights as stored, 1 answer per step; defaults for x86")
+        Some("weights repacked, KV cache f16, 4 answers per step; calibrated: measured 2026-11-23")
+        Some("weights as stored, KV cache q8_0, 1 answer per step; defaults for x86")
     "#]]
     .assert_eq(&lines.concat());
 }

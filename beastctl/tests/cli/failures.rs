@@ -74,7 +74,7 @@ fn another_protocol_names_both_versions_and_the_way_out() {
         expect![[r#"
             exit 3
             out: ""
-            err: beastctl: beastd 9.1.0 speaks protocol 10, this beastctl VERSION speaks protocol 9; try: beastctl stop, then repeat the command
+            err: beastctl: beastd 9.1.0 speaks protocol 11, this beastctl VERSION speaks protocol 10; try: beastctl stop, then repeat the command
         "#]]
         .assert_eq(&ran.report().replace(env!("CARGO_PKG_VERSION"), "VERSION"));
         assert!(daemon.join().unwrap());

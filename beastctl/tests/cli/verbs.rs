@@ -67,6 +67,7 @@ pub(crate) fn status() -> Status {
             origin: "measured on 2026-11-23".into(),
             is_calibrated: true,
             is_repacked: true,
+            kv_cache: "q8_0".into(),
             decode_width: 4,
         },
         n_preempted: 0,
@@ -97,7 +98,7 @@ fn status_is_for_people() {
         context   4096 tokens, trained for 32768
         backend   Metal, 31/31 layers offloaded
         profile   beast: batch 1024, prefill in chunks of 128, 2 threads
-        tuning    weights repacked, 4 answers per step; calibrated: measured on 2026-11-23
+        tuning    weights repacked, KV cache q8_0, 4 answers per step; calibrated: measured on 2026-11-23
         drafts    lookup, draft (draft model LFM2-350M), up to 8 tokens; 60 of 80 accepted (75 %)
         slots     1 of 4 busy, 2 waiting, 5 connections
         prefixes  3 cached, 210 tokens, 1.2 MB; 12 hits saved 700 tokens
@@ -193,7 +194,7 @@ fn version_knows_the_daemon_or_does_without() {
     let ran = beast.run(&["version"], b"");
     expect![[r#"
         exit 0
-        out: "beastctl VERSION, protocol 9\nbeastd is not running\n"
+        out: "beastctl VERSION, protocol 10\nbeastd is not running\n"
         err: "#]]
     .assert_eq(&ran.report().replace(this, "VERSION"));
 
@@ -201,7 +202,7 @@ fn version_knows_the_daemon_or_does_without() {
     let ran = beast.run(&["version"], b"");
     expect![[r#"
         exit 0
-        out: "beastctl VERSION, protocol 9\nbeastd 0.0.1, protocol 9, process 4711, engine llama.cpp\n"
+        out: "beastctl VERSION, protocol 10\nbeastd 0.0.1, protocol 10, process 4711, engine llama.cpp\n"
         err: "#]]
     .assert_eq(&ran.report().replace(this, "VERSION"));
     daemon.join().unwrap();

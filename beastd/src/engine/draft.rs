@@ -11,7 +11,6 @@ use llama_cpp_2::token::LlamaToken;
 
 use super::context::Context;
 use super::context_options::{ContextOptions, new_context};
-use super::kv_type::KvType;
 use super::llama::id;
 use super::sampler::argmax;
 use super::{
@@ -78,16 +77,8 @@ impl<'model> DraftModel<'model> {
             return Err(LoadError::Vocabulary { path: model.path().to_owned() });
         }
         let n_places = n_slots + N_KEPT + 1;
-        let n_batch = options.n_ubatch;
-        let mut options = ContextOptions { is_divided: false, n_places, n_draft: 0, n_batch, ..*options };
-        let context = match new_context(model, &options) {
-            // The large model's heads fill whole blocks, and this one's do not.
-            Err(LoadError::KvType { .. }) => {
-                options.kv_type = KvType::F16;
-                new_context(model, &options)?
-            }
-            outcome => outcome?,
-        };
+        let options = ContextOptions { is_divided: false, n_places, n_draft: 0, n_batch: options.n_ubatch, ..*options };
+        let context = new_context(model, &options)?;
         let batch = LlamaBatch::new(options.n_batch, 1);
         let place = |n: usize| SlotId(u32::try_from(n).expect("few slots"));
         let kept = PrefixCache::new((n_slots..n_places - 1).map(place).collect());

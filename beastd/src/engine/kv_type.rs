@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use beast_kernels::Attention;
+use beast_launchd::file;
+use beast_launchd::gguf::{self, Head, Value};
 use llama_cpp_2::context::params::KvCacheType;
-use llama_cpp_2::gguf::GgufContext;
 
 use super::{kernels, raw};
 
@@ -20,9 +22,11 @@ pub enum KvType {
 const LEAST_CELLS: usize = 16_384;
 /// Before rounding, llama.cpp rotates heads whose sizes are multiples of this, which keeps outliers from spoiling their
 /// block (`attn_rot_k` in llama-kv-cache.cpp).
-const ROTATED: u32 = 64;
-/// Largest head that our kernels attend to.
-const MOST: u32 = 256;
+const ROTATED_UNIT: u64 = 64;
+/// Keys of attention that our kernels leave to llama.cpp: caps, biases by distance (ALiBi), latent vectors (MLA).
+const UNCOMMON: [&str; 3] = ["attn_logit_softcapping", "attention.max_alibi_bias", "attention.key_length_mla"];
+/// Architectures with caps or ALiBi for which llama.cpp needs no key (`src/models`).
+const UNCOMMON_ARCHITECTURES: [&str; 6] = ["baichuan", "bloom", "gemma2", "grok", "jina-bert-v2", "refact"];
 
 impl KvType {
     pub fn name(self) -> &'static str {
@@ -40,10 +44,11 @@ impl KvType {
         }
     }
 
-    /// The better one for the model at `path` on a CPU: Q8_0 for a large cache that our kernels attend to. llama.cpp's
-    /// own are slower with it.
-    pub fn best(path: &Path, n_cells: usize) -> Self {
-        if n_cells >= LEAST_CELLS && kernels::attend() && is_ours(path) { Self::Q8_0 } else { Self::F16 }
+    /// The better one for a model on a CPU: Q8_0 for a large cache that our kernels attend to. llama.cpp's own are
+    /// slower with it.
+    pub fn best(path: &Path, n_cells: usize, n_threads: usize) -> Self {
+        let is_small = n_cells >= LEAST_CELLS && kernels::have_attention() && is_ours(path, n_threads);
+        if is_small { Self::Q8_0 } else { Self::F16 }
     }
 }
 
@@ -57,42 +62,46 @@ impl From<KvType> for KvCacheType {
 }
 
 /// Whether our kernels compute the attention of the model at `path`, and llama.cpp rotates its heads.
-fn is_ours(path: &Path) -> bool {
-    let has_sinks = raw::tensors(path).is_none_or(|tensors| tensors.iter().any(|tensor| tensor.name.contains("sinks")));
-    let Some(file) = GgufContext::from_file(path).filter(|_| !has_sinks) else { return false };
-    let architecture = file.val_str(file.find_key("general.architecture")).unwrap_or_default().to_owned();
-    suits(|key| {
-        let index = file.find_key(&format!("{architecture}.{key}"));
-        match index {
-            0.. if file.kv_type(index) == raw::UINT32 => Value::Number(file.val_u32(index)),
-            0.. => Value::Other,
-            _ => Value::None,
-        }
-    })
+fn is_ours(path: &Path, n_threads: usize) -> bool {
+    let has_sinks = |tensors: Vec<raw::Tensor>| tensors.iter().any(|tensor| tensor.name.contains("attn_sinks"));
+    if raw::tensors(path).is_none_or(has_sinks) {
+        return false;
+    }
+    let Ok(file) = file::open(path) else { return false };
+    let len = file.metadata().map_or(0, |metadata| metadata.len());
+    gguf::read(file, len, &[]).is_ok_and(|head| head.is_some_and(|head| suits(&head, n_threads).unwrap_or(false)))
 }
 
-/// A value of a file's metadata.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Value {
-    None,
-    Number(u32),
-    Other,
+/// The same for the model with this header; `None` if it does not say.
+fn suits(head: &Head, n_threads: usize) -> Option<bool> {
+    let architecture = head.text("general.architecture")?;
+    let value = |key: &str| head.get(&format!("{architecture}.{key}"));
+    if UNCOMMON_ARCHITECTURES.contains(&architecture) || UNCOMMON.iter().any(|key| value(key).is_some()) {
+        return Some(false);
+    }
+    let n_heads = numbers(value("attention.head_count"))?;
+    let n_kv_heads =
+        value("attention.head_count_kv").map_or_else(|| Some(n_heads.clone()), |all| numbers(Some(all)))?;
+    let (most, fewest) = (*n_heads.iter().max()?, *n_kv_heads.iter().min()?);
+    let usual = numbers(value("embedding_length"))?.first()? / most;
+    let size = |key: &str, usual: u64| value(key).map_or(Some(usual), |size| numbers(Some(size))?.first().copied());
+    let (keys, values) = (size("attention.key_length", usual)?, size("attention.value_length", usual)?);
+    let of_windows = [size("attention.key_length_swa", keys)?, size("attention.value_length_swa", values)?];
+    let is_rotated = |size: u64| size > 0 && size.is_multiple_of(ROTATED_UNIT) && size <= Attention::MOST_SIZE as u64;
+    let are_rotated = [keys, values].into_iter().chain(of_windows).all(is_rotated);
+    // One row has as many items as heads, if there are many threads.
+    let are_many = fewest.saturating_mul(Attention::THREADS_OF_ITEM as u64) >= n_threads as u64;
+    Some(are_rotated && are_many && most.div_ceil(fewest) <= Attention::MOST_GROUP as u64)
 }
 
-/// Keys of attention that our kernels leave to llama.cpp: caps, biases by distance (ALiBi), latent vectors (MLA).
-const UNCOMMON: [&str; 3] = ["attn_logit_softcapping", "attention.max_alibi_bias", "attention.key_length_mla"];
-
-/// Whether attention is of the common kind and all heads are rotated. `value` takes a key without its architecture.
-fn suits(value: impl Fn(&str) -> Value) -> bool {
-    let or = |key: &str, otherwise| if value(key) == Value::None { otherwise } else { value(key) };
-    let usual = match (value("embedding_length"), value("attention.head_count")) {
-        (Value::Number(width), Value::Number(n_heads @ 1..)) => Value::Number(width / n_heads),
-        _ => Value::Other,
+/// A number, or one for each layer. Layers without attention have zero, and are left out.
+fn numbers(value: Option<&Value>) -> Option<Vec<u64>> {
+    let all = match value? {
+        Value::Integer(n) => vec![*n],
+        Value::Integers(all) => all.clone(),
+        _ => return None,
     };
-    let (keys, values) = (or("attention.key_length", usual), or("attention.value_length", usual));
-    let of_windows = [or("attention.key_length_swa", keys), or("attention.value_length_swa", values)];
-    let is_rotated = |size| matches!(size, Value::Number(n @ 1..=MOST) if n.is_multiple_of(ROTATED));
-    UNCOMMON.iter().all(|key| value(key) == Value::None) && [keys, values].into_iter().chain(of_windows).all(is_rotated)
+    all.into_iter().filter(|n| *n != 0).map(|n| u64::try_from(n).ok()).collect()
 }
 
 #[cfg(test)]

@@ -157,9 +157,6 @@ fn extra_buffer_types() -> Option<*mut sys::ggml_backend_buffer_type_t> {
     }
 }
 
-/// The type of whole numbers in a file's metadata.
-pub(super) const UINT32: sys::gguf_type = sys::GGUF_TYPE_UINT32;
-
 /// A tensor of a model's file, as described in the header.
 pub(super) struct Tensor {
     pub(super) name: String,

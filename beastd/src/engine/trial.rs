@@ -58,7 +58,9 @@ pub fn run(
     let mut bytes = Vec::new();
     tokens.iter().for_each(|token| vocab.piece(*token, &mut bytes));
     check(&loaded, &vocab);
-    let engine = LlamaEngine::new(&loaded, &SMALL).map_err(|error| error.to_string());
+    // As large ones are, since that is another graph.
+    let options = ContextOptions { kv_type: KvType::best(path, usize::MAX, SMALL.n_threads), ..SMALL };
+    let engine = LlamaEngine::new(&loaded, &options).map_err(|error| error.to_string());
     let first = tokens.first().copied().unwrap_or(Token(0));
     let computed = engine?.warm_up(first, false);
     // A broken tensor is a better reason than the failure of computing with it.

@@ -108,13 +108,14 @@ impl Gpu {
     }
 }
 
-/// The type of a cache of so many cells for the model at `path`.
-pub(super) fn kv_type(config: &Config, path: &Path, n_cells: usize, on_gpu: bool) -> KvType {
-    match &*config.kv_cache {
+/// This context of the model at `path`, with the type of KV cache that is configured or best.
+pub(super) fn with_kv_type(context: ContextOptions, config: &Config, path: &Path, on_gpu: bool) -> ContextOptions {
+    let kv_type = match &*config.kv_cache {
         "q8_0" => KvType::Q8_0,
-        "auto" if config.kernels && !on_gpu => KvType::best(path, n_cells),
+        "auto" if config.kernels && !on_gpu => KvType::best(path, context.n_cells, context.n_threads),
         _ => KvType::F16,
-    }
+    };
+    ContextOptions { kv_type, ..context }
 }
 
 /// The same context with `n_ctx` cells for each place.
@@ -124,32 +125,33 @@ fn divide(context: ContextOptions, n_ctx: usize) -> ContextOptions {
 
 /// The context of the model at `path` without a calibration.
 pub(super) fn plain_context(config: &Config, path: &Path, on_gpu: bool) -> ContextOptions {
-    let n_cells = config.n_cells(config.n_ctx);
-    ContextOptions {
-        n_cells,
+    let context = ContextOptions {
+        n_cells: config.n_cells(config.n_ctx),
         is_divided: false,
-        kv_type: kv_type(config, path, n_cells, on_gpu),
+        kv_type: KvType::F16,
         n_places: config.n_slots + config.n_prefixes,
         n_batch: config.n_batch,
         n_ubatch: config.prefill_chunk(on_gpu).max(config.n_slots),
         n_threads: config.n_threads(),
         n_draft: config.n_draft(),
-    }
+    };
+    with_kv_type(context, config, path, on_gpu)
 }
 
 /// The context that the model at `path` will get on a GPU, before its training context is known.
 fn context(config: &Config, path: &Path, tuning: &Tuning) -> ContextOptions {
     let limits = tuning.limits(config, config.n_ctx, true);
-    ContextOptions {
+    let context = ContextOptions {
         n_cells: limits.n_cells,
         is_divided: false,
-        kv_type: kv_type(config, path, limits.n_cells, true),
+        kv_type: KvType::F16,
         n_places: limits.n_slots + limits.n_prefixes,
         n_batch: limits.n_batch,
         n_ubatch: limits.lone_chunk.max(limits.n_slots),
         n_threads: tuning.n_threads,
         n_draft: config.n_draft(),
-    }
+    };
+    with_kv_type(context, config, path, true)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a size for people")]

@@ -1,6 +1,7 @@
 use beast_protocol::ErrorCode;
 
 use super::*;
+use crate::config::{self, Overrides};
 
 fn gpu(at_risk: u32) -> Gpu {
     let device =
@@ -38,4 +39,27 @@ fn memory_that_runs_out_halves_the_layers_until_the_cpu_is_left() {
 fn what_is_no_lack_of_memory_is_not_tried_again() {
     assert!(!gpu(31).retreat(&failed("llama.cpp cannot load m.gguf: it is truncated")));
     assert!(!gpu(0).retreat(&failed("not enough memory for a context")), "it is the CPU's");
+}
+
+#[test]
+fn a_kv_cache_is_of_8_bits_where_that_is_asked_for_or_best() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("config.toml");
+    let cub = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../models/cub/cub.gguf"));
+    let of = |settings: &str, on_gpu: bool| {
+        std::fs::write(&file, format!("n_threads = 2\n{settings}")).expect("writable");
+        let env = [("BEAST_SOCKET", "/run/b.sock"), ("BEAST_LOG_DIR", "/log")];
+        let env = env.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let overrides = Overrides { file: Some(file.clone()), env: env.into(), flags: Vec::new() };
+        let config = config::load(&overrides).expect("valid").config;
+        plain_context(&config, cub, on_gpu).kv_type
+    };
+    let best = if engine::kernels::have_attention() { KvType::Q8_0 } else { KvType::F16 };
+    assert_eq!((of("", false), of("", true)), (best, KvType::F16));
+    assert_eq!(of("kernels = false", false), KvType::F16);
+    assert_eq!(of("n_slots = 1", false), KvType::F16, "a small cache");
+    for on_gpu in [false, true] {
+        assert_eq!(of("kv_cache = 'f16'", on_gpu), KvType::F16);
+        assert_eq!(of("kv_cache = 'q8_0'\nn_slots = 1\nkernels = false", on_gpu), KvType::Q8_0);
+    }
 }

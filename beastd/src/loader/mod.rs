@@ -308,16 +308,16 @@ fn try_to_load(
     let limits = tuning.limits(config, n_ctx, on_gpu);
     let limits = if gpu.is_divided { limits.divided(n_ctx) } else { limits };
     let n_draft = config.n_draft().min(loaded.max_states() - 1);
-    let kv_type = gpu::kv_type(config, &located.path, limits.n_cells, on_gpu);
-    let context = context_options(limits, kv_type, tuning.n_threads, n_draft);
-    tracing::info!(n_cells = context.n_cells, kv_cache = kv_type.name(), "creating a context");
+    let context = context_options(limits, tuning.n_threads, n_draft);
+    let context = gpu::with_kv_type(context, config, &located.path, on_gpu);
+    tracing::info!(n_cells = context.n_cells, kv_cache = context.kv_type.name(), "creating a context");
     let vocab: Arc<dyn Vocab> = Arc::new(LlamaVocab::new(Arc::clone(&loaded)));
-    let draft = DraftFile::load(config, &located, &context, gpu);
-    let bytes = need::of(&located.path, &context, loaded.n_gpu_layers()) + draft.bytes(&context, on_gpu);
+    let draft = DraftFile::load(config, &located, context, gpu);
+    let bytes = need::of(&located.path, &context, loaded.n_gpu_layers()) + draft.bytes(on_gpu);
     let (mut engine, draft) = progress
         .stage(LoadStage::Context, || {
             let engine = LlamaEngine::new(&loaded, &context)?;
-            Ok::<_, LoadError>((engine, draft.context(&loaded, limits.n_slots, &context)))
+            Ok::<_, LoadError>((engine, draft.context(&loaded, limits.n_slots)))
         })
         .map_err(|error| unavailable(&error))?;
     let first = vocab.tokenize("a", false, false).first().copied().unwrap_or(crate::batch::Token(0));
@@ -341,11 +341,12 @@ fn try_to_load(
     let fingerprint = tuning.fingerprint;
     let description =
         Description { config, loaded: &loaded, limits, n_ctx, is_builtin, fingerprint, gpu: device, problems };
-    let ready = description.ready(temperatures, &vocab, tuning.status(limits), speculation_status, state_bytes, bytes);
+    let tuned = tuning.status(limits, context.kv_type);
+    let ready = description.ready(temperatures, &vocab, tuned, speculation_status, state_bytes, bytes);
     progress.set(LoadState::Ready(Arc::new(ready)));
     let _ = asker.take().map(|asker| asker.send(Ok(())));
     let (governor, crowd) = governor(config, context.n_threads, on_gpu, &ties.crowd);
-    let store = open_store(config, &tuning, limits, kv_type);
+    let store = open_store(config, &tuning, limits, context.kv_type);
     let parts = Parts { engine, vocab, limits, n_ctx, governor, crowd, speculation, store };
     let inbox = inbox.take().expect("one worker at a time");
     let worker = Worker::new(parts, inbox, Arc::clone(&ties.metrics));
@@ -370,11 +371,11 @@ fn read(config: &Config, progress: &Progress, gpu: &mut Gpu) -> Result<(Located,
     Ok((located, tuning, Arc::new(loaded)))
 }
 
-fn context_options(limits: Limits, kv_type: KvType, n_threads: usize, n_draft: usize) -> ContextOptions {
+fn context_options(limits: Limits, n_threads: usize, n_draft: usize) -> ContextOptions {
     ContextOptions {
         n_cells: limits.n_cells,
         is_divided: limits.is_adjacent,
-        kv_type,
+        kv_type: KvType::F16,
         n_places: limits.n_slots + limits.n_prefixes,
         n_batch: limits.n_batch,
         // A graph pass holds one chunk: larger compute buffers would never be used.

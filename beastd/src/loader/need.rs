@@ -1,7 +1,7 @@
 //! How much memory a model takes: its weights, KV cache, states and compute buffers, with its draft model.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use beast_protocol::{ErrorCode, WireError};
 
@@ -30,7 +30,8 @@ pub fn estimate(config: &Config) -> Bytes {
         _ => model_file::locate_draft(&config.draft, &located, on_gpu).ok().flatten(),
     };
     let own = of(&located.path, &context, n_layers);
-    own + draft.map_or_else(Bytes::default, |path| of(&path, &context, n_layers))
+    let of_draft = |path: PathBuf| of(&path, &gpu::with_kv_type(context, config, &path, on_gpu), n_layers);
+    own + draft.map_or_else(Bytes::default, of_draft)
 }
 
 /// The memory of one file with this context, of which the GPU has so many layers.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use beast_protocol::SpeculationStatus;
 
-use super::gpu::Gpu;
+use super::gpu::{self, Gpu};
 use super::need;
 use super::tuning::Tuning;
 use crate::batch::Token;
@@ -21,6 +21,8 @@ use crate::trial;
 /// A draft model in memory, or why there is none. An unusable draft model never prevents the model from answering.
 pub(super) struct DraftFile {
     loaded: Option<LoadedModel>,
+    /// Its context, but for the places.
+    context: ContextOptions,
     reason: Option<String>,
 }
 
@@ -32,7 +34,8 @@ pub(super) struct Draft<'model> {
 }
 
 impl DraftFile {
-    pub(super) fn load(config: &Config, located: &Located, context: &ContextOptions, gpu: &Gpu) -> Self {
+    /// Reads the draft model for a model with this context.
+    pub(super) fn load(config: &Config, located: &Located, context: ContextOptions, gpu: &Gpu) -> Self {
         let on_gpu = gpu.is_used();
         let is_wanted = config.n_draft() > 0 && matches!(&*config.speculation, "auto" | "draft");
         let path = if is_wanted { model_file::locate_draft(&config.draft, located, on_gpu) } else { Ok(None) };
@@ -43,7 +46,7 @@ impl DraftFile {
                 let trial = trial::begin(&path, fingerprint(&path).ok(), || false)?;
                 trial.map_or(Ok(()), |trial| trial.finish(|| false))?;
             }
-            let device = gpu.for_draft(context, &path);
+            let device = gpu.for_draft(&context, &path);
             if on_gpu && device.is_none() {
                 return Err("the GPU has no room for it beside the model; try: lower n_ctx or n_slots".into());
             }
@@ -52,27 +55,25 @@ impl DraftFile {
             let options = ModelOptions { path, device, n_gpu_layers: None, mmap, repack: false, kernels };
             engine::load(&options, |_| true).map(Some).map_err(|error| error.to_string())
         });
-        match loaded {
-            Ok(loaded) => Self { loaded, reason: None },
-            Err(error) => Self { loaded: None, reason: Some(format!("no draft model: {error}")) },
-        }
+        let (loaded, reason) = match loaded {
+            Ok(loaded) => (loaded, None),
+            Err(error) => (None, Some(format!("no draft model: {error}"))),
+        };
+        let path = loaded.as_ref().map(LoadedModel::path);
+        let context = path.map_or(context, |path| gpu::with_kv_type(context, config, path, on_gpu));
+        Self { loaded, context, reason }
     }
 
     /// The memory of the draft model and its context.
-    pub(super) fn bytes(&self, context: &ContextOptions, on_gpu: bool) -> Bytes {
+    pub(super) fn bytes(&self, on_gpu: bool) -> Bytes {
         let n_layers = if on_gpu { u32::MAX } else { 0 };
-        self.loaded.as_ref().map_or_else(Bytes::default, |loaded| need::of(loaded.path(), context, n_layers))
+        self.loaded.as_ref().map_or_else(Bytes::default, |loaded| need::of(loaded.path(), &self.context, n_layers))
     }
 
-    pub(super) fn context<'model>(
-        &'model self,
-        target: &LoadedModel,
-        n_slots: usize,
-        options: &ContextOptions,
-    ) -> Draft<'model> {
+    pub(super) fn context(&self, target: &LoadedModel, n_slots: usize) -> Draft<'_> {
         let none = |reason| Draft { drafter: None, name: None, reason };
         let Some(loaded) = &self.loaded else { return none(self.reason.clone()) };
-        match DraftModel::new(loaded, target, n_slots, options) {
+        match DraftModel::new(loaded, target, n_slots, &self.context) {
             Ok(draft) => Draft { drafter: Some(Box::new(draft)), name: Some(loaded.name()), reason: None },
             Err(error) => none(Some(format!("no draft model: {error}"))),
         }

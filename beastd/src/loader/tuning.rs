@@ -2,7 +2,7 @@
 
 use crate::calibration::{self, Calibration, Found};
 use crate::config::Config;
-use crate::engine::{self, Device, EngineError};
+use crate::engine::{self, Device, EngineError, KvType};
 use crate::fingerprint;
 use crate::model_file::Located;
 use crate::scheduler::Limits;
@@ -127,11 +127,12 @@ impl Tuning {
     }
 
     /// The description for `status`.
-    pub(super) fn status(&self, limits: Limits) -> beast_protocol::Tuning {
+    pub(super) fn status(&self, limits: Limits, kv_type: KvType) -> beast_protocol::Tuning {
         beast_protocol::Tuning {
             origin: self.origin.clone(),
             is_calibrated: self.calibration.is_some(),
             is_repacked: self.repack,
+            kv_cache: kv_type.name().to_owned(),
             decode_width: u32::try_from(limits.decode_width).unwrap_or(u32::MAX),
         }
     }

@@ -220,7 +220,7 @@ fn a_daemon_of_another_time() {
         plant,
         1,
         expect![[r#"
-            problem  daemon         beastd 9.9.9 speaks protocol 10, this beastctl OURS speaks protocol 9; try: beastctl stop, then repeat the command
+            problem  daemon         beastd 9.9.9 speaks protocol 11, this beastctl OURS speaks protocol 10; try: beastctl stop, then repeat the command
         "#]],
     );
     find(

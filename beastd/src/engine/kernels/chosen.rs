@@ -25,8 +25,8 @@ pub fn instruction_set() -> Option<&'static str> {
     BEST.map(InstructionSet::name)
 }
 
-/// Whether attention is computed with it.
-pub fn attend() -> bool {
+/// Whether the best instruction set has attention, even while the kernels are off.
+pub fn have_attention() -> bool {
     BEST.is_some_and(|set| set.attention().is_some())
 }
 

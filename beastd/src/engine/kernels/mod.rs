@@ -25,7 +25,7 @@ mod crew;
 mod products;
 
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
-pub use chosen::{attend, instruction_set, use_ours};
+pub use chosen::{have_attention, instruction_set, use_ours};
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub use crew::Helpers;
 
@@ -35,9 +35,9 @@ pub fn instruction_set() -> Option<&'static str> {
     None
 }
 
-/// Whether attention is computed with it: never here.
+/// Whether the kernels have attention: not here.
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
-pub fn attend() -> bool {
+pub fn have_attention() -> bool {
     false
 }
 
