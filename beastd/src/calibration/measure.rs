@@ -163,7 +163,7 @@ struct Bench<'model> {
 
 impl<'model> Bench<'model> {
     fn new(config: &Config, model: &'model LoadedModel, n_threads: usize) -> anyhow::Result<Self> {
-        let n_draft = config.n_draft().min(model.max_states() - 1);
+        let n_draft = config.n_draft().min(model.max_states(KvType::F16) - 1);
         let options = ContextOptions {
             n_cells: 2048,
             is_divided: false,

@@ -1,4 +1,4 @@
-use super::tests::{engine_of, model, row, tokens};
+use super::tests::{OPTIONS, engine_of, model, row, tokens};
 use super::*;
 
 /// The logits after all tokens, of which those beyond `middle` are computed in a second step.
@@ -46,4 +46,22 @@ fn a_state_of_8_bits_is_saved_and_comes_back() {
     let most = straight.iter().zip(after).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(most < 1e-3, "{most}");
     assert!(!engine.restore(SlotId(3), &as_f16).expect("the engine works"), "another type's state does not fit");
+}
+
+#[test]
+fn as_many_states_as_are_allowed_fit_into_the_graph() {
+    let model = model();
+    let n_states = [crate::engine::KvType::F16, crate::engine::KvType::Q8_0].map(|kv_type| {
+        let n_draft = model.max_states(kv_type) - 1;
+        let options = ContextOptions { kv_type, n_draft, n_batch: 256, n_ubatch: 256, n_places: 4, ..OPTIONS };
+        let mut engine = LlamaEngine::new(&model, &options).expect("there is memory");
+        engine.warm_up(Token(5), false).expect("two tokens can be computed");
+        // llama.cpp would end this process.
+        let chunk = vec![Token(5); 200];
+        let rows = (0..4).map(|slot| row(slot, 0, &chunk[..if slot == 0 { 200 } else { 1 }], slot > 0)).collect();
+        (1..4).for_each(|slot| engine.arm(SeqId(slot), &SamplingParams::GREEDY, None));
+        engine.step(&Batch { edits: Vec::new(), rows }).expect("there is room");
+        n_draft + 1
+    });
+    assert!(n_states[0] > n_states[1] && n_states[1] > 16, "{n_states:?}");
 }

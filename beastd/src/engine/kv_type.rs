@@ -23,8 +23,10 @@ const LEAST_CELLS: usize = 16_384;
 /// Before rounding, llama.cpp rotates heads whose sizes are multiples of this, which keeps outliers from spoiling their
 /// block (`attn_rot_k` in llama-kv-cache.cpp).
 const ROTATED_UNIT: u64 = 64;
-/// Keys of attention that our kernels leave to llama.cpp: caps, biases by distance (ALiBi), latent vectors (MLA).
-const UNCOMMON: [&str; 3] = ["attn_logit_softcapping", "attention.max_alibi_bias", "attention.key_length_mla"];
+/// Keys of attention that our kernels leave to llama.cpp: caps, biases by distance (ALiBi), latent vectors (MLA). And
+/// of hybrid models with which nobody has measured how many past states fit into llama.cpp's graph beside rotation.
+const UNCOMMON: [&str; 4] =
+    ["attn_logit_softcapping", "attention.max_alibi_bias", "attention.key_length_mla", "ssm.conv_kernel"];
 /// Architectures with caps or ALiBi for which llama.cpp needs no key (`src/models`).
 const UNCOMMON_ARCHITECTURES: [&str; 6] = ["baichuan", "bloom", "gemma2", "grok", "jina-bert-v2", "refact"];
 

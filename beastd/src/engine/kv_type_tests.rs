@@ -50,8 +50,8 @@ fn heads_that_are_rotated_suit_and_all_others_do_not() {
 
 #[test]
 fn attention_that_llama_cpp_computes_does_not_suit() {
-    for key in ["llama.attn_logit_softcapping", "llama.attention.max_alibi_bias", "llama.attention.key_length_mla"] {
-        assert!(!with(64, &[(key, number(1))]), "{key}");
+    for key in UNCOMMON {
+        assert!(!with(64, &[(&format!("llama.{key}"), number(1))]), "{key}");
     }
     let of = |architecture: &str, tensors: &[&str]| {
         let (width, heads) =

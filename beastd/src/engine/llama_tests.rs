@@ -31,7 +31,7 @@ pub(in crate::engine) fn engine_with(model: &LoadedModel, is_divided: bool) -> L
     engine_of(model, is_divided, crate::engine::KvType::F16)
 }
 
-const OPTIONS: ContextOptions = ContextOptions {
+pub(in crate::engine) const OPTIONS: ContextOptions = ContextOptions {
     n_cells: 2048,
     is_divided: false,
     kv_type: crate::engine::KvType::F16,

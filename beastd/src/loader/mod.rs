@@ -307,9 +307,10 @@ fn try_to_load(
     let n_ctx = config.n_ctx.min(loaded.n_ctx_train() as usize);
     let limits = tuning.limits(config, n_ctx, on_gpu);
     let limits = if gpu.is_divided { limits.divided(n_ctx) } else { limits };
-    let n_draft = config.n_draft().min(loaded.max_states() - 1);
-    let context = context_options(limits, tuning.n_threads, n_draft);
+    let context = context_options(limits, tuning.n_threads);
     let context = gpu::with_kv_type(context, config, &located.path, on_gpu);
+    let n_draft = config.n_draft().min(loaded.max_states(context.kv_type) - 1);
+    let context = ContextOptions { n_draft, ..context };
     tracing::info!(n_cells = context.n_cells, kv_cache = context.kv_type.name(), "creating a context");
     let vocab: Arc<dyn Vocab> = Arc::new(LlamaVocab::new(Arc::clone(&loaded)));
     let draft = DraftFile::load(config, &located, context, gpu);
@@ -371,7 +372,7 @@ fn read(config: &Config, progress: &Progress, gpu: &mut Gpu) -> Result<(Located,
     Ok((located, tuning, Arc::new(loaded)))
 }
 
-fn context_options(limits: Limits, n_threads: usize, n_draft: usize) -> ContextOptions {
+fn context_options(limits: Limits, n_threads: usize) -> ContextOptions {
     ContextOptions {
         n_cells: limits.n_cells,
         is_divided: limits.is_adjacent,
@@ -381,7 +382,7 @@ fn context_options(limits: Limits, n_threads: usize, n_draft: usize) -> ContextO
         // A graph pass holds one chunk: larger compute buffers would never be used.
         n_ubatch: limits.lone_chunk.max(limits.n_slots),
         n_threads,
-        n_draft,
+        n_draft: 0,
     }
 }
 
