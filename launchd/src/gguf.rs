@@ -59,7 +59,7 @@ pub enum Value {
     Float(f64),
     /// A short string.
     Text(Vec<u8>),
-    /// A short array of integers.
+    /// The integers of a requested array, if it is short.
     Integers(Vec<i128>),
     /// The strings of a requested array.
     Texts(Vec<Vec<u8>>),
@@ -95,8 +95,8 @@ pub fn check(file: impl Read + Seek, len: u64) -> Result<(), Damage> {
     read(file, len, &[]).map(|_| ())
 }
 
-/// Reads the header of a file of `len` bytes, with the strings of these arrays. `None` for an unknown version, which is
-/// left to the engine.
+/// Reads the header of a file of `len` bytes, with the strings or integers of these arrays. `None` for an unknown
+/// version, which is left to the engine.
 ///
 /// # Errors
 /// See [`Damage`].
@@ -223,7 +223,7 @@ impl<R: Read + Seek> Reader<R> {
             return Err(Damage::Garbled);
         }
         match (kind, size_of(kind)) {
-            (kind, Some(_)) if n <= MOST_INTEGERS && !matches!(kind, F32 | F64) => {
+            (kind, Some(_)) if is_wanted && n <= MOST_INTEGERS && !matches!(kind, F32 | F64) => {
                 return (0..n).map(|_| self.integer(kind)).collect::<Result<_, _>>().map(Value::Integers);
             }
             (_, Some(size)) => self.skip(n * size)?,

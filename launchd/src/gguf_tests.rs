@@ -64,6 +64,10 @@ fn values_are_kept_and_arrays_when_they_are_asked_for() {
     assert!(matches!(without.get("lfm2.attention.layer_norm_rms_epsilon"), Some(Value::Float(n)) if *n > 0.0));
     let Some(Value::Other(n)) = without.get(TOKENS) else { panic!("an array that nobody has asked for") };
     assert!(matches!(head(&[TOKENS]).get(TOKENS), Some(Value::Texts(texts)) if texts.len() as u64 == *n));
+    const HEADS: &str = "lfm2.attention.head_count_kv";
+    assert_eq!(without.get(HEADS), Some(&Value::Other(8)));
+    assert_eq!(head(&[HEADS]).get(HEADS), Some(&Value::Integers(vec![0, 0, 2, 0, 0, 2, 0, 2])));
+    assert_eq!(head(&["tokenizer.ggml.token_type"]).get("tokenizer.ggml.token_type"), Some(&Value::Other(*n)), "long");
 }
 
 /// A count that leads beyond the end of the file must not cause sixteen million reads there.

@@ -23,12 +23,18 @@ const LEAST_CELLS: usize = 16_384;
 /// Before rounding, llama.cpp rotates heads whose sizes are multiples of this, which keeps outliers from spoiling their
 /// block (`attn_rot_k` in llama-kv-cache.cpp).
 const ROTATED_UNIT: u64 = 64;
-/// Keys of attention that our kernels leave to llama.cpp: caps, biases by distance (ALiBi), latent vectors (MLA). And
-/// of hybrid models with which nobody has measured how many past states fit into llama.cpp's graph beside rotation.
-const UNCOMMON: [&str; 4] =
-    ["attn_logit_softcapping", "attention.max_alibi_bias", "attention.key_length_mla", "ssm.conv_kernel"];
-/// Architectures with caps or ALiBi for which llama.cpp needs no key (`src/models`).
-const UNCOMMON_ARCHITECTURES: [&str; 6] = ["baichuan", "bloom", "gemma2", "grok", "jina-bert-v2", "refact"];
+/// Keys of models that our kernels leave to llama.cpp: with caps, biases (ALiBi and others), latent vectors (MLA). The
+/// last one is of hybrids: nobody has measured how many of their past states fit into llama.cpp's graph with rotation.
+const UNCOMMON: [&str; 5] = [
+    "attn_logit_softcapping",
+    "attention.max_alibi_bias",
+    "attention.relative_buckets_count",
+    "attention.key_length_mla",
+    "ssm.conv_kernel",
+];
+/// The same for architectures of which llama.cpp needs no key (`src/models`).
+const UNCOMMON_ARCHITECTURES: [&str; 8] =
+    ["baichuan", "bloom", "gemma2", "gpt-oss", "grok", "jina-bert-v2", "lfm2moe", "refact"];
 
 impl KvType {
     pub fn name(self) -> &'static str {
@@ -49,8 +55,8 @@ impl KvType {
     /// The better one for a model on a CPU: Q8_0 for a large cache that our kernels attend to. llama.cpp's own are
     /// slower with it.
     pub fn best(path: &Path, n_cells: usize, n_threads: usize) -> Self {
-        let is_small = n_cells >= LEAST_CELLS && kernels::have_attention() && is_ours(path, n_threads);
-        if is_small { Self::Q8_0 } else { Self::F16 }
+        let is_q8_0 = n_cells >= LEAST_CELLS && kernels::have_attention() && is_ours(path, n_threads);
+        if is_q8_0 { Self::Q8_0 } else { Self::F16 }
     }
 }
 
@@ -69,9 +75,17 @@ fn is_ours(path: &Path, n_threads: usize) -> bool {
     if raw::tensors(path).is_none_or(has_sinks) {
         return false;
     }
-    let Ok(file) = file::open(path) else { return false };
-    let len = file.metadata().map_or(0, |metadata| metadata.len());
-    gguf::read(file, len, &[]).is_ok_and(|head| head.is_some_and(|head| suits(&head, n_threads).unwrap_or(false)))
+    let with = |arrays: &[&str]| {
+        let file = file::open(path).ok()?;
+        let len = file.metadata().ok()?.len();
+        gguf::read(file, len, arrays).ok()?
+    };
+    let suits = || {
+        let architecture = with(&[])?.text("general.architecture")?.to_owned();
+        let [heads, kv_heads] = ["", "_kv"].map(|of| format!("{architecture}.attention.head_count{of}"));
+        suits(&with(&[&heads, &kv_heads])?, n_threads)
+    };
+    suits().unwrap_or(false)
 }
 
 /// The same for the model with this header; `None` if it does not say.

@@ -174,9 +174,9 @@ impl LoadedModel {
 
     /// Most past states that a context may keep per sequence. llama.cpp sizes its graph by the number of tensors
     /// (`graph_max_nodes`) and aborts when keeping states takes more nodes: three for each state and layer that has
-    /// one, besides about 33 for each layer of LFM2, and about 17 for each layer of attention whose cache is of 8 bits,
-    /// which rotates heads. Found by experiment, in steps of four sequences: the most are 17 states with the 2.6B, 21
-    /// with the 350M and 44 with cub, and with 8 bits 15, 18 and 41.
+    /// one, besides about 33 for each layer of LFM2, and 12 for each layer of attention whose cache is of 8 bits, which
+    /// rotates heads (`llama_mul_mat_hadamard`). A little more is counted here. Found by experiment, in steps of four
+    /// sequences: the most are 17 states with the 2.6B, 21 with the 350M and 44 with cub; with 8 bits 15, 18 and 41.
     pub fn max_states(&self, kv_type: KvType) -> usize {
         const NODES_OF_A_LAYER: usize = 34;
         const NODES_OF_ROTATION: usize = 20;
@@ -197,10 +197,10 @@ impl LoadedModel {
         let n_rotating = if kv_type == KvType::Q8_0 { n_layers.saturating_sub(n_convolutions) } else { 0 };
         let n_taken = NODES_OF_A_LAYER * n_layers + NODES_OF_ROTATION * n_rotating + N_INPUTS;
         let n_most = (8 * n_tensors).max(1024);
-        // Its table of nodes has room for as many, rounded up to a power of two, and also takes tensors and inputs.
+        // Its table of nodes has room for as many, rounded up to a power of two, and also takes weights and inputs.
         let n_in_table = n_most.next_power_of_two().saturating_sub(n_tensors + N_INPUTS);
         let n_nodes = n_most.min(n_in_table).saturating_sub(n_taken);
-        n_nodes / (NODES_OF_A_STATE * n_convolutions)
+        (n_nodes / (NODES_OF_A_STATE * n_convolutions)).max(1)
     }
 
     /// Context length that the model was trained with, in tokens.

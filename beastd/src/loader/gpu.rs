@@ -123,8 +123,9 @@ fn divide(context: ContextOptions, n_ctx: usize) -> ContextOptions {
     ContextOptions { n_cells: context.n_places * n_ctx, is_divided: true, ..context }
 }
 
-/// The context of the model at `path` without a calibration.
+/// The context of the model at `path` without a calibration, which might choose any number of threads.
 pub(super) fn plain_context(config: &Config, path: &Path, on_gpu: bool) -> ContextOptions {
+    let n_cores = std::thread::available_parallelism().map_or(1, usize::from);
     let context = ContextOptions {
         n_cells: config.n_cells(config.n_ctx),
         is_divided: false,
@@ -132,7 +133,7 @@ pub(super) fn plain_context(config: &Config, path: &Path, on_gpu: bool) -> Conte
         n_places: config.n_slots + config.n_prefixes,
         n_batch: config.n_batch,
         n_ubatch: config.prefill_chunk(on_gpu).max(config.n_slots),
-        n_threads: config.n_threads(),
+        n_threads: if config.n_threads == 0 { config.n_threads().max(n_cores) } else { config.n_threads },
         n_draft: config.n_draft(),
     };
     with_kv_type(context, config, path, on_gpu)
