@@ -85,7 +85,7 @@ impl Attention {
     pub const MOST_SIZE: usize = 256;
     /// Most query heads that share a head of the cache.
     pub const MOST_GROUP: usize = MOST_QUERIES;
-    /// llama.cpp shares a row's cells among all threads; one thread here does the work of about so many of those.
+    /// llama.cpp shares a row's cells among all threads; one thread here does the work of about this many of those.
     pub const THREADS_OF_ITEM: usize = 4;
 
     /// Whether its sizes are among those that are computed here.

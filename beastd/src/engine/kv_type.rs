@@ -18,13 +18,14 @@ pub enum KvType {
     Q8_0,
 }
 
-/// Smaller caches save little memory, and reading them takes a small share of a step.
+/// With smaller caches, Q8_0 saves little memory and little of a step's time.
 const LEAST_CELLS: usize = 16_384;
 /// Before rounding, llama.cpp rotates heads whose sizes are multiples of this, which keeps outliers from spoiling their
 /// block (`attn_rot_k` in llama-kv-cache.cpp).
 const ROTATED_UNIT: u64 = 64;
-/// Keys of models that our kernels leave to llama.cpp: with caps, biases (ALiBi and others), latent vectors (MLA). The
-/// last one is of hybrids: nobody has measured how many of their past states fit into llama.cpp's graph with rotation.
+/// Keys of models whose attention our kernels leave to llama.cpp: caps, biases (ALiBi and others), latent vectors
+/// (MLA). The last key marks hybrids: how many of their past states fit into llama.cpp's graph beside rotation is
+/// unmeasured.
 const UNCOMMON: [&str; 5] = [
     "attn_logit_softcapping",
     "attention.max_alibi_bias",
@@ -32,7 +33,7 @@ const UNCOMMON: [&str; 5] = [
     "attention.key_length_mla",
     "ssm.conv_kernel",
 ];
-/// The same for architectures of which llama.cpp needs no key (`src/models`).
+/// Architectures with the same features that llama.cpp knows by name, without a key (`src/models`).
 const UNCOMMON_ARCHITECTURES: [&str; 8] =
     ["baichuan", "bloom", "gemma2", "gpt-oss", "grok", "jina-bert-v2", "lfm2moe", "refact"];
 
@@ -52,8 +53,8 @@ impl KvType {
         }
     }
 
-    /// The better one for a model on a CPU: Q8_0 for a large cache that our kernels attend to. llama.cpp's own are
-    /// slower with it.
+    /// The better type for a model on a CPU: Q8_0 for a large cache whose attention our kernels compute. llama.cpp's
+    /// kernels are slower with Q8_0.
     pub fn best(path: &Path, n_cells: usize, n_threads: usize) -> Self {
         let is_q8_0 = n_cells >= LEAST_CELLS && kernels::have_attention() && is_ours(path, n_threads);
         if is_q8_0 { Self::Q8_0 } else { Self::F16 }
@@ -105,7 +106,7 @@ fn suits(head: &Head, n_threads: usize) -> Option<bool> {
     let of_windows = [size("attention.key_length_swa", keys)?, size("attention.value_length_swa", values)?];
     let is_rotated = |size: u64| size > 0 && size.is_multiple_of(ROTATED_UNIT) && size <= Attention::MOST_SIZE as u64;
     let are_rotated = [keys, values].into_iter().chain(of_windows).all(is_rotated);
-    // One row has as many items as heads, if there are many threads.
+    // With many threads, a single row has one item per KV head.
     let are_many = fewest.saturating_mul(Attention::THREADS_OF_ITEM as u64) >= n_threads as u64;
     Some(are_rotated && are_many && most.div_ceil(fewest) <= Attention::MOST_GROUP as u64)
 }

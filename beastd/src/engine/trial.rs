@@ -58,7 +58,7 @@ pub fn run(
     let mut bytes = Vec::new();
     tokens.iter().for_each(|token| vocab.piece(*token, &mut bytes));
     check(&loaded, &vocab);
-    // As large ones are, since that is another graph.
+    // The type that a large cache gets: with Q8_0, llama.cpp builds a different graph.
     let options = ContextOptions { kv_type: KvType::best(path, usize::MAX, SMALL.n_threads), ..SMALL };
     let engine = LlamaEngine::new(&loaded, &options).map_err(|error| error.to_string());
     let first = tokens.first().copied().unwrap_or(Token(0));

@@ -123,7 +123,7 @@ fn divide(context: ContextOptions, n_ctx: usize) -> ContextOptions {
     ContextOptions { n_cells: context.n_places * n_ctx, is_divided: true, ..context }
 }
 
-/// The context of the model at `path` without a calibration, which might choose any number of threads.
+/// The context of the model at `path` before its calibration is known.
 pub(super) fn plain_context(config: &Config, path: &Path, on_gpu: bool) -> ContextOptions {
     let n_cores = std::thread::available_parallelism().map_or(1, usize::from);
     let context = ContextOptions {
@@ -133,7 +133,8 @@ pub(super) fn plain_context(config: &Config, path: &Path, on_gpu: bool) -> Conte
         n_places: config.n_slots + config.n_prefixes,
         n_batch: config.n_batch,
         n_ubatch: config.prefill_chunk(on_gpu).max(config.n_slots),
-        n_threads: if config.n_threads == 0 { config.n_threads().max(n_cores) } else { config.n_threads },
+        // A calibration may choose up to all cores, and the more threads, the fewer models get a small cache.
+        n_threads: if config.n_threads == 0 { n_cores } else { config.n_threads },
         n_draft: config.n_draft(),
     };
     with_kv_type(context, config, path, on_gpu)
