@@ -6,6 +6,7 @@
 use std::arch::aarch64::*;
 
 use crate::blocks::{Q4K, Q5K, Q6K};
+use crate::simd::LINE;
 use crate::simd::neon::{dot, half, prefetch};
 use crate::tiles::{Column, Format};
 
@@ -14,7 +15,6 @@ const MOST_COLUMNS: usize = 8;
 
 /// Prefetch distance in bytes: what was best on x86, for rows that are read one after the other.
 const AHEAD: usize = 4096;
-const LINE: usize = 64;
 
 /// Weights that are unpacked here.
 pub(super) trait Unpack: Format {

@@ -43,6 +43,50 @@ pub(super) trait Simd: Copy {
     /// Besides, there are `LANES / 4` such rows, with `row_bytes` bytes from each row to the next.
     unsafe fn load_rows(from: *const u8, row_bytes: usize) -> Self::Ints;
 
+    /// Sixteen bytes of `LANES` rows: first four of each, then the next four of each, and so on.
+    ///
+    /// # Safety
+    /// Besides, the rows have these bytes.
+    #[inline(always)]
+    unsafe fn transpose(from: *const u8, row_bytes: usize) -> [Self::Ints; 4] {
+        // SAFETY: as promised by the caller.
+        unsafe {
+            let a = Self::load_rows(from, row_bytes);
+            let b = Self::load_rows(from.add(row_bytes), row_bytes);
+            let c = Self::load_rows(from.add(2 * row_bytes), row_bytes);
+            let d = Self::load_rows(from.add(3 * row_bytes), row_bytes);
+            Self::zip_four(a, b, c, d)
+        }
+    }
+    /// 32 bytes of each row, likewise.
+    ///
+    /// # Safety
+    /// As above.
+    #[inline(always)]
+    unsafe fn transpose_two(from: *const u8, row_bytes: usize) -> [Self::Ints; 8] {
+        // SAFETY: as promised by the caller.
+        unsafe {
+            let ([a, b, c, d], [e, f, g, h]) =
+                (Self::transpose(from, row_bytes), Self::transpose(from.add(16), row_bytes));
+            [a, b, c, d, e, f, g, h]
+        }
+    }
+    /// Within each 128 bits: the first lanes of all four, then the second ones, and so on.
+    #[inline(always)]
+    unsafe fn zip_four(a: Self::Ints, b: Self::Ints, c: Self::Ints, d: Self::Ints) -> [Self::Ints; 4] {
+        // SAFETY: as promised by the caller.
+        unsafe {
+            let (ab, cd) = (Self::zip_low(a, b), Self::zip_low(c, d));
+            let (ab_2, cd_2) = (Self::zip_high(a, b), Self::zip_high(c, d));
+            [
+                Self::zip_low_pairs(ab, cd),
+                Self::zip_high_pairs(ab, cd),
+                Self::zip_low_pairs(ab_2, cd_2),
+                Self::zip_high_pairs(ab_2, cd_2),
+            ]
+        }
+    }
+
     unsafe fn splat(value: i32) -> Self::Ints;
     unsafe fn splat_float(value: f32) -> Self::Floats;
     unsafe fn and(a: Self::Ints, b: Self::Ints) -> Self::Ints;
@@ -142,6 +186,9 @@ pub(super) trait Softmax: Products {
     unsafe fn zero_below(a: Self::Floats, x: Self::Floats, least: Self::Floats) -> Self::Floats;
 }
 
+/// Bytes of a line of the caches.
+pub(super) const LINE: usize = 64;
+
 /// Prefetches a line, on x86 into the first cache if `IS_NEAR` and into the second otherwise. Any address will do.
 /// Assembly, because the compiler moves the prefetches of a whole block to its end, one after the other.
 #[inline(always)]
@@ -159,4 +206,29 @@ pub(super) fn prefetch<const IS_NEAR: bool>(at: *const u8) {
     neon::prefetch(at);
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     let _ = at;
+}
+
+/// Prefetches four to seven lines into the first cache, with an instruction for each and none for its address. Any
+/// address will do.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub(super) fn prefetch_lines(at: *const u8, n_lines: usize) {
+    macro_rules! prefetch {
+        ($($line:literal)*) => {
+            std::arch::asm!(
+                $(concat!("prefetcht0 [{0} + 64 * ", $line, "]"),)*
+                in(reg) at,
+                options(nostack, preserves_flags),
+            )
+        };
+    }
+    // SAFETY: every x86-64 CPU has it, and it may be given any address.
+    unsafe {
+        match n_lines {
+            ..=4 => prefetch!(0 1 2 3),
+            5 => prefetch!(0 1 2 3 4),
+            6 => prefetch!(0 1 2 3 4 5),
+            _ => prefetch!(0 1 2 3 4 5 6),
+        }
+    }
 }

@@ -8,8 +8,7 @@
 use std::mem::MaybeUninit;
 
 use super::blocks::BLOCK;
-use super::cpu;
-use super::simd::prefetch;
+use ahead::Ahead;
 use lanes::Lanes;
 use tile::Tile;
 
@@ -17,6 +16,7 @@ use tile::Tile;
 pub(super) use tile::Column;
 pub(super) use tile::Format;
 
+mod ahead;
 #[cfg(target_arch = "x86_64")]
 mod broadcast;
 #[cfg(target_arch = "x86_64")]
@@ -100,6 +100,13 @@ pub(super) struct Rows {
 }
 
 impl Rows {
+    /// Where a row begins, or what is read instead if there is no such row any more.
+    #[inline(always)]
+    fn at_or_next(&self, row: usize) -> *const u8 {
+        let (from, row) = if row < self.n_rows { (self.at, row) } else { (self.next, row - self.n_rows) };
+        from.wrapping_add(row * self.row_bytes)
+    }
+
     /// A block of `n` rows, `ROWS` at most, from `row` on. If there are fewer, they are copied, and the others are
     /// zero.
     ///
@@ -191,42 +198,6 @@ pub(super) unsafe fn multiply<T: Tiles, W: Format>(
             }
             let n = (rows.n_rows - row).min(ROWS);
             sums.iter().enumerate().for_each(|(column, sums)| store(first + column, row, &sums.0[..n]));
-        }
-    }
-}
-
-/// What to fetch into the caches while a block of some rows is computed: as many bytes of the next rows, in the
-/// order of memory. In many small portions, since the CPU stalls when it has too many to wait for.
-#[derive(Clone, Copy)]
-pub(super) struct Ahead {
-    at: *const u8,
-    n_lines: usize,
-    n_portions: usize,
-    /// Into the first cache instead of the second.
-    is_near: bool,
-}
-
-impl Ahead {
-    const LINE: usize = 64;
-
-    #[inline(always)]
-    fn new<W>(rows: &Rows, row: usize, block: usize, n_rows: usize, n_portions: usize) -> Self {
-        let bytes = n_rows * size_of::<W>();
-        let row = row + n_rows;
-        let at = if row < rows.n_rows { rows.at.wrapping_add(row * rows.row_bytes) } else { rows.next };
-        let at = at.wrapping_add(block * bytes);
-        Self { at, n_lines: bytes.div_ceil(Self::LINE), n_portions, is_near: cpu::is_amd() }
-    }
-
-    #[inline(always)]
-    fn fetch(self, portion: usize) {
-        if self.is_near { self.fetch_into::<true>(portion) } else { self.fetch_into::<false>(portion) }
-    }
-
-    #[inline(always)]
-    fn fetch_into<const IS_NEAR: bool>(self, portion: usize) {
-        for line in self.n_lines * portion / self.n_portions..self.n_lines * (portion + 1) / self.n_portions {
-            prefetch::<IS_NEAR>(self.at.wrapping_add(line * Self::LINE));
         }
     }
 }

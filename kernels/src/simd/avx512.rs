@@ -36,6 +36,19 @@ impl Simd for Vectors512 {
         let rows = _mm512_inserti32x4::<2>(rows, _mm_loadu_si128(from.add(8 * row_bytes).cast()));
         _mm512_inserti32x4::<3>(rows, _mm_loadu_si128(from.add(12 * row_bytes).cast()))
     }
+    /// With a fifth fewer instructions than by sixteen bytes, and half the loads, of which a CPU starts two at a time.
+    #[inline(always)]
+    unsafe fn transpose_two(from: *const u8, row_bytes: usize) -> [__m512i; 8] {
+        // Each quarter has the `i`th or the `i + 4`th lanes of four rows.
+        let first = transpose_eight_rows(from, row_bytes);
+        let last = transpose_eight_rows(from.add(8 * row_bytes), row_bytes);
+        let mut all = [first[0]; 8];
+        for i in 0..4 {
+            all[i] = _mm512_shuffle_i32x4::<0b10_00_10_00>(first[i], last[i]);
+            all[i + 4] = _mm512_shuffle_i32x4::<0b11_01_11_01>(first[i], last[i]);
+        }
+        all
+    }
     #[inline(always)]
     unsafe fn splat(value: i32) -> __m512i {
         _mm512_set1_epi32(value)
@@ -224,6 +237,19 @@ impl Softmax for Vectors512 {
 unsafe fn fence(mut sums: __m512i) -> __m512i {
     std::arch::asm!("/* {0} */", inout(zmm_reg) sums, options(nostack, preserves_flags));
     sums
+}
+
+/// 32 bytes of eight rows: the first vector has the first lanes of rows 0 to 3, their fifth ones, and the same of rows
+/// 4 to 7; the next one has their second and sixth lanes, and so on.
+#[inline(always)]
+unsafe fn transpose_eight_rows(from: *const u8, row_bytes: usize) -> [__m512i; 4] {
+    let mut rows = [_mm512_setzero_si512(); 4];
+    for i in 0..4 {
+        let (row, other) = (from.add(i * row_bytes), from.add((i + 4) * row_bytes));
+        let row = _mm512_castsi256_si512(_mm256_loadu_si256(row.cast()));
+        rows[i] = _mm512_inserti64x4::<1>(row, _mm256_loadu_si256(other.cast()));
+    }
+    Vectors512::zip_four(rows[0], rows[1], rows[2], rows[3])
 }
 
 /// Quarters 0 and 1 of `a`, 2 and 3 of `a`, and the same of `b`, added.

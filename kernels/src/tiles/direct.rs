@@ -8,11 +8,12 @@ use std::mem::MaybeUninit;
 
 use super::super::blocks::BLOCK;
 use super::super::simd::Products;
+use super::ahead::Ahead;
 use super::broadcast::{add_block, add_scaled, dot};
 use super::lanes::Lanes;
 use super::tile::{self, Column, Format, STEP, Take};
 use super::whole::Whole;
-use super::{Ahead, ROWS, Rows};
+use super::{ROWS, Rows};
 
 /// Most columns for which the parts of a block are written out. In a loop, header and weights pass through memory,
 /// which takes a column with AVX2 half as long again; with more columns, long code costs more than that saves.

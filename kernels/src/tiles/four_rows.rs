@@ -15,10 +15,11 @@ use std::mem::MaybeUninit;
 use super::super::blocks::{BLOCK, Q4K, Q5K, Q6K};
 use super::super::simd::avx512::Vectors512;
 use super::super::simd::{NO_BYTE, Products};
+use super::ahead::Stream;
 use super::lanes::Lanes;
 use super::rounding::Rounded;
 use super::tile::{Column, Format};
-use super::{Ahead, ROWS, Rows};
+use super::{ROWS, Rows};
 
 pub(in super::super) const ROWS_AT_ONCE: usize = 4;
 
@@ -28,7 +29,7 @@ pub(in super::super) trait FourRows: Format {
     ///
     /// # Safety
     /// The CPU has the instruction set, and the blocks are valid: four of them.
-    unsafe fn products<const N: usize>(lanes: Lanes, columns: &[Self::Column; N], ahead: Ahead) -> [__m128; N];
+    unsafe fn products<const N: usize>(lanes: Lanes, columns: &[Self::Column; N], ahead: Stream) -> [__m128; N];
 }
 
 /// As [`super::multiply`], for up to four columns.
@@ -61,36 +62,61 @@ unsafe fn multiply_all<W: FourRows, const N: usize>(
     mut store: impl FnMut(usize, usize, &[f32]),
 ) {
     assert_eq!(columns.len(), N * rows.n_blocks);
-    for row in (0..rows.n_rows).step_by(ROWS_AT_ONCE) {
-        let mut sums = [_mm_setzero_ps(); N];
-        for block in 0..rows.n_blocks {
-            let mut copy = [const { MaybeUninit::uninit() }; ROWS];
-            // SAFETY: as promised by the caller.
-            unsafe {
-                let here = columns.get_unchecked(N * block..).first_chunk().expect("there are N columns");
-                let lanes = rows.block::<W>(row, block, ROWS_AT_ONCE, &mut copy);
-                let products =
-                    W::products::<N>(lanes, here, Ahead::new::<W>(&rows, row, block, ROWS_AT_ONCE, N_PORTIONS));
-                for n in 0..N {
-                    sums[n] = _mm_fmadd_ps(products[n], _mm_set1_ps(here[n].scales()[0]), sums[n]);
-                }
-            }
-        }
+    let n_whole = rows.n_rows / ROWS_AT_ONCE * ROWS_AT_ONCE;
+    let mut store = |row, sums: [__m128; N], n_rows| {
         for n in 0..N {
             let mut products = [0.0; ROWS_AT_ONCE];
             // SAFETY: there is room.
             unsafe { _mm_storeu_ps(products.as_mut_ptr(), sums[n]) };
-            store(n, row, &products[..(rows.n_rows - row).min(ROWS_AT_ONCE)]);
+            store(n, row, &products[..n_rows]);
+        }
+    };
+    // SAFETY: as promised by the caller.
+    unsafe {
+        for row in (0..n_whole).step_by(ROWS_AT_ONCE) {
+            store(row, sums::<W, N, true>(rows, row, columns), ROWS_AT_ONCE);
+        }
+        if n_whole < rows.n_rows {
+            store(n_whole, sums::<W, N, false>(rows, n_whole, columns), rows.n_rows - n_whole);
         }
     }
 }
 
-/// Of what is fetched ahead: one with each half of a block.
-const N_PORTIONS: usize = 2;
+/// The products of four rows, or of those that are left.
+///
+/// # Safety
+/// As above.
+#[inline(always)]
+unsafe fn sums<W: FourRows, const N: usize, const ARE_WHOLE: bool>(
+    rows: Rows,
+    row: usize,
+    columns: &[W::Column],
+) -> [__m128; N] {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        let mut sums = [_mm_setzero_ps(); N];
+        let mut copy = [const { MaybeUninit::uninit() }; ROWS];
+        let mut lanes = Lanes { first: rows.at.add(row * rows.row_bytes), row_bytes: rows.row_bytes };
+        let mut ahead = Stream::new::<W>(&rows, row, ROWS_AT_ONCE);
+        for block in 0..rows.n_blocks {
+            if !ARE_WHOLE {
+                lanes = rows.block::<W>(row, block, ROWS_AT_ONCE, &mut copy);
+            }
+            let here = columns.get_unchecked(N * block..).first_chunk().expect("there are N columns");
+            let products = W::products::<N>(lanes, here, ahead);
+            for n in 0..N {
+                sums[n] = _mm_fmadd_ps(products[n], _mm_set1_ps(here[n].scales()[0]), sums[n]);
+            }
+            lanes.first = lanes.first.wrapping_add(size_of::<W>());
+            ahead.advance();
+        }
+        sums
+    }
+}
 
 impl FourRows for Q4K {
     #[inline(always)]
-    unsafe fn products<const N: usize>(lanes: Lanes, columns: &[Rounded<8>; N], ahead: Ahead) -> [__m128; N] {
+    unsafe fn products<const N: usize>(lanes: Lanes, columns: &[Rounded<8>; N], ahead: Stream) -> [__m128; N] {
         // SAFETY: as promised by the caller.
         unsafe { groups_of_32::<false, N>(lanes, columns, ahead) }
     }
@@ -98,7 +124,7 @@ impl FourRows for Q4K {
 
 impl FourRows for Q5K {
     #[inline(always)]
-    unsafe fn products<const N: usize>(lanes: Lanes, columns: &[Rounded<8>; N], ahead: Ahead) -> [__m128; N] {
+    unsafe fn products<const N: usize>(lanes: Lanes, columns: &[Rounded<8>; N], ahead: Stream) -> [__m128; N] {
         // SAFETY: as promised by the caller.
         unsafe { groups_of_32::<true, N>(lanes, columns, ahead) }
     }
@@ -113,7 +139,7 @@ impl FourRows for Q5K {
 unsafe fn groups_of_32<const HAS_FIFTHS: bool, const N: usize>(
     lanes: Lanes,
     columns: &[Rounded<8>; N],
-    ahead: Ahead,
+    ahead: Stream,
 ) -> [__m128; N] {
     // SAFETY: as promised by the caller.
     unsafe {
@@ -159,7 +185,7 @@ unsafe fn half_of_32<const HAS_FIFTHS: bool, const N: usize>(
     scales: __m512i,
     fifths: &[__m512i; 4],
     columns: &[Rounded<8>; N],
-    ahead: Ahead,
+    ahead: Stream,
     sums: &mut [__m512i; N],
 ) {
     // SAFETY: as promised by the caller.
@@ -204,7 +230,7 @@ impl FourRows for Q6K {
     /// nibbles are the first and third 32 weights, and of the next 32 bytes the second and fourth; a byte of the upper
     /// bits has those of all four.
     #[inline(always)]
-    unsafe fn products<const N: usize>(lanes: Lanes, columns: &[Rounded<16>; N], ahead: Ahead) -> [__m128; N] {
+    unsafe fn products<const N: usize>(lanes: Lanes, columns: &[Rounded<16>; N], ahead: Stream) -> [__m128; N] {
         // SAFETY: as promised by the caller.
         unsafe {
             let header = sixteen_bytes(lanes, 192);
@@ -244,7 +270,7 @@ unsafe fn half_of_16<const N: usize>(
     scales: [__m512i; 2],
     starts: &[__m512i; N],
     columns: &[Rounded<16>; N],
-    ahead: Ahead,
+    ahead: Stream,
     sums: &mut [__m512i; N],
 ) {
     // SAFETY: as promised by the caller.

@@ -19,21 +19,7 @@ impl Lanes {
     #[inline(always)]
     pub(super) unsafe fn transpose<S: Simd>(self, at: usize) -> [S::Ints; 4] {
         // SAFETY: as promised by the caller.
-        unsafe {
-            let (from, row_bytes) = (self.first.add(at), self.row_bytes);
-            let a = S::load_rows(from, row_bytes);
-            let b = S::load_rows(from.add(row_bytes), row_bytes);
-            let c = S::load_rows(from.add(2 * row_bytes), row_bytes);
-            let d = S::load_rows(from.add(3 * row_bytes), row_bytes);
-            let (ab, cd) = (S::zip_low(a, b), S::zip_low(c, d));
-            let (ab_2, cd_2) = (S::zip_high(a, b), S::zip_high(c, d));
-            [
-                S::zip_low_pairs(ab, cd),
-                S::zip_high_pairs(ab, cd),
-                S::zip_low_pairs(ab_2, cd_2),
-                S::zip_high_pairs(ab_2, cd_2),
-            ]
-        }
+        unsafe { S::transpose(self.first.add(at), self.row_bytes) }
     }
 
     /// 32 bytes of each row, likewise.
@@ -43,8 +29,7 @@ impl Lanes {
     #[inline(always)]
     pub(super) unsafe fn transpose_two<S: Simd>(self, at: usize) -> [S::Ints; 8] {
         // SAFETY: as promised by the caller.
-        let ([a, b, c, d], [e, f, g, h]) = unsafe { (self.transpose::<S>(at), self.transpose::<S>(at + 16)) };
-        [a, b, c, d, e, f, g, h]
+        unsafe { S::transpose_two(self.first.add(at), self.row_bytes) }
     }
 
     /// The scales with which eight groups of `group_bytes` begin.

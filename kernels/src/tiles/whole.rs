@@ -10,7 +10,7 @@
 
 use super::super::blocks::BLOCK;
 use super::super::simd::Products;
-use super::Ahead;
+use super::ahead::Ahead;
 use super::broadcast::{add, dot, two, two_floats};
 use super::direct::Parts;
 use super::lanes::Lanes;
