@@ -2,6 +2,9 @@
 #![allow(clippy::print_stderr, reason = "what is not tested here is said")]
 
 use std::io::Write;
+use std::ops::Deref;
+
+use rustix::mm::{self, MapFlags, MprotectFlags, ProtFlags};
 
 use super::*;
 
@@ -144,9 +147,52 @@ fn rounded(weights: Weights, x: &[f32]) -> Vec<f32> {
         .collect()
 }
 
+/// Bytes that lie at the very end of readable memory, so that reading more ends the test.
+struct AtTheEnd {
+    mapped: *mut u8,
+    n_mapped: usize,
+    from: usize,
+    n: usize,
+}
+
+impl AtTheEnd {
+    fn new(bytes: &[u8]) -> Self {
+        let page = rustix::param::page_size();
+        let n_readable = bytes.len().next_multiple_of(page);
+        let (n_mapped, from) = (n_readable + page, n_readable - bytes.len());
+        // SAFETY: new memory; the last page is not used, and the bytes before it are written.
+        unsafe {
+            let read_write = ProtFlags::READ | ProtFlags::WRITE;
+            let mapped = mm::mmap_anonymous(std::ptr::null_mut(), n_mapped, read_write, MapFlags::PRIVATE);
+            let mapped = mapped.expect("memory").cast::<u8>();
+            mm::mprotect(mapped.add(n_readable).cast(), page, MprotectFlags::empty()).expect("a page of its own");
+            mapped.add(from).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+            Self { mapped, n_mapped, from, n: bytes.len() }
+        }
+    }
+}
+
+impl Deref for AtTheEnd {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: they were written, and are mapped as long as this lives.
+        unsafe { std::slice::from_raw_parts(self.mapped.add(self.from), self.n) }
+    }
+}
+
+impl Drop for AtTheEnd {
+    fn drop(&mut self) {
+        // SAFETY: it was mapped, and nothing uses it any more.
+        unsafe { mm::munmap(self.mapped.cast(), self.n_mapped).expect("it was mapped") };
+    }
+}
+
 /// A product, with room for its results.
 struct Example {
-    weights: Vec<u8>,
+    weights: AtTheEnd,
+    n_rows: usize,
+    /// From one row to the next, which may be more than its blocks.
     row_bytes: usize,
     n_blocks: usize,
     x: Vec<f32>,
@@ -154,7 +200,9 @@ struct Example {
 
 impl Example {
     fn new(of: Weights, n_rows: usize, n_blocks: usize, n_columns: usize, noise: &mut Noise) -> Self {
-        let mut weights = blocks(noise, of, n_rows * n_blocks);
+        let stride = n_blocks + noise.below(2);
+        let mut weights = blocks(noise, of, n_rows * stride);
+        weights.truncate(((n_rows - 1) * stride + n_blocks) * of.block_bytes());
         weights.chunks_mut(of.block_bytes()).take(n_blocks).for_each(|block| enlarge(of, block));
         let mut x: Vec<f32> = (0..n_columns * n_blocks * BLOCK).map(|_| noise.float()).collect();
         // Nothing but zeros, and nothing but ones.
@@ -164,28 +212,27 @@ impl Example {
         if let Some(small) = x.get_mut(BLOCK..2 * BLOCK) {
             small.iter_mut().for_each(|x| *x *= 0.001);
         }
-        Self { weights, row_bytes: n_blocks * of.block_bytes(), n_blocks, x }
-    }
-
-    fn n_rows(&self) -> usize {
-        self.weights.len() / self.row_bytes
+        Self { weights: AtTheEnd::new(&weights), n_rows, row_bytes: stride * of.block_bytes(), n_blocks, x }
     }
 
     /// Column by column.
     fn computed(&self, way: &Way, n_columns: usize) -> Vec<f32> {
-        let n_rows = self.n_rows();
+        let n_rows = self.n_rows;
         let mut products = vec![f32::NAN; n_rows * n_columns];
         let to = To { at: products.as_mut_ptr().cast(), column_bytes: n_rows * size_of::<f32>() };
         let x = &self.x[..n_columns * self.n_blocks * BLOCK];
-        let product = Product::of_parts(&self.weights, self.row_bytes, x, self.n_blocks, to);
+        let product = Product { n_rows, ..Product::of_parts(&self.weights, self.row_bytes, x, self.n_blocks, to) };
         let mut room = vec![0_u8; way.bytes_of_columns(&product) + way.alignment];
         let offset = room.as_ptr().align_offset(way.alignment);
         let columns = room[offset..].as_mut_ptr();
         // SAFETY: the caller has checked the CPU, and everything is alive. Pieces are as `Shares` makes them.
         unsafe {
             (0..product.n_blocks_of_columns()).for_each(|i| way.round(&product, i, columns));
-            for start in (0..n_rows).step_by(2 * way.unit) {
-                way.compute(&product, columns, start..(start + 2 * way.unit).min(n_rows), to);
+            way.compute(&product, columns, 0..0, to);
+            for (i, start) in (0..n_rows).step_by(2 * way.unit).enumerate() {
+                let rows = start..(start + 2 * way.unit).min(n_rows);
+                let next = [rows.end, n_rows, 3 * n_rows][i % 3];
+                way.compute_before(next, &product, columns, rows, to);
             }
         }
         products
@@ -198,18 +245,19 @@ impl Example {
         for (row, weights) in self.weights.chunks(self.row_bytes).enumerate() {
             let weights: Vec<f32> = weights
                 .chunks(of.block_bytes())
+                .take(self.n_blocks)
                 .flat_map(|block| (0..BLOCK).map(move |i| weight(of, block, i)))
                 .collect();
             for (column, x) in x.chunks(self.n_blocks * BLOCK).enumerate() {
                 let terms = weights.iter().zip(x).map(|(&weight, &x)| f64::from(weight) * f64::from(x));
                 let (expected, scale) =
                     terms.fold((0.0, f64::MIN_POSITIVE), |(sum, scale), term| (sum + term, scale + term.abs()));
-                let product = products[column * self.n_rows() + row];
+                let product = products[column * self.n_rows + row];
                 assert!(
                     (f64::from(product) - expected).abs() <= 1e-5 * scale,
                     "{of:?}, {} rows, {} blocks, {n_columns} columns, {} rows at once: row {row}, column {column}: \
                      {product}, not {expected}",
-                    self.n_rows(),
+                    self.n_rows,
                     self.n_blocks,
                     way.unit,
                 );
@@ -230,7 +278,19 @@ pub(crate) fn sets() -> Vec<InstructionSet> {
 /// Whole tiles, what is left of rows and columns, and any.
 fn compare_shapes(of: Weights, way: &Way, most_columns: usize, noise: &mut Noise) {
     let mut shapes: Vec<_> = (1..=17).map(|n_columns| (3, 2, n_columns)).collect();
-    shapes.extend([(1, 1, 1), (16, 7, 6), (31, 1, 3), (32, 1, 18), (33, 3, 19), (70, 2, 12), (64, 2, 23), (5, 1, 300)]);
+    shapes.extend([
+        (1, 1, 1),
+        (9, 1, 1),
+        (9, 3, 2),
+        (9, 11, 3),
+        (16, 7, 6),
+        (31, 1, 3),
+        (32, 1, 18),
+        (33, 3, 19),
+        (70, 2, 12),
+        (64, 2, 23),
+        (5, 1, 300),
+    ]);
     shapes.extend((0..20).map(|_| (1 + noise.below(80), 1 + noise.below(5), 1 + noise.below(40))));
     for (n_rows, n_blocks, n_columns) in shapes {
         let n_columns = n_columns.min(most_columns);

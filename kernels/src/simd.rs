@@ -43,7 +43,8 @@ pub(super) trait Simd: Copy {
     /// Besides, there are `LANES / 4` such rows, with `row_bytes` bytes from each row to the next.
     unsafe fn load_rows(from: *const u8, row_bytes: usize) -> Self::Ints;
 
-    /// Sixteen bytes of `LANES` rows: first four of each, then the next four of each, and so on.
+    /// Sixteen bytes of `LANES` rows: lane `r` of vector `i` has the bytes `4 * i` to `4 * i + 3` of row `r`, which
+    /// begins at `from + r * row_bytes`.
     ///
     /// # Safety
     /// Besides, the rows have these bytes.
@@ -55,10 +56,10 @@ pub(super) trait Simd: Copy {
             let b = Self::load_rows(from.add(row_bytes), row_bytes);
             let c = Self::load_rows(from.add(2 * row_bytes), row_bytes);
             let d = Self::load_rows(from.add(3 * row_bytes), row_bytes);
-            Self::zip_four(a, b, c, d)
+            Self::zip_four([a, b, c, d])
         }
     }
-    /// 32 bytes of each row, likewise.
+    /// The same with 32 bytes of each row, in eight vectors.
     ///
     /// # Safety
     /// As above.
@@ -73,7 +74,7 @@ pub(super) trait Simd: Copy {
     }
     /// Within each 128 bits: the first lanes of all four, then the second ones, and so on.
     #[inline(always)]
-    unsafe fn zip_four(a: Self::Ints, b: Self::Ints, c: Self::Ints, d: Self::Ints) -> [Self::Ints; 4] {
+    unsafe fn zip_four([a, b, c, d]: [Self::Ints; 4]) -> [Self::Ints; 4] {
         // SAFETY: as promised by the caller.
         unsafe {
             let (ab, cd) = (Self::zip_low(a, b), Self::zip_low(c, d));
@@ -186,7 +187,7 @@ pub(super) trait Softmax: Products {
     unsafe fn zero_below(a: Self::Floats, x: Self::Floats, least: Self::Floats) -> Self::Floats;
 }
 
-/// Bytes of a line of the caches.
+/// Bytes of a cache line.
 pub(super) const LINE: usize = 64;
 
 /// Prefetches a line, on x86 into the first cache if `IS_NEAR` and into the second otherwise. Any address will do.
@@ -208,8 +209,8 @@ pub(super) fn prefetch<const IS_NEAR: bool>(at: *const u8) {
     let _ = at;
 }
 
-/// Prefetches four to seven lines into the first cache, with an instruction for each and none for its address. Any
-/// address will do.
+/// Prefetches four to seven lines into the first cache, with one instruction for each and none to compute its address.
+/// Any address will do.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 pub(super) fn prefetch_lines(at: *const u8, n_lines: usize) {
@@ -225,10 +226,11 @@ pub(super) fn prefetch_lines(at: *const u8, n_lines: usize) {
     // SAFETY: every x86-64 CPU has it, and it may be given any address.
     unsafe {
         match n_lines {
-            ..=4 => prefetch!(0 1 2 3),
+            4 => prefetch!(0 1 2 3),
             5 => prefetch!(0 1 2 3 4),
             6 => prefetch!(0 1 2 3 4 5),
-            _ => prefetch!(0 1 2 3 4 5 6),
+            7 => prefetch!(0 1 2 3 4 5 6),
+            n => unreachable!("{n} lines at once"),
         }
     }
 }

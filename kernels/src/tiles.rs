@@ -100,7 +100,7 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    /// Where a row begins, or what is read instead if there is no such row any more.
+    /// Where a row begins. Rows after the last one are those from `next` on. Only to prefetch: it may be anywhere.
     #[inline(always)]
     fn at_or_next(&self, row: usize) -> *const u8 {
         let (from, row) = if row < self.n_rows { (self.at, row) } else { (self.next, row - self.n_rows) };

@@ -11,14 +11,12 @@
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use super::super::simd::{Softmax, avx2::Vectors256, avx512::Vectors512, prefetch};
+use super::super::simd::{LINE, Softmax, avx2::Vectors256, avx512::Vectors512, prefetch};
 use super::cells::CELLS;
 use super::{Attention, Heads, MOST_QUERIES, MOST_SIZE, Numbers, QUERIES_AT_ONCE};
 
 /// Cells whose masks are looked at in one go.
 const WINDOW: usize = 512;
-/// Bytes of a line of the cache.
-const LINE: usize = 64;
 
 impl Heads {
     fn vector(&self, row: usize, head: usize) -> *const u8 {

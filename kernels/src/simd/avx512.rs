@@ -36,7 +36,8 @@ impl Simd for Vectors512 {
         let rows = _mm512_inserti32x4::<2>(rows, _mm_loadu_si128(from.add(8 * row_bytes).cast()));
         _mm512_inserti32x4::<3>(rows, _mm_loadu_si128(from.add(12 * row_bytes).cast()))
     }
-    /// With a fifth fewer instructions than by sixteen bytes, and half the loads, of which a CPU starts two at a time.
+    /// In 40 instructions, 16 of them loads, instead of 48 and 32. Measured on Zen 5 only, which issues two loads and
+    /// up to four shuffles in a cycle.
     #[inline(always)]
     unsafe fn transpose_two(from: *const u8, row_bytes: usize) -> [__m512i; 8] {
         // Each quarter has the `i`th or the `i + 4`th lanes of four rows.
@@ -249,7 +250,7 @@ unsafe fn transpose_eight_rows(from: *const u8, row_bytes: usize) -> [__m512i; 4
         let row = _mm512_castsi256_si512(_mm256_loadu_si256(row.cast()));
         rows[i] = _mm512_inserti64x4::<1>(row, _mm256_loadu_si256(other.cast()));
     }
-    Vectors512::zip_four(rows[0], rows[1], rows[2], rows[3])
+    Vectors512::zip_four(rows)
 }
 
 /// Quarters 0 and 1 of `a`, 2 and 3 of `a`, and the same of `b`, added.

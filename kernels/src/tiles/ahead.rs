@@ -1,10 +1,15 @@
-//! What is fetched into the caches before it is computed. Knows rows, and neither their formats nor columns.
+//! What is fetched into the caches before it is needed. Knows rows of blocks, but neither formats nor columns.
+
+#[cfg(target_arch = "x86_64")]
+use std::marker::PhantomData;
 
 use super::super::cpu;
 #[cfg(target_arch = "x86_64")]
 use super::super::simd::prefetch_lines;
 use super::super::simd::{LINE, prefetch};
 use super::Rows;
+#[cfg(target_arch = "x86_64")]
+use super::four_rows::ROWS_AT_ONCE;
 
 /// What to fetch into the caches while a block of some rows is computed: as many bytes of the next rows, in the
 /// order of memory. In many small portions, since the CPU stalls when it has too many to wait for.
@@ -38,40 +43,69 @@ impl Ahead {
     }
 }
 
-/// What a few rows at once fetch into the first cache, with as few instructions as possible: a block of four rows takes
-/// 40 cycles, in which the CPU starts 160 to 240 instructions, and each of them counts.
+/// The same for four rows at once with AVX-512, half a block at a time, with as few instructions as possible: for one
+/// column of Q4_K the rest of a block takes about 150 instructions, of which Zen 5 issues four in a cycle. Always into
+/// the first cache: only AMD's CPUs compute four rows at once (`most_fewest`).
 #[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy)]
-pub(in super::super) struct Stream {
+pub(in super::super) struct FourAhead<W> {
     at: *const u8,
-    bytes_of_block: usize,
+    of: PhantomData<W>,
 }
 
 #[cfg(target_arch = "x86_64")]
-impl Stream {
-    /// Least bytes from what is computed to what is fetched. Two Zen 5 threads that only read 75 GB/s read four rows at
-    /// once, 4,608 bytes together, at 0.91 of that speed if the next four were fetched, and at 0.99 if those after them
-    /// were. Four rows of 6,720 bytes gain nothing.
-    const DISTANCE: usize = 6 << 10;
+impl<W> FourAhead<W> {
+    /// Where four rows take fewer bytes than this, what is fetched are not the next four rows but those after them. Two
+    /// Zen 5 threads read rows of Q4_K, 4,608 bytes for four of them, at 0.91 of their memory's 75 GB/s with the next
+    /// four and at 0.99 with those after them, without computing. Rows of Q6_K, 6,720 bytes for four, gained nothing.
+    const SMALL: usize = 6 << 10;
+    const BYTES: usize = ROWS_AT_ONCE * size_of::<W>();
+    const LINES: usize = Self::BYTES.div_ceil(LINE);
 
-    /// For blocks of `n_rows` rows from `row` on.
+    /// For the blocks of four rows from `row` on.
     #[inline(always)]
-    pub(super) fn new<W>(rows: &Rows, row: usize, n_rows: usize) -> Self {
-        let n_ahead = if n_rows * rows.row_bytes < Self::DISTANCE { 2 * n_rows } else { n_rows };
-        Self { at: rows.at_or_next(row + n_ahead), bytes_of_block: n_rows * size_of::<W>() }
+    pub(super) fn new(rows: &Rows, row: usize) -> Self {
+        // Of a piece of four rows, nothing else would fetch the four that are next.
+        let is_far = ROWS_AT_ONCE * rows.row_bytes < Self::SMALL && rows.n_rows > ROWS_AT_ONCE;
+        let n_rows = if is_far { 2 * ROWS_AT_ONCE } else { ROWS_AT_ONCE };
+        Self { at: rows.at_or_next(row + n_rows), of: PhantomData }
     }
 
-    /// Fetches for half a block.
+    /// Fetches what is due in a half of the block.
     #[inline(always)]
-    pub(super) fn fetch(self, half: usize) {
-        let n_lines = self.bytes_of_block.div_ceil(LINE);
-        let (first, end) = (n_lines * half / 2, n_lines * (half + 1) / 2);
+    pub(super) fn fetch(&self, half: usize) {
+        const { assert!(Self::LINES / 2 >= 4 && Self::LINES.div_ceil(2) <= 7, "`prefetch_lines` has others") };
+        let (first, end) = (Self::LINES * half / 2, Self::LINES * (half + 1) / 2);
         prefetch_lines(self.at.wrapping_add(first * LINE), end - first);
     }
 
     /// For the next block of these rows.
     #[inline(always)]
     pub(super) fn advance(&mut self) {
-        self.at = self.at.wrapping_add(self.bytes_of_block);
+        self.at = self.at.wrapping_add(Self::BYTES);
+    }
+}
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests {
+    use super::super::super::blocks::{Q4K, Q6K};
+    use super::*;
+
+    #[test]
+    fn the_next_rows_are_fetched_or_those_after_them() {
+        fn n_rows_ahead<W>(n_rows: usize, row: usize) -> isize {
+            let (n_blocks, bytes) = (8, 8 * size_of::<W>());
+            let at = std::ptr::without_provenance::<u8>(1 << 30);
+            // Far from the others: rows after the last one lie there.
+            let next = at.wrapping_add(1000 * bytes);
+            let fetched = FourAhead::<W>::new(&Rows { at, next, row_bytes: bytes, n_rows, n_blocks }, row).at;
+            (fetched.addr() as isize - at.wrapping_add(row * bytes).addr() as isize) / bytes as isize
+        }
+        assert_eq!(n_rows_ahead::<Q4K>(16, 0), 8);
+        assert_eq!(n_rows_ahead::<Q4K>(16, 8), 992, "the first of the next ones");
+        assert_eq!(n_rows_ahead::<Q4K>(16, 12), 992, "its fifth one");
+        assert_eq!(n_rows_ahead::<Q4K>(4, 0), 1000, "nothing else fetches it");
+        assert_eq!(n_rows_ahead::<Q6K>(16, 0), 4, "rows are large");
+        assert_eq!(n_rows_ahead::<Q6K>(16, 12), 988);
     }
 }

@@ -5,8 +5,7 @@
 //! everything is a whole number, and what follows is computed in the order of `direct.rs`: products are the same to the
 //! bit.
 //!
-//! Two threads on Zen 5 that only read 1.2 GB, with prefetches as here, read 44 GB/s with four rows at once and 36 with
-//! sixteen, where one row after the other was read at 45.
+//! How fast rows are read in which way is in decision 15, "Rows at once".
 #![expect(clippy::needless_range_loop, reason = "functions of iterators lack the instruction set, see `simd.rs`")]
 
 use std::arch::x86_64::*;
@@ -14,8 +13,8 @@ use std::mem::MaybeUninit;
 
 use super::super::blocks::{BLOCK, Q4K, Q5K, Q6K};
 use super::super::simd::avx512::Vectors512;
-use super::super::simd::{NO_BYTE, Products};
-use super::ahead::Stream;
+use super::super::simd::{NO_BYTE, Products, Simd};
+use super::ahead::FourAhead;
 use super::lanes::Lanes;
 use super::rounding::Rounded;
 use super::tile::{Column, Format};
@@ -24,12 +23,16 @@ use super::{ROWS, Rows};
 pub(in super::super) const ROWS_AT_ONCE: usize = 4;
 
 /// Weights that can be multiplied four rows at a time: ggml's K types.
-pub(in super::super) trait FourRows: Format {
+pub(in super::super) trait FourRows: Format + Sized {
     /// The products of a block of four rows and N columns, without the columns' scales.
     ///
     /// # Safety
     /// The CPU has the instruction set, and the blocks are valid: four of them.
-    unsafe fn products<const N: usize>(lanes: Lanes, columns: &[Self::Column; N], ahead: Stream) -> [__m128; N];
+    unsafe fn products<const N: usize>(
+        lanes: Lanes,
+        columns: &[Self::Column; N],
+        ahead: &FourAhead<Self>,
+    ) -> [__m128; N];
 }
 
 /// As [`super::multiply`], for up to four columns.
@@ -74,20 +77,20 @@ unsafe fn multiply_all<W: FourRows, const N: usize>(
     // SAFETY: as promised by the caller.
     unsafe {
         for row in (0..n_whole).step_by(ROWS_AT_ONCE) {
-            store(row, sums::<W, N, true>(rows, row, columns), ROWS_AT_ONCE);
+            store(row, products_of_rows::<W, N, true>(rows, row, columns), ROWS_AT_ONCE);
         }
         if n_whole < rows.n_rows {
-            store(n_whole, sums::<W, N, false>(rows, n_whole, columns), rows.n_rows - n_whole);
+            store(n_whole, products_of_rows::<W, N, false>(rows, n_whole, columns), rows.n_rows - n_whole);
         }
     }
 }
 
-/// The products of four rows, or of those that are left.
+/// The products of the four rows from `row` on, or where it is not `IS_WHOLE`, of fewer that are left.
 ///
 /// # Safety
-/// As above.
+/// As above; there is such a row, and if it `IS_WHOLE`, three more.
 #[inline(always)]
-unsafe fn sums<W: FourRows, const N: usize, const ARE_WHOLE: bool>(
+unsafe fn products_of_rows<W: FourRows, const N: usize, const IS_WHOLE: bool>(
     rows: Rows,
     row: usize,
     columns: &[W::Column],
@@ -97,13 +100,13 @@ unsafe fn sums<W: FourRows, const N: usize, const ARE_WHOLE: bool>(
         let mut sums = [_mm_setzero_ps(); N];
         let mut copy = [const { MaybeUninit::uninit() }; ROWS];
         let mut lanes = Lanes { first: rows.at.add(row * rows.row_bytes), row_bytes: rows.row_bytes };
-        let mut ahead = Stream::new::<W>(&rows, row, ROWS_AT_ONCE);
+        let mut ahead = FourAhead::<W>::new(&rows, row);
         for block in 0..rows.n_blocks {
-            if !ARE_WHOLE {
+            if !IS_WHOLE {
                 lanes = rows.block::<W>(row, block, ROWS_AT_ONCE, &mut copy);
             }
             let here = columns.get_unchecked(N * block..).first_chunk().expect("there are N columns");
-            let products = W::products::<N>(lanes, here, ahead);
+            let products = W::products::<N>(lanes, here, &ahead);
             for n in 0..N {
                 sums[n] = _mm_fmadd_ps(products[n], _mm_set1_ps(here[n].scales()[0]), sums[n]);
             }
@@ -116,17 +119,25 @@ unsafe fn sums<W: FourRows, const N: usize, const ARE_WHOLE: bool>(
 
 impl FourRows for Q4K {
     #[inline(always)]
-    unsafe fn products<const N: usize>(lanes: Lanes, columns: &[Rounded<8>; N], ahead: Stream) -> [__m128; N] {
+    unsafe fn products<const N: usize>(
+        lanes: Lanes,
+        columns: &[Rounded<8>; N],
+        ahead: &FourAhead<Self>,
+    ) -> [__m128; N] {
         // SAFETY: as promised by the caller.
-        unsafe { groups_of_32::<false, N>(lanes, columns, ahead) }
+        unsafe { groups_of_32::<Self, false, N>(lanes, columns, ahead) }
     }
 }
 
 impl FourRows for Q5K {
     #[inline(always)]
-    unsafe fn products<const N: usize>(lanes: Lanes, columns: &[Rounded<8>; N], ahead: Stream) -> [__m128; N] {
+    unsafe fn products<const N: usize>(
+        lanes: Lanes,
+        columns: &[Rounded<8>; N],
+        ahead: &FourAhead<Self>,
+    ) -> [__m128; N] {
         // SAFETY: as promised by the caller.
-        unsafe { groups_of_32::<true, N>(lanes, columns, ahead) }
+        unsafe { groups_of_32::<Self, true, N>(lanes, columns, ahead) }
     }
 }
 
@@ -136,10 +147,10 @@ impl FourRows for Q5K {
 /// # Safety
 /// As [`FourRows::products`].
 #[inline(always)]
-unsafe fn groups_of_32<const HAS_FIFTHS: bool, const N: usize>(
+unsafe fn groups_of_32<W, const HAS_FIFTHS: bool, const N: usize>(
     lanes: Lanes,
     columns: &[Rounded<8>; N],
-    ahead: Stream,
+    ahead: &FourAhead<W>,
 ) -> [__m128; N] {
     // SAFETY: as promised by the caller.
     unsafe {
@@ -154,11 +165,11 @@ unsafe fn groups_of_32<const HAS_FIFTHS: bool, const N: usize>(
         let minima = _mm512_mask_blend_epi32(0xff00, _mm512_and_si512(b, six), last_minima);
         // Of two groups in each quarter.
         let minima = pick(minima, &PAIRS);
-        let fifths = if HAS_FIFTHS { transpose(rows_twice(lanes, 16)) } else { [low; 4] }; // or unused
+        let fifths = if HAS_FIFTHS { Vectors512::zip_four(rows_twice(lanes, 16)) } else { [low; 4] }; // or unused
         let mut sums = [_mm512_setzero_si512(); N];
         // Written out: in a loop, header and sums pass through memory.
-        half_of_32::<HAS_FIFTHS, N>(lanes, 0, scales[0], &fifths, columns, ahead, &mut sums);
-        half_of_32::<HAS_FIFTHS, N>(lanes, 1, scales[1], &fifths, columns, ahead, &mut sums);
+        half_of_32::<W, HAS_FIFTHS, N>(lanes, 0, scales[0], &fifths, columns, ahead, &mut sums);
+        half_of_32::<W, HAS_FIFTHS, N>(lanes, 1, scales[1], &fifths, columns, ahead, &mut sums);
         // Both halves of the first bytes are f16: `d` and `d_min`.
         let at = _mm_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15);
         let both = _mm256_cvtph_ps(_mm_shuffle_epi8(_mm512_castsi512_si128(lane_of_rows(header, 0)), at));
@@ -179,13 +190,13 @@ unsafe fn groups_of_32<const HAS_FIFTHS: bool, const N: usize>(
 /// # Safety
 /// As above.
 #[inline(always)]
-unsafe fn half_of_32<const HAS_FIFTHS: bool, const N: usize>(
+unsafe fn half_of_32<W, const HAS_FIFTHS: bool, const N: usize>(
     lanes: Lanes,
     half: usize,
     scales: __m512i,
     fifths: &[__m512i; 4],
     columns: &[Rounded<8>; N],
-    ahead: Stream,
+    ahead: &FourAhead<W>,
     sums: &mut [__m512i; N],
 ) {
     // SAFETY: as promised by the caller.
@@ -193,7 +204,7 @@ unsafe fn half_of_32<const HAS_FIFTHS: bool, const N: usize>(
         ahead.fetch(half);
         let low = splat(0x0f);
         let first = if HAS_FIFTHS { 48 } else { 16 };
-        let nibbles = transpose(rows(lanes, first + 64 * half));
+        let nibbles = Vectors512::zip_four(rows(lanes, first + 64 * half));
         let (mut lower, mut upper) = (nibbles, nibbles);
         for i in 0..4 {
             lower[i] = _mm512_and_si512(nibbles[i], low);
@@ -204,7 +215,7 @@ unsafe fn half_of_32<const HAS_FIFTHS: bool, const N: usize>(
             }
         }
         let lower_scales = pick(scales, &FIRST_AND_THIRD);
-        let upper_scales = pick(scales, &SECOND_AND_ROWS_AT_ONCETH);
+        let upper_scales = pick(scales, &SECOND_AND_FOURTH);
         for n in 0..N {
             let [x, y] = activations(&columns[n], half);
             let products = dot(_mm512_setzero_si512(), &lower, _mm512_shuffle_i64x2::<0b01_00_01_00>(x, y));
@@ -230,7 +241,11 @@ impl FourRows for Q6K {
     /// nibbles are the first and third 32 weights, and of the next 32 bytes the second and fourth; a byte of the upper
     /// bits has those of all four.
     #[inline(always)]
-    unsafe fn products<const N: usize>(lanes: Lanes, columns: &[Rounded<16>; N], ahead: Stream) -> [__m128; N] {
+    unsafe fn products<const N: usize>(
+        lanes: Lanes,
+        columns: &[Rounded<16>; N],
+        ahead: &FourAhead<Self>,
+    ) -> [__m128; N] {
         // SAFETY: as promised by the caller.
         unsafe {
             let header = sixteen_bytes(lanes, 192);
@@ -270,15 +285,15 @@ unsafe fn half_of_16<const N: usize>(
     scales: [__m512i; 2],
     starts: &[__m512i; N],
     columns: &[Rounded<16>; N],
-    ahead: Stream,
+    ahead: &FourAhead<Q6K>,
     sums: &mut [__m512i; N],
 ) {
     // SAFETY: as promised by the caller.
     unsafe {
         ahead.fetch(half);
         let (low, two) = (splat(0x0f), splat(0x30));
-        let nibbles = transpose(rows(lanes, 64 * half));
-        let pairs = transpose(rows_twice(lanes, 128 + 32 * half));
+        let nibbles = Vectors512::zip_four(rows(lanes, 64 * half));
+        let pairs = Vectors512::zip_four(rows_twice(lanes, 128 + 32 * half));
         let (mut lower, mut upper) = (nibbles, nibbles);
         for i in 0..4 {
             let pair = _mm512_sllv_epi32(pairs[i], two_numbers(4, 2));
@@ -328,7 +343,7 @@ const FIRST_AND_THIRD: [u8; 64] = bytes_of_lanes([
     [2, NO_BYTE, NO_BYTE, NO_BYTE],
     [2, NO_BYTE, NO_BYTE, NO_BYTE],
 ]);
-const SECOND_AND_ROWS_AT_ONCETH: [u8; 64] = bytes_of_lanes([
+const SECOND_AND_FOURTH: [u8; 64] = bytes_of_lanes([
     [1, NO_BYTE, NO_BYTE, NO_BYTE],
     [1, NO_BYTE, NO_BYTE, NO_BYTE],
     [3, NO_BYTE, NO_BYTE, NO_BYTE],
@@ -438,25 +453,6 @@ unsafe fn spread(lanes: __m512i, first: i32) -> __m512i {
     unsafe {
         let quarter = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
         _mm512_permutexvar_epi32(_mm512_add_epi32(quarter, _mm512_set1_epi32(first)), lanes)
-    }
-}
-
-/// The `i`th vector has the `i`th four of each sixteen bytes of all rows.
-///
-/// # Safety
-/// The CPU has the instruction set.
-#[inline(always)]
-unsafe fn transpose([a, b, c, d]: [__m512i; ROWS_AT_ONCE]) -> [__m512i; 4] {
-    // SAFETY: as promised by the caller.
-    unsafe {
-        let (ab, cd) = (_mm512_unpacklo_epi32(a, b), _mm512_unpacklo_epi32(c, d));
-        let (ab_2, cd_2) = (_mm512_unpackhi_epi32(a, b), _mm512_unpackhi_epi32(c, d));
-        [
-            _mm512_unpacklo_epi64(ab, cd),
-            _mm512_unpackhi_epi64(ab, cd),
-            _mm512_unpacklo_epi64(ab_2, cd_2),
-            _mm512_unpackhi_epi64(ab_2, cd_2),
-        ]
     }
 }
 
