@@ -7,13 +7,14 @@ Usage: bench.py --model GGUF [--peers FOLDER] [--ik FOLDER] [--programs FOLDER] 
 Each rival runs with its weights repacked and as they are, and for each number the one with the better median counts.
 Prefill is the time to the first token of a prompt that nobody has seen, without its sampling for the rivals; rows are
 sequences that decode together. Ratios to the rivals compare medians of one run, in which all took turns. A shared
-machine's memory is faster in one minute than in another. So two values are medians of each round's own: the share of
-the memory's speed, which is that of the weights in the median step and the mean of what was read just before and
-after, and how many times as fast as one row several are. beastd computes with its daemon's settings but for slots,
-context and drafts: its KV cache is so large that it is of 8 bits where beastd chooses that by default. Those of the
-rivals are f16, which is their default and faster for them. --instruction-set limits beastd alone: the rivals and
-beastd itself must be built for such a CPU, whose code has fewer registers, as `make bench-cpu INSTRUCTION_SET=avx2`
-sees to. Needs cc for the read speed; Linux only.
+machine's memory is faster in one minute than in another. So two values are medians of each round's own, and of median
+steps, since what beastd's clients get in a second includes the prompts of the others: the share of the memory's
+speed, which is that of the weights in a step and the mean of what was read just before and after, and how many times
+as fast as one row several are. beastd computes with its daemon's settings but for slots, context and drafts: its KV
+cache is so large that it is of 8 bits where beastd chooses that by default. Those of the rivals are f16, which is
+their default and faster for them. --instruction-set limits beastd alone: the rivals and beastd itself must be built
+for such a CPU, whose code has fewer registers, as `make bench-cpu INSTRUCTION_SET=avx2` sees
+to. Needs cc for the read speed; Linux only.
 """
 
 import argparse
@@ -248,8 +249,8 @@ def table(speeds: dict, model: Path) -> str:
             steps = speeds[n_threads, "step", n]["beastd"]
             median = statistics.median(size / step / speed for step, speed in zip(steps, memory))
             share = f"{median:.2f} of {statistics.median(memory):.1f} GB/s"
-            if one := speeds.get((n_threads, "rows", 1)):
-                times = f"{statistics.median(rows / row for rows, row in zip(by['beastd'], one['beastd'])):.2f}"
+            if one := speeds.get((n_threads, "step", 1)):
+                times = f"{statistics.median(n * before / step for step, before in zip(steps, one['beastd'])):.2f}"
         cells = [f"{median:.1f}" if median else "–" for median in medians]
         lines.append(f"| {n_threads} | {what} | " + " | ".join(cells) + f" | {ratio} | {share} | {times} |")
     return "\n".join(lines)
