@@ -178,7 +178,7 @@ pub(super) unsafe fn multiply<T: Tiles, W: Format>(
                 let here = &columns[block * n_columns + first..][..sums.len()];
                 let n_groups = sums.len().div_ceil(T::MOST_COLUMNS);
                 let n_parts = parts_of_tile::<T>();
-                let ahead = Ahead::new::<W>(&rows, row, block, ROWS, n_parts + n_groups);
+                let ahead = Ahead::new::<W>(rows.at_or_next(row + ROWS), block, ROWS, n_parts + n_groups);
                 let fetch = |portion| {
                     if first == 0 {
                         ahead.fetch(portion);

@@ -1,4 +1,4 @@
-//! What is fetched into the caches before it is needed. Knows rows of blocks, but neither formats nor columns.
+//! What is fetched into the caches before it is needed. Knows sizes of blocks, but neither formats nor columns.
 
 #[cfg(target_arch = "x86_64")]
 use std::marker::PhantomData;
@@ -7,9 +7,6 @@ use super::super::cpu;
 #[cfg(target_arch = "x86_64")]
 use super::super::simd::prefetch_lines;
 use super::super::simd::{LINE, prefetch};
-use super::Rows;
-#[cfg(target_arch = "x86_64")]
-use super::four_rows::ROWS_AT_ONCE;
 
 /// What to fetch into the caches while a block of some rows is computed: as many bytes of the next rows, in the
 /// order of memory. In many small portions, since the CPU stalls when it has too many to wait for.
@@ -23,10 +20,11 @@ pub(super) struct Ahead {
 }
 
 impl Ahead {
+    /// For the `block`th block of `n_rows` rows, of which the next ones begin at `next`.
     #[inline(always)]
-    pub(super) fn new<W>(rows: &Rows, row: usize, block: usize, n_rows: usize, n_portions: usize) -> Self {
+    pub(super) fn new<W>(next: *const u8, block: usize, n_rows: usize, n_portions: usize) -> Self {
         let bytes = n_rows * size_of::<W>();
-        let at = rows.at_or_next(row + n_rows).wrapping_add(block * bytes);
+        let at = next.wrapping_add(block * bytes);
         Self { at, n_lines: bytes.div_ceil(LINE), n_portions, is_near: cpu::is_amd() }
     }
 
@@ -42,6 +40,9 @@ impl Ahead {
         }
     }
 }
+
+#[cfg(target_arch = "x86_64")]
+const FOUR: usize = 4;
 
 /// The same for four rows at once with AVX-512, half a block at a time, with as few instructions as possible: for one
 /// column of Q4_K the rest of a block takes about 150 instructions, of which Zen 5 issues four in a cycle. Always into
@@ -59,16 +60,20 @@ impl<W> FourAhead<W> {
     /// Zen 5 threads read rows of Q4_K, 4,608 bytes for four of them, at 0.91 of their memory's 75 GB/s with the next
     /// four and at 0.99 with those after them, without computing. Rows of Q6_K, 6,720 bytes for four, gained nothing.
     const SMALL: usize = 6 << 10;
-    const BYTES: usize = ROWS_AT_ONCE * size_of::<W>();
+    const BYTES: usize = FOUR * size_of::<W>();
     const LINES: usize = Self::BYTES.div_ceil(LINE);
 
-    /// For the blocks of four rows from `row` on.
+    /// How many rows after those that are computed those to fetch begin; `n_rows` are computed in one go.
     #[inline(always)]
-    pub(super) fn new(rows: &Rows, row: usize) -> Self {
+    pub(super) fn distance(row_bytes: usize, n_rows: usize) -> usize {
         // Of a piece of four rows, nothing else would fetch the four that are next.
-        let is_far = ROWS_AT_ONCE * rows.row_bytes < Self::SMALL && rows.n_rows > ROWS_AT_ONCE;
-        let n_rows = if is_far { 2 * ROWS_AT_ONCE } else { ROWS_AT_ONCE };
-        Self { at: rows.at_or_next(row + n_rows), of: PhantomData }
+        if FOUR * row_bytes < Self::SMALL && n_rows > FOUR { 2 * FOUR } else { FOUR }
+    }
+
+    /// For the first blocks of four rows, with what is `distance` away.
+    #[inline(always)]
+    pub(super) fn new(at: *const u8) -> Self {
+        Self { at, of: PhantomData }
     }
 
     /// Fetches what is due in a half of the block.
@@ -92,20 +97,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_next_rows_are_fetched_or_those_after_them() {
-        fn n_rows_ahead<W>(n_rows: usize, row: usize) -> isize {
-            let (n_blocks, bytes) = (8, 8 * size_of::<W>());
-            let at = std::ptr::without_provenance::<u8>(1 << 30);
-            // Far from the others: rows after the last one lie there.
-            let next = at.wrapping_add(1000 * bytes);
-            let fetched = FourAhead::<W>::new(&Rows { at, next, row_bytes: bytes, n_rows, n_blocks }, row).at;
-            (fetched.addr() as isize - at.wrapping_add(row * bytes).addr() as isize) / bytes as isize
-        }
-        assert_eq!(n_rows_ahead::<Q4K>(16, 0), 8);
-        assert_eq!(n_rows_ahead::<Q4K>(16, 8), 992, "the first of the next ones");
-        assert_eq!(n_rows_ahead::<Q4K>(16, 12), 992, "its fifth one");
-        assert_eq!(n_rows_ahead::<Q4K>(4, 0), 1000, "nothing else fetches it");
-        assert_eq!(n_rows_ahead::<Q6K>(16, 0), 4, "rows are large");
-        assert_eq!(n_rows_ahead::<Q6K>(16, 12), 988);
+    fn of_small_rows_the_next_but_four_are_fetched() {
+        let distance = FourAhead::<Q4K>::distance;
+        assert_eq!(distance(8 * size_of::<Q4K>(), 16), 8);
+        assert_eq!(distance(8 * size_of::<Q4K>(), 4), 4, "nothing else fetches the next four");
+        assert_eq!(distance(42 * size_of::<Q4K>(), 16), 4, "rows are large");
+        assert_eq!(FourAhead::<Q6K>::distance(8 * size_of::<Q6K>(), 16), 4, "rows are large");
     }
 }

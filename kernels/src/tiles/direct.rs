@@ -34,11 +34,12 @@ pub(super) unsafe fn multiply<S: Products, W: Format, const N: usize>(
         // SAFETY: as promised by the caller.
         unsafe {
             let mut sums = [S::splat_float(0.0); N];
+            let next = rows.at_or_next(row + S::LANES);
             for block in 0..rows.n_blocks {
                 let here = columns.get_unchecked(N * block..).first_chunk().expect("there are N columns");
                 let mut copy = [const { MaybeUninit::uninit() }; ROWS];
                 let lanes = rows.block::<W>(row, block, S::LANES, &mut copy);
-                let ahead = Ahead::new::<W>(&rows, row, block, S::LANES, BLOCK / (4 * STEP));
+                let ahead = Ahead::new::<W>(next, block, S::LANES, BLOCK / (4 * STEP));
                 add::<S, W, N>(lanes, here, ahead, &mut sums);
             }
             for n in 0..N {

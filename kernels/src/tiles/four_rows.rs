@@ -100,7 +100,8 @@ unsafe fn products_of_rows<W: FourRows, const N: usize, const IS_WHOLE: bool>(
         let mut sums = [_mm_setzero_ps(); N];
         let mut copy = [const { MaybeUninit::uninit() }; ROWS];
         let mut lanes = Lanes { first: rows.at.add(row * rows.row_bytes), row_bytes: rows.row_bytes };
-        let mut ahead = FourAhead::<W>::new(&rows, row);
+        let distance = FourAhead::<W>::distance(rows.row_bytes, rows.n_rows);
+        let mut ahead = FourAhead::<W>::new(rows.at_or_next(row + distance));
         for block in 0..rows.n_blocks {
             if !IS_WHOLE {
                 lanes = rows.block::<W>(row, block, ROWS_AT_ONCE, &mut copy);
