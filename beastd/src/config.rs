@@ -469,6 +469,11 @@ impl Config {
         if self.n_threads > 0 { self.n_threads } else { cores::worth_a_thread() }
     }
 
+    /// Most threads that a calibration may choose.
+    pub fn most_threads(&self) -> usize {
+        if self.n_threads > 0 { self.n_threads } else { cores::allowed() }
+    }
+
     /// These settings, except that those which SIGHUP can apply come from `fresh`.
     pub fn with_live_settings_of(&self, fresh: &Config) -> Config {
         let mut next = self.clone();

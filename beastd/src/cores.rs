@@ -3,10 +3,14 @@
 //! Every operation of the engine waits for its slowest thread: one efficiency core slows down all performance cores,
 //! and two threads on one core compete.
 
-/// Number of cores worth a thread: at least one, at most what this process may use.
+/// CPUs that this process may use: at least one.
+pub fn allowed() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Number of cores worth a thread: at least one, at most as many as are allowed.
 pub fn worth_a_thread() -> usize {
-    let allowed = std::thread::available_parallelism().map_or(1, usize::from);
-    fast_cores().unwrap_or_else(num_cpus::get_physical).clamp(1, allowed)
+    fast_cores().unwrap_or_else(num_cpus::get_physical).clamp(1, allowed())
 }
 
 /// Fast physical cores; `None` if the machine has only one kind of core, or this is unknown.
@@ -87,7 +91,6 @@ mod tests {
 
     #[test]
     fn there_is_always_one_and_never_more_than_allowed() {
-        let allowed = std::thread::available_parallelism().map_or(1, usize::from);
-        assert!((1..=allowed).contains(&worth_a_thread()));
+        assert!((1..=allowed()).contains(&worth_a_thread()));
     }
 }

@@ -100,7 +100,8 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    /// Where a row begins. Rows after the last one are those from `next` on. Only to prefetch: it may be anywhere.
+    /// Where a row begins; after the last row, those from `next` on are counted. For prefetches only: the address may
+    /// be outside the weights.
     #[inline(always)]
     fn at_or_next(&self, row: usize) -> *const u8 {
         let (from, row) = if row < self.n_rows { (self.at, row) } else { (self.next, row - self.n_rows) };

@@ -7,14 +7,14 @@ Usage: bench.py --model GGUF [--peers FOLDER] [--ik FOLDER] [--programs FOLDER] 
 Each rival runs with its weights repacked and as they are, and for each number the one with the better median counts.
 Prefill is the time to the first token of a prompt that nobody has seen, without its sampling for the rivals; rows are
 sequences that decode together. Ratios to the rivals compare medians of one run, in which all took turns. A shared
-machine's memory is faster in one minute than in another. So two values are medians of each round's own, and of median
-steps, since what beastd's clients get in a second includes the prompts of the others: the share of the memory's
-speed, which is that of the weights in a step and the mean of what was read just before and after, and how many times
-as fast as one row several are. beastd computes with its daemon's settings but for slots, context and drafts: its KV
-cache is so large that it is of 8 bits where beastd chooses that by default. Those of the rivals are f16, which is
-their default and faster for them. --instruction-set limits beastd alone: the rivals and beastd itself must be built
-for such a CPU, whose code has fewer registers, as `make bench-cpu INSTRUCTION_SET=avx2` sees
-to. Needs cc for the read speed; Linux only.
+machine's memory is faster in one minute than in another. So two values are computed in each round, and their medians
+are shown: the share of the memory's speed, as measured just before and after, at which a step reads the weights, and
+how many times as fast as one row several are. Both compare median steps, because the tokens a second of beastd's
+clients include the prompts of the other clients. beastd computes with its daemon's settings but for slots, context and
+drafts: its KV cache is so large that it is of 8 bits where beastd chooses that by default. Those of the rivals are
+f16, which is their default and faster for them. --instruction-set limits beastd alone: the rivals and beastd itself
+must be built for such a CPU, whose code has fewer registers, as `make bench-cpu INSTRUCTION_SET=avx2` sees to. Needs
+cc for the read speed; Linux only.
 """
 
 import argparse

@@ -125,7 +125,6 @@ fn divide(context: ContextOptions, n_ctx: usize) -> ContextOptions {
 
 /// The context of the model at `path` before its calibration is known.
 pub(super) fn plain_context(config: &Config, path: &Path, on_gpu: bool) -> ContextOptions {
-    let n_cores = std::thread::available_parallelism().map_or(1, usize::from);
     let context = ContextOptions {
         n_cells: config.n_cells(config.n_ctx),
         is_divided: false,
@@ -133,8 +132,8 @@ pub(super) fn plain_context(config: &Config, path: &Path, on_gpu: bool) -> Conte
         n_places: config.n_slots + config.n_prefixes,
         n_batch: config.n_batch,
         n_ubatch: config.prefill_chunk(on_gpu).max(config.n_slots),
-        // A calibration may choose up to all cores, and the more threads, the fewer models get a small cache.
-        n_threads: if config.n_threads == 0 { n_cores } else { config.n_threads },
+        // With more threads, fewer models get a cache of 8 bits, which is smaller.
+        n_threads: config.most_threads(),
         n_draft: config.n_draft(),
     };
     with_kv_type(context, config, path, on_gpu)

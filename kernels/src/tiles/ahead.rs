@@ -1,15 +1,12 @@
 //! What is fetched into the caches before it is needed. Knows sizes of blocks, but neither formats nor columns.
 
-#[cfg(target_arch = "x86_64")]
-use std::marker::PhantomData;
-
 use super::super::cpu;
 #[cfg(target_arch = "x86_64")]
 use super::super::simd::prefetch_lines;
 use super::super::simd::{LINE, prefetch};
 
-/// What to fetch into the caches while a block of some rows is computed: as many bytes of the next rows, in the
-/// order of memory. In many small portions, since the CPU stalls when it has too many to wait for.
+/// What to fetch while a block of some rows is computed: as many bytes of the next rows, in the order of memory. In
+/// many small portions, because the CPU stalls when too many fetches are outstanding.
 #[derive(Clone, Copy)]
 pub(super) struct Ahead {
     at: *const u8,
@@ -20,7 +17,7 @@ pub(super) struct Ahead {
 }
 
 impl Ahead {
-    /// For the `block`th block of `n_rows` rows, of which the next ones begin at `next`.
+    /// For block number `block` of `n_rows` rows; the rows after them begin at `next`.
     #[inline(always)]
     pub(super) fn new<W>(next: *const u8, block: usize, n_rows: usize, n_portions: usize) -> Self {
         let bytes = n_rows * size_of::<W>();
@@ -41,53 +38,51 @@ impl Ahead {
     }
 }
 
-#[cfg(target_arch = "x86_64")]
-const FOUR: usize = 4;
-
-/// The same for four rows at once with AVX-512, half a block at a time, with as few instructions as possible: for one
-/// column of Q4_K the rest of a block takes about 150 instructions, of which Zen 5 issues four in a cycle. Always into
-/// the first cache: only AMD's CPUs compute four rows at once (`most_fewest`).
+/// The same for `four_rows.rs`, half a block at a time and in as few instructions as possible: computing one column of
+/// a block of four rows of Q4_K takes about 150, so each one counts. Always into the first cache: only AMD's CPUs
+/// compute four rows at once (`most_fewest`).
 #[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy)]
-pub(in super::super) struct FourAhead<W> {
+pub(in super::super) struct HalvesAhead {
     at: *const u8,
-    of: PhantomData<W>,
+    /// Of a block of all rows that are computed at once.
+    bytes: usize,
 }
 
 #[cfg(target_arch = "x86_64")]
-impl<W> FourAhead<W> {
-    /// Where four rows take fewer bytes than this, what is fetched are not the next four rows but those after them. Two
-    /// Zen 5 threads read rows of Q4_K, 4,608 bytes for four of them, at 0.91 of their memory's 75 GB/s with the next
-    /// four and at 0.99 with those after them, without computing. Rows of Q6_K, 6,720 bytes for four, gained nothing.
+impl HalvesAhead {
+    /// If the rows take fewer bytes than this, the rows after the next ones are fetched instead of the next ones. With
+    /// 2,048 columns, four rows of Q4_K take 4,608 bytes: two Zen 5 threads that only read them reached 0.91 of their
+    /// memory's 75 GB/s when they fetched the next four rows, and 0.99 when they fetched those after them. Four rows of
+    /// Q6_K take 6,720 bytes and gained nothing.
     const SMALL: usize = 6 << 10;
-    const BYTES: usize = FOUR * size_of::<W>();
-    const LINES: usize = Self::BYTES.div_ceil(LINE);
 
-    /// How many rows after those that are computed those to fetch begin; `n_rows` are computed in one go.
+    /// Rows from the first one being computed to the first one to fetch, in a piece of `n_rows` rows of which
+    /// `n_at_once` are computed at once.
     #[inline(always)]
-    pub(super) fn distance(row_bytes: usize, n_rows: usize) -> usize {
-        // Of a piece of four rows, nothing else would fetch the four that are next.
-        if FOUR * row_bytes < Self::SMALL && n_rows > FOUR { 2 * FOUR } else { FOUR }
+    pub(super) fn distance(n_at_once: usize, row_bytes: usize, n_rows: usize) -> usize {
+        // If these are all rows of the piece, nothing else would fetch the next ones.
+        if n_at_once * row_bytes < Self::SMALL && n_rows > n_at_once { 2 * n_at_once } else { n_at_once }
     }
 
-    /// For the first blocks of four rows, with what is `distance` away.
+    /// Starts at the first block of `n_at_once` rows; `at` is the row that is `distance` away.
     #[inline(always)]
-    pub(super) fn new(at: *const u8) -> Self {
-        Self { at, of: PhantomData }
+    pub(super) fn new<W>(at: *const u8, n_at_once: usize) -> Self {
+        Self { at, bytes: n_at_once * size_of::<W>() }
     }
 
-    /// Fetches what is due in a half of the block.
+    /// Fetches one half of what is due during this block.
     #[inline(always)]
-    pub(super) fn fetch(&self, half: usize) {
-        const { assert!(Self::LINES / 2 >= 4 && Self::LINES.div_ceil(2) <= 7, "`prefetch_lines` has others") };
-        let (first, end) = (Self::LINES * half / 2, Self::LINES * (half + 1) / 2);
+    pub(super) fn fetch(self, half: usize) {
+        let n_lines = self.bytes.div_ceil(LINE);
+        let (first, end) = (n_lines * half / 2, n_lines * (half + 1) / 2);
         prefetch_lines(self.at.wrapping_add(first * LINE), end - first);
     }
 
-    /// For the next block of these rows.
+    /// Moves on to the next block of these rows.
     #[inline(always)]
     pub(super) fn advance(&mut self) {
-        self.at = self.at.wrapping_add(Self::BYTES);
+        self.at = self.at.wrapping_add(self.bytes);
     }
 }
 
@@ -98,10 +93,10 @@ mod tests {
 
     #[test]
     fn of_small_rows_the_next_but_four_are_fetched() {
-        let distance = FourAhead::<Q4K>::distance;
-        assert_eq!(distance(8 * size_of::<Q4K>(), 16), 8);
-        assert_eq!(distance(8 * size_of::<Q4K>(), 4), 4, "nothing else fetches the next four");
-        assert_eq!(distance(42 * size_of::<Q4K>(), 16), 4, "rows are large");
-        assert_eq!(FourAhead::<Q6K>::distance(8 * size_of::<Q6K>(), 16), 4, "rows are large");
+        let of_q4_k = |n_blocks: usize, n_rows| HalvesAhead::distance(4, n_blocks * size_of::<Q4K>(), n_rows);
+        assert_eq!(of_q4_k(8, 16), 8);
+        assert_eq!(of_q4_k(8, 4), 4, "nothing else fetches the next four");
+        assert_eq!(of_q4_k(42, 16), 4, "rows are large");
+        assert_eq!(HalvesAhead::distance(4, 8 * size_of::<Q6K>(), 16), 4, "rows are large");
     }
 }

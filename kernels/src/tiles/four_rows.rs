@@ -14,7 +14,7 @@ use std::mem::MaybeUninit;
 use super::super::blocks::{BLOCK, Q4K, Q5K, Q6K};
 use super::super::simd::avx512::Vectors512;
 use super::super::simd::{NO_BYTE, Products, Simd};
-use super::ahead::FourAhead;
+use super::ahead::HalvesAhead;
 use super::lanes::Lanes;
 use super::rounding::Rounded;
 use super::tile::{Column, Format};
@@ -23,16 +23,12 @@ use super::{ROWS, Rows};
 pub(in super::super) const ROWS_AT_ONCE: usize = 4;
 
 /// Weights that can be multiplied four rows at a time: ggml's K types.
-pub(in super::super) trait FourRows: Format + Sized {
+pub(in super::super) trait FourRows: Format {
     /// The products of a block of four rows and N columns, without the columns' scales.
     ///
     /// # Safety
     /// The CPU has the instruction set, and the blocks are valid: four of them.
-    unsafe fn products<const N: usize>(
-        lanes: Lanes,
-        columns: &[Self::Column; N],
-        ahead: &FourAhead<Self>,
-    ) -> [__m128; N];
+    unsafe fn products<const N: usize>(lanes: Lanes, columns: &[Self::Column; N], ahead: HalvesAhead) -> [__m128; N];
 }
 
 /// As [`super::multiply`], for up to four columns.
@@ -74,6 +70,7 @@ unsafe fn multiply_all<W: FourRows, const N: usize>(
             store(n, row, &products[..n_rows]);
         }
     };
+    // Two functions, so that not every block has to ask which it is.
     // SAFETY: as promised by the caller.
     unsafe {
         for row in (0..n_whole).step_by(ROWS_AT_ONCE) {
@@ -85,7 +82,7 @@ unsafe fn multiply_all<W: FourRows, const N: usize>(
     }
 }
 
-/// The products of the four rows from `row` on, or where it is not `IS_WHOLE`, of fewer that are left.
+/// The products of the four rows from `row` on, or unless it `IS_WHOLE`, of the fewer rows that are left.
 ///
 /// # Safety
 /// As above; there is such a row, and if it `IS_WHOLE`, three more.
@@ -100,14 +97,14 @@ unsafe fn products_of_rows<W: FourRows, const N: usize, const IS_WHOLE: bool>(
         let mut sums = [_mm_setzero_ps(); N];
         let mut copy = [const { MaybeUninit::uninit() }; ROWS];
         let mut lanes = Lanes { first: rows.at.add(row * rows.row_bytes), row_bytes: rows.row_bytes };
-        let distance = FourAhead::<W>::distance(rows.row_bytes, rows.n_rows);
-        let mut ahead = FourAhead::<W>::new(rows.at_or_next(row + distance));
+        let distance = HalvesAhead::distance(ROWS_AT_ONCE, rows.row_bytes, rows.n_rows);
+        let mut ahead = HalvesAhead::new::<W>(rows.at_or_next(row + distance), ROWS_AT_ONCE);
         for block in 0..rows.n_blocks {
             if !IS_WHOLE {
                 lanes = rows.block::<W>(row, block, ROWS_AT_ONCE, &mut copy);
             }
             let here = columns.get_unchecked(N * block..).first_chunk().expect("there are N columns");
-            let products = W::products::<N>(lanes, here, &ahead);
+            let products = W::products::<N>(lanes, here, ahead);
             for n in 0..N {
                 sums[n] = _mm_fmadd_ps(products[n], _mm_set1_ps(here[n].scales()[0]), sums[n]);
             }
@@ -120,25 +117,17 @@ unsafe fn products_of_rows<W: FourRows, const N: usize, const IS_WHOLE: bool>(
 
 impl FourRows for Q4K {
     #[inline(always)]
-    unsafe fn products<const N: usize>(
-        lanes: Lanes,
-        columns: &[Rounded<8>; N],
-        ahead: &FourAhead<Self>,
-    ) -> [__m128; N] {
+    unsafe fn products<const N: usize>(lanes: Lanes, columns: &[Rounded<8>; N], ahead: HalvesAhead) -> [__m128; N] {
         // SAFETY: as promised by the caller.
-        unsafe { groups_of_32::<Self, false, N>(lanes, columns, ahead) }
+        unsafe { groups_of_32::<false, N>(lanes, columns, ahead) }
     }
 }
 
 impl FourRows for Q5K {
     #[inline(always)]
-    unsafe fn products<const N: usize>(
-        lanes: Lanes,
-        columns: &[Rounded<8>; N],
-        ahead: &FourAhead<Self>,
-    ) -> [__m128; N] {
+    unsafe fn products<const N: usize>(lanes: Lanes, columns: &[Rounded<8>; N], ahead: HalvesAhead) -> [__m128; N] {
         // SAFETY: as promised by the caller.
-        unsafe { groups_of_32::<Self, true, N>(lanes, columns, ahead) }
+        unsafe { groups_of_32::<true, N>(lanes, columns, ahead) }
     }
 }
 
@@ -148,10 +137,10 @@ impl FourRows for Q5K {
 /// # Safety
 /// As [`FourRows::products`].
 #[inline(always)]
-unsafe fn groups_of_32<W, const HAS_FIFTHS: bool, const N: usize>(
+unsafe fn groups_of_32<const HAS_FIFTHS: bool, const N: usize>(
     lanes: Lanes,
     columns: &[Rounded<8>; N],
-    ahead: &FourAhead<W>,
+    ahead: HalvesAhead,
 ) -> [__m128; N] {
     // SAFETY: as promised by the caller.
     unsafe {
@@ -169,8 +158,8 @@ unsafe fn groups_of_32<W, const HAS_FIFTHS: bool, const N: usize>(
         let fifths = if HAS_FIFTHS { Vectors512::zip_four(rows_twice(lanes, 16)) } else { [low; 4] }; // or unused
         let mut sums = [_mm512_setzero_si512(); N];
         // Written out: in a loop, header and sums pass through memory.
-        half_of_32::<W, HAS_FIFTHS, N>(lanes, 0, scales[0], &fifths, columns, ahead, &mut sums);
-        half_of_32::<W, HAS_FIFTHS, N>(lanes, 1, scales[1], &fifths, columns, ahead, &mut sums);
+        half_of_32::<HAS_FIFTHS, N>(lanes, 0, scales[0], &fifths, columns, ahead, &mut sums);
+        half_of_32::<HAS_FIFTHS, N>(lanes, 1, scales[1], &fifths, columns, ahead, &mut sums);
         // Both halves of the first bytes are f16: `d` and `d_min`.
         let at = _mm_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15);
         let both = _mm256_cvtph_ps(_mm_shuffle_epi8(_mm512_castsi512_si128(lane_of_rows(header, 0)), at));
@@ -191,13 +180,13 @@ unsafe fn groups_of_32<W, const HAS_FIFTHS: bool, const N: usize>(
 /// # Safety
 /// As above.
 #[inline(always)]
-unsafe fn half_of_32<W, const HAS_FIFTHS: bool, const N: usize>(
+unsafe fn half_of_32<const HAS_FIFTHS: bool, const N: usize>(
     lanes: Lanes,
     half: usize,
     scales: __m512i,
     fifths: &[__m512i; 4],
     columns: &[Rounded<8>; N],
-    ahead: &FourAhead<W>,
+    ahead: HalvesAhead,
     sums: &mut [__m512i; N],
 ) {
     // SAFETY: as promised by the caller.
@@ -242,11 +231,7 @@ impl FourRows for Q6K {
     /// nibbles are the first and third 32 weights, and of the next 32 bytes the second and fourth; a byte of the upper
     /// bits has those of all four.
     #[inline(always)]
-    unsafe fn products<const N: usize>(
-        lanes: Lanes,
-        columns: &[Rounded<16>; N],
-        ahead: &FourAhead<Self>,
-    ) -> [__m128; N] {
+    unsafe fn products<const N: usize>(lanes: Lanes, columns: &[Rounded<16>; N], ahead: HalvesAhead) -> [__m128; N] {
         // SAFETY: as promised by the caller.
         unsafe {
             let header = sixteen_bytes(lanes, 192);
@@ -286,7 +271,7 @@ unsafe fn half_of_16<const N: usize>(
     scales: [__m512i; 2],
     starts: &[__m512i; N],
     columns: &[Rounded<16>; N],
-    ahead: &FourAhead<Q6K>,
+    ahead: HalvesAhead,
     sums: &mut [__m512i; N],
 ) {
     // SAFETY: as promised by the caller.
